@@ -1,0 +1,5 @@
+//go:build wasip1 && orgate_gcstress
+
+package wasip1
+
+const stressCollector = true

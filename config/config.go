@@ -1,0 +1,344 @@
+// Package config holds the plugin's configuration: the types, their defaults,
+// and [Parse], which reads the JSON document strictly and reports every
+// mistake at once, each with its path.
+//
+// The types describe the document completely: the JSON Schema and the
+// reference page are generated from them and from the comments on their
+// fields. Struct tags say the rest:
+//
+//	json      the member's name
+//	default   the value of a member that is absent, as JSON
+//	required  "true" where the member must be present
+//	enum      the allowed strings, separated by "|"
+//
+// A parsed [Config] is complete (defaults applied), checked, and never changed
+// afterwards. The package is a leaf: it knows nothing of proxies, tokens or
+// keys, and any package may import it.
+package config
+
+import "time"
+
+// Config is the plugin's configuration.
+type Config struct {
+	// Who may issue tokens. At least one.
+	Issuers []Issuer `json:"issuers" required:"true"`
+	// What each part of the API asks for; the first rule that matches a
+	// request decides.
+	Rules []Rule `json:"rules"`
+	// The organization required where a rule names none.
+	Organization Organization `json:"organization"`
+	// Keeps only the issuers whose environments hold this name or "*". Empty
+	// keeps them all.
+	Environment string `json:"environment" default:"\"\""`
+	// Where a request may carry its token.
+	TokenSources TokenSources `json:"tokenSources"`
+	// Passes the token on to the upstream. Otherwise it is removed from
+	// wherever it came.
+	ForwardToken bool `json:"forwardToken" default:"false"`
+	// The header that receives the token's payload, base64url-encoded as in
+	// the token. Empty: none.
+	ForwardPayload string `json:"forwardPayload" default:"\"\""`
+	// The headers that tell the upstream who calls.
+	Headers Headers `json:"headers"`
+	// How refusals are written.
+	Errors Errors `json:"errors"`
+	// Bounds on what one worker keeps.
+	Limits Limits `json:"limits"`
+	// Where signatures are verified: "sandbox", in the plugin, or "host",
+	// through the proxy's verify_signature function where it offers one.
+	SignatureVerification string `json:"signatureVerification" default:"\"sandbox\"" enum:"sandbox|host"`
+	// Lets CORS preflight requests pass (OPTIONS with Origin and
+	// Access-Control-Request-Method): browsers send them without a token.
+	BypassCORSPreflight bool `json:"bypassCORSPreflight" default:"true"`
+}
+
+// TokenSources says where a request may carry its token. A request that
+// carries more than one is refused.
+type TokenSources struct {
+	// Request headers.
+	Headers []HeaderSource `json:"headers" default:"[{\"name\":\"authorization\",\"prefix\":\"Bearer \"}]"`
+	// Query parameters.
+	Query []string `json:"query" default:"[]"`
+	// Cookies.
+	Cookies []string `json:"cookies" default:"[]"`
+}
+
+// HeaderSource is a header that may carry the token.
+type HeaderSource struct {
+	// The header's name; case does not matter.
+	Name string `json:"name" required:"true"`
+	// What stands before the token in the header's value, such as "Bearer ";
+	// case does not matter. A value with another prefix carries no token.
+	Prefix string `json:"prefix" default:"\"\""`
+}
+
+// Headers names the identity headers. An empty name turns a header off.
+type Headers struct {
+	// Receives the token's organization.
+	Organization string `json:"organization" default:"\"x-wso2-organization\""`
+	// Receives the user's name.
+	Username string `json:"username" default:"\"x-wso2-username\""`
+	// Receives the client that the token was issued to.
+	ConsumerKey string `json:"consumerKey" default:"\"x-wso2-consumer-key\""`
+	// Receives the token's scopes.
+	Scopes string `json:"scopes" default:"\"x-wso2-scopes\""`
+	// Receives the local roles.
+	Roles string `json:"roles" default:"\"x-wso2-roles\""`
+}
+
+// Errors says how refusals are written.
+type Errors struct {
+	// The body: "wso2" (error_message, code, error_description), "problem"
+	// (RFC 9457) or "plain" (a line of text).
+	Format string `json:"format" default:"\"wso2\"" enum:"wso2|problem|plain"`
+	// The realm in WWW-Authenticate (RFC 9110 §11.5).
+	Realm string `json:"realm" default:"\"orgate\""`
+}
+
+// Limits bounds what one worker keeps.
+type Limits struct {
+	// The longest token read, in bytes (256 to 65536).
+	TokenBytes int `json:"tokenBytes" default:"8192"`
+	// How many verified tokens are remembered (0 to 65536).
+	CachedTokens int `json:"cachedTokens" default:"4096"`
+	// How many requests may wait for keys (0 to 65536).
+	WaitingRequests int `json:"waitingRequests" default:"1024"`
+	// How long a request may wait for keys (up to 1 minute).
+	KeyWait Duration `json:"keyWait" default:"\"5s\""`
+}
+
+// Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
+// the proxy needs to know besides.
+type Issuer struct {
+	// Names the issuer in metrics and logs. Unique.
+	Name string `json:"name" required:"true"`
+	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
+	// matters.
+	Issuer string `json:"issuer" required:"true"`
+	// The organization whose APIs the issuer's tokens may call. "*": the
+	// organization claim decides.
+	Organization string `json:"organization" required:"true"`
+	// The environments in which the issuer is used; "*" is every one.
+	Environments []string `json:"environments" default:"[\"*\"]"`
+	// Any one of these must be in the token's "aud" (RFC 7519 §4.1.3). Empty:
+	// the audience is not checked.
+	Audiences []string `json:"audiences" default:"[]"`
+	// The signature algorithms allowed (RFC 7518 §3.1).
+	Algorithms []string `json:"algorithms" default:"[\"RS256\"]"`
+	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
+	// "application/", ignoring case, such as "at+jwt". Empty: any.
+	TokenTypes []string `json:"tokenTypes" default:"[]"`
+	// Where the keys come from.
+	SignatureValidation SignatureValidation `json:"signatureValidation" required:"true"`
+	// The claim that holds the user's name; the token must have it.
+	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
+	// The claim that holds the user's organization; the token must have it.
+	// By default the remote claim of the claim mapping whose local claim is
+	// the organization header, if there is one.
+	OrganizationClaim ClaimName `json:"organizationClaim"`
+	// What a token without the organization claim is: "refuse", or "issuer"
+	// to take it for one of the issuer's organization.
+	MissingOrganization string `json:"missingOrganization" default:"\"refuse\"" enum:"refuse|issuer"`
+	// From the value of the organization claim to the organization. A value
+	// not listed is refused.
+	OrganizationMapping map[string]string `json:"organizationMapping"`
+	// The claim that holds the scopes: a string, separated by spaces, or an
+	// array of strings.
+	ScopesClaim ClaimName `json:"scopesClaim" default:"\"scope\""`
+	// The claim that holds the client that the token was issued to; where the
+	// token has none, "client_id".
+	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
+	// The claim that holds the identity provider's roles: a string, or an
+	// array of strings.
+	RolesClaim ClaimName `json:"rolesClaim"`
+	// From the identity provider's roles to local ones.
+	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
+	// Drops the roles that no mapping names. Only where there are mappings.
+	ExcludeUnmappedRoles bool `json:"excludeUnmappedRoles" default:"true"`
+	// Claims that go to the upstream in headers.
+	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
+	// Claims that must be present and not null.
+	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
+	// How far the issuer's clock may be off (0 to 10 minutes).
+	ClockSkew Duration `json:"clockSkew" default:"\"60s\""`
+	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
+	RequireExpiration bool `json:"requireExpiration" default:"true"`
+	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted; "iat" is
+	// then required. By default for as long as it says.
+	MaxTokenAge Duration `json:"maxTokenAge"`
+	// Allows the same "iss" under several organizations with no organization
+	// claim: each of its tokens may then call the APIs of all of them.
+	SharedAcrossOrganizations bool `json:"sharedAcrossOrganizations" default:"false"`
+	// Counts and logs what the rules would refuse to this issuer's tokens, and
+	// lets it pass, with the reason in the header x-orgate-report. Signature,
+	// time and form of a token are enforced all the same.
+	ReportOnly bool `json:"reportOnly" default:"false"`
+}
+
+// SignatureValidation says where an issuer's keys come from: a JWK Set, a
+// certificate, or both.
+type SignatureValidation struct {
+	// A JWK Set (RFC 7517).
+	JWKS *JWKS `json:"jwks"`
+	// Certificates or public keys. With a JWK Set as well, they are tried
+	// when the set has no key for the token.
+	Certificate *Certificate `json:"certificate"`
+}
+
+// JWKS is a JWK Set: exactly one of url, wellKnown and inline.
+type JWKS struct {
+	// Where the JWK Set is.
+	URL string `json:"url" default:"\"\""`
+	// Where the OpenID Connect discovery document is. Its issuer must be the
+	// issuer's, and its jwks_uri of the same origin.
+	WellKnown string `json:"wellKnown" default:"\"\""`
+	// Allows a jwks_uri of another origin than the discovery document's.
+	AllowOtherOrigin bool `json:"allowOtherOrigin" default:"false"`
+	// The JWK Set itself.
+	Inline JSON `json:"inline"`
+	// The proxy's cluster that the location is fetched through. Required with
+	// url and wellKnown.
+	Cluster string `json:"cluster" default:"\"\""`
+	// How long one fetch may take (up to 1 minute).
+	Timeout Duration `json:"timeout" default:"\"5s\""`
+	// How often the keys are fetched anew (1 minute to 24 hours); a shorter
+	// max-age in the answer's Cache-Control comes first, down to 1 minute.
+	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\""`
+	// How long the last good keys are used after they should have been
+	// fetched anew (0 to 30 days).
+	MaxStale Duration `json:"maxStale" default:"\"24h\""`
+	// The least time between two fetches for a kid that the set does not hold
+	// (1 second to 1 hour).
+	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\""`
+	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys
+	// are not used.
+	Pins []string `json:"pins" default:"[]"`
+}
+
+// Certificate holds certificates or public keys.
+type Certificate struct {
+	// PEM: CERTIFICATE, PUBLIC KEY or RSA PUBLIC KEY blocks. A certificate is
+	// used for its key alone; its dates and its issuer are not checked.
+	CertificateInline string `json:"certificateInline" required:"true"`
+}
+
+// RoleMapping maps one of the identity provider's roles to a local one.
+type RoleMapping struct {
+	// The role as the token has it.
+	RemoteRole string `json:"remoteRole" required:"true"`
+	// The role as rules and upstreams know it.
+	LocalRole string `json:"localRole" required:"true"`
+}
+
+// ClaimMapping sends a claim to the upstream.
+type ClaimMapping struct {
+	// The claim.
+	RemoteClaim ClaimName `json:"remoteClaim" required:"true"`
+	// The header that receives it.
+	LocalClaim string `json:"localClaim" required:"true"`
+}
+
+// Rule says what a part of the API asks for.
+type Rule struct {
+	// Names the rule in metrics and logs. Unique. By default "rule-" and the
+	// rule's place, counted from 0.
+	Name string `json:"name" default:"\"\""`
+	// The requests that the rule is for. Empty: all.
+	Match Match `json:"match"`
+	// The organization that the token must be of; the top level's where there
+	// is none.
+	Organization Organization `json:"organization"`
+	// Scopes: any one of an array, or all with {"all": […]}.
+	Scopes AnyOrAll `json:"scopes"`
+	// Local roles: any one of an array, or all with {"all": […]}.
+	Roles AnyOrAll `json:"roles"`
+	// The clients that may call. Empty: any.
+	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
+	// Claims that must have one of the values named.
+	Claims []ClaimRule `json:"claims" default:"[]"`
+	// Names of the issuers that may be used here. Empty: all.
+	Issuers []string `json:"issuers" default:"[]"`
+	// Audiences, instead of the issuer's.
+	Audiences []string `json:"audiences" default:"[]"`
+	// Asks for no token. One that is sent is ignored.
+	Public bool `json:"public" default:"false"`
+	// Asks for no token, or a good one.
+	Optional bool `json:"optional" default:"false"`
+}
+
+// Match selects requests. Every part that is present must match; the query is
+// never looked at.
+type Match struct {
+	// Hosts: exact, or "*." and a suffix. Port and case do not matter.
+	Hosts []string `json:"hosts" default:"[]"`
+	// The whole path.
+	Path string `json:"path" default:"\"\""`
+	// The path's beginning, on whole segments: "/a" is for "/a" and "/a/b",
+	// not for "/ab".
+	PathPrefix string `json:"pathPrefix" default:"\"\""`
+	// The path by segments: "{name}" and "*" stand for one segment each, "**"
+	// at the end for any number.
+	PathTemplate string `json:"pathTemplate" default:"\"\""`
+	// Methods, in capitals.
+	Methods []string `json:"methods" default:"[]"`
+}
+
+// ClaimRule asks for a claim.
+type ClaimRule struct {
+	// The claim.
+	Claim ClaimName `json:"claim" required:"true"`
+	// The values, one of which the claim must have (or hold, if it is an
+	// array). Numbers and booleans are written as strings.
+	In []string `json:"in" required:"true"`
+}
+
+// Organization is where the required organization comes from. At most one
+// field is set; none is: not named here.
+//
+// In JSON it is a string (a literal, or "*" for any organization that the
+// token proves) or an object with one of the other members.
+type Organization struct {
+	// The organization itself, or "*".
+	Literal string `json:"-"`
+	// From the host, such as "{org}.api.example.com".
+	FromHost string `json:"fromHost"`
+	// From the path's beginning, such as "/t/{org}/".
+	FromPath string `json:"fromPath"`
+	// From the route's metadata in the proxy: filter name and key, such as
+	// "orgate.organization".
+	FromRouteMetadata string `json:"fromRouteMetadata"`
+}
+
+// IsZero reports whether no organization is named.
+func (o Organization) IsZero() bool { return o == Organization{} }
+
+// Any is the organization that stands for any.
+const Any = "*"
+
+// AnyOrAll is a list of which any one suffices, or of which all are asked for.
+// In JSON it is an array, or {"all": […]}. Empty asks for nothing.
+type AnyOrAll struct {
+	Values []string
+	All    bool
+}
+
+// ClaimName names a claim. In JSON it is a string, looked up literally first
+// ("https://example.com/org") and then as a path of members separated by dots
+// ("realm_access.roles"), or an array of strings, a path with no splitting.
+// The zero value names none.
+type ClaimName struct {
+	// The literal name, "" where the name was an array.
+	Name string
+	// The path: the literal name split at its dots (nil if it has none), or
+	// the array.
+	Path []string
+}
+
+// IsZero reports whether no claim is named.
+func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
+
+// Duration is a length of time, in JSON a string of [time.ParseDuration].
+type Duration time.Duration
+
+// JSON is a JSON value kept as it was written; "" is none.
+type JSON string
