@@ -1,0 +1,137 @@
+package jwt
+
+import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"sync/atomic"
+)
+
+// A Key verifies signatures. It is not changed once it is in use.
+type Key struct {
+	// ID is the key's "kid" (RFC 7517 §4.5), "" if it has none.
+	ID string
+	// Algorithm is the only one that the key is for (RFC 7517 §4.4); "" is
+	// any that fits the key.
+	Algorithm string
+	// RSA is the key: 2048 to 8192 bits (RFC 7518 §3.3).
+	RSA *rsa.PublicKey
+	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
+	Thumbprint string
+}
+
+// The sizes of a key, in bits.
+const (
+	MinKeyBits = 2048
+	MaxKeyBits = 8192
+)
+
+// Allows reports whether the key may be used with a signature algorithm: one
+// of [Algorithms], and the key's own if it has one.
+func (k *Key) Allows(algorithm string) bool {
+	return k != nil && k.RSA != nil && IsAlgorithm(algorithm) && (k.Algorithm == "" || k.Algorithm == algorithm)
+}
+
+// An algorithm is a signature algorithm of RFC 7518 §3.1.
+type algorithm struct {
+	name string
+	hash crypto.Hash
+	pss  bool // RSASSA-PSS (§3.5), or else RSASSA-PKCS1-v1_5 (§3.3)
+}
+
+var algorithms = [...]algorithm{
+	{"RS256", crypto.SHA256, false},
+	{"RS384", crypto.SHA384, false},
+	{"RS512", crypto.SHA512, false},
+	{"PS256", crypto.SHA256, true},
+	{"PS384", crypto.SHA384, true},
+	{"PS512", crypto.SHA512, true},
+}
+
+// Algorithms returns the names of the signature algorithms that tokens can be
+// verified with.
+func Algorithms() []string {
+	names := make([]string, len(algorithms))
+	for i := range algorithms {
+		names[i] = algorithms[i].name
+	}
+	return names
+}
+
+// IsAlgorithm reports whether name is one of [Algorithms].
+func IsAlgorithm(name string) bool { return algorithmOf(name) != nil }
+
+func algorithmOf(name string) *algorithm {
+	for i := range algorithms {
+		if algorithms[i].name == name {
+			return &algorithms[i]
+		}
+	}
+	return nil
+}
+
+// Verify returns nil if the key made the token's signature, and only then.
+//
+// The error is [ErrAlgorithm] if the token's algorithm is none of
+// [Algorithms]; [ErrUnknownKey] if the key is not for that algorithm, or of a
+// size that is not used; and [ErrSignature] else. The signature must be
+// exactly as long as the key's modulus (RFC 8017 §8.1.2, §8.2.2), and the salt
+// of a PSS signature as long as the hash (RFC 7518 §3.5).
+func (t *Token) Verify(k *Key) error {
+	alg := algorithmOf(t.Algorithm)
+	if alg == nil {
+		return ErrAlgorithm
+	}
+	if !k.Allows(t.Algorithm) {
+		return errKeyAlgorithm
+	}
+	if k.RSA.N == nil || k.RSA.N.BitLen() < MinKeyBits || k.RSA.N.BitLen() > MaxKeyBits {
+		return errKeySize
+	}
+	if len(t.signature) != k.RSA.Size() {
+		return errSignatureLength
+	}
+	arithmetic.Add(1)
+	if !alg.verify(k.RSA, t.signingInput, t.signature) {
+		return ErrSignature
+	}
+	return nil
+}
+
+var (
+	errKeyAlgorithm    = &refusal{reason: ErrUnknownKey, what: "the key is not for the token's algorithm"}
+	errKeySize         = &refusal{reason: ErrUnknownKey, what: "the key's size is not used"}
+	errSignatureLength = &refusal{reason: ErrSignature, what: "not of the key's length"}
+)
+
+// verify reports whether signature is the key's, over input.
+func (a *algorithm) verify(key *rsa.PublicKey, input string, signature []byte) bool {
+	digest := a.digest(input)
+	if a.pss {
+		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
+		return rsa.VerifyPSS(key, a.hash, digest, signature, options) == nil
+	}
+	return rsa.VerifyPKCS1v15(key, a.hash, digest, signature) == nil
+}
+
+func (a *algorithm) digest(input string) []byte {
+	switch a.hash {
+	case crypto.SHA256:
+		sum := sha256.Sum256([]byte(input))
+		return sum[:]
+	case crypto.SHA384:
+		sum := sha512.Sum384([]byte(input))
+		return sum[:]
+	default:
+		sum := sha512.Sum512([]byte(input))
+		return sum[:]
+	}
+}
+
+var arithmetic atomic.Uint64
+
+// SignatureChecks returns how often [Token.Verify] has got as far as the
+// arithmetic of a signature, since the program began. Tests prove with it that
+// refusals are cheap.
+func SignatureChecks() uint64 { return arithmetic.Load() }
