@@ -1,0 +1,260 @@
+package filter
+
+import (
+	"errors"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwks"
+	"github.com/orgate/orgate/jwt"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+)
+
+// errWait: the keys may come, the stream should wait for them.
+var errWait = errors.New("waiting for keys")
+
+// keyring is where one issuer's keys are.
+type keyring struct {
+	// location is where the JWK Set is fetched, nil where it is inline or
+	// there is none.
+	location *location
+	// inline is the configured JWK Set, nil if there is none.
+	inline *jwks.Set
+	// certificates are the configured keys that stand in where the JWK Set
+	// has none for a token, nil if there are none.
+	certificates *jwks.Set
+}
+
+// verify verifies a token's signature with the issuer's own keys. It returns
+// [errWait] if the right key may be on its way.
+func (k *keyring) verify(token *jwt.Token, now time.Time) error {
+	set, tried := k.inline, false
+	if k.location != nil {
+		set, _ = k.location.source.Keys(now)
+	}
+	for _, candidates := range [...]*jwks.Set{set, k.certificates} {
+		if candidates == nil || tried {
+			continue
+		}
+		for _, key := range candidates.Select(token) {
+			tried = true
+			if err := token.Verify(key); err == nil {
+				return nil
+			} else if !errors.Is(err, jwt.ErrSignature) {
+				return err
+			}
+		}
+	}
+	if k.location != nil && (!tried || set == nil) && k.location.source.Want(now, token.KeyID) {
+		return errWait
+	}
+	switch {
+	case tried:
+		return jwt.ErrSignature
+	case k.location != nil && set == nil:
+		return errKeysUnavailable
+	default:
+		return jwt.ErrUnknownKey
+	}
+}
+
+// location is a place that keys are fetched from, on behalf of every issuer
+// that names it with the same settings.
+type location struct {
+	source  *jwks.Source
+	cluster string
+	url     string
+	headers [][2]string
+	timeout time.Duration
+	issuers []string // names, for metrics and logs
+
+	reported uint64 // age in seconds, as the gauge says
+}
+
+// newKeyrings prepares the keys of all issuers. Issuers that name the same
+// location with the same settings share it.
+func newKeyrings(c *config.Config, jitter func() float64) ([]keyring, []*location, error) {
+	var locations []*location
+	byKey := map[string]*location{}
+	rings := make([]keyring, len(c.Issuers))
+	var problems []error
+	for i := range c.Issuers {
+		issuer := &c.Issuers[i]
+		ring := &rings[i]
+		place := "issuers[" + strconv.Itoa(i) + "].signatureValidation."
+		if certificate := issuer.SignatureValidation.Certificate; certificate != nil {
+			set, err := jwks.ParsePEM(certificate.CertificateInline)
+			if problem := unusable(place+"certificate.certificateInline: ", set, err); problem != nil {
+				problems = append(problems, problem)
+			}
+			ring.certificates = set
+		}
+		j := issuer.SignatureValidation.JWKS
+		if j == nil {
+			continue
+		}
+		if j.Inline != "" {
+			set, err := jwks.Parse(string(j.Inline))
+			if problem := unusable(place+"jwks.inline: ", set, err); problem != nil {
+				problems = append(problems, problem)
+				continue
+			}
+			ring.inline = set.Pin(j.Pins)
+			continue
+		}
+		key := locationKey(j)
+		if byKey[key] == nil {
+			byKey[key] = newLocation(j, jitter)
+			locations = append(locations, byKey[key])
+		}
+		ring.location = byKey[key]
+		ring.location.issuers = append(ring.location.issuers, issuer.Name)
+	}
+	return rings, locations, errors.Join(problems...)
+}
+
+// unusable says what is wrong with configured keys: keys that are written down
+// must be usable, each of them.
+func unusable(place string, set *jwks.Set, err error) error {
+	if err != nil {
+		return errors.New(place + err.Error())
+	}
+	if len(set.Unusable) > 0 {
+		return errors.New(place + errors.Join(set.Unusable...).Error())
+	}
+	if len(set.Keys) == 0 {
+		return errors.New(place + "holds no key")
+	}
+	return nil
+}
+
+// locationKey is what two issuers must have in common to share a location.
+func locationKey(j *config.JWKS) string {
+	parts := []string{j.Cluster, j.URL}
+	for _, d := range [...]config.Duration{j.Timeout, j.RefreshInterval, j.MaxStale, j.UnknownKidCooldown} {
+		parts = append(parts, strconv.FormatInt(int64(d), 10))
+	}
+	return strings.Join(append(parts, j.Pins...), "\x00")
+}
+
+func newLocation(j *config.JWKS, jitter func() float64) *location {
+	scheme, authority, path := splitURL(j.URL)
+	return &location{
+		source: jwks.NewSource(jwks.Policy{
+			RefreshInterval:    time.Duration(j.RefreshInterval),
+			MaxStale:           time.Duration(j.MaxStale),
+			UnknownKidCooldown: time.Duration(j.UnknownKidCooldown),
+			Timeout:            time.Duration(j.Timeout),
+			Pins:               j.Pins,
+		}, jitter),
+		cluster: j.Cluster,
+		url:     j.URL,
+		timeout: time.Duration(j.Timeout),
+		headers: [][2]string{
+			{":method", "GET"},
+			{":scheme", scheme},
+			{":authority", authority},
+			{":path", path},
+			{"accept", "application/json, application/jwk-set+json"},
+			{"user-agent", "orgate"},
+		},
+	}
+}
+
+// splitURL takes apart an absolute URL that package config has checked. It
+// stands in for net/url, which is large.
+func splitURL(u string) (scheme, authority, path string) {
+	scheme, rest, _ := strings.Cut(u, "://")
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		return scheme, rest, "/"
+	}
+	authority, path = rest[:end], rest[end:]
+	if path[0] == '?' {
+		path = "/" + path
+	}
+	return scheme, authority, path
+}
+
+// fetch starts a fetch. It must be called from a tick. A call that the proxy
+// refuses counts as a fetch that failed.
+func (p *plugin) fetch(l *location, now time.Time) {
+	l.source.Begin(now)
+	_, err := proxywasm.DispatchHttpCall(l.cluster, l.headers, nil, nil, uint32(min(l.timeout.Milliseconds(), math.MaxUint32)),
+		func(headers, bodySize, _ int) { p.fetched(l, headers, bodySize) })
+	if err != nil {
+		proxywasm.LogError("cluster " + l.cluster + ": cannot fetch the keys of " + strings.Join(l.issuers, ", ") + ": " + err.Error())
+		p.finish(l, jwks.Answer{})
+	}
+}
+
+// fetched takes the answer to a fetch. Some proxies answer a call that failed
+// with no headers, others with a status of their own: both are failures.
+func (p *plugin) fetched(l *location, headers, bodySize int) {
+	var answer jwks.Answer
+	if headers > 0 {
+		if pairs, err := proxywasm.GetHttpCallResponseHeaders(); err == nil {
+			answer = readAnswer(pairs)
+		}
+	}
+	answer.BodySize = bodySize
+	if answer.Status == 200 && bodySize > 0 && bodySize <= jwks.MaxBody {
+		body, err := proxywasm.GetHttpCallResponseBody(0, bodySize)
+		if err == nil {
+			answer.Body = string(body)
+		}
+	}
+	p.finish(l, answer)
+}
+
+func readAnswer(headers [][2]string) jwks.Answer {
+	var answer jwks.Answer
+	for _, h := range headers {
+		switch h[0] {
+		case ":status":
+			answer.Status, _ = strconv.Atoi(h[1])
+		case "cache-control":
+			if answer.CacheControl != "" {
+				answer.CacheControl += ", "
+			}
+			answer.CacheControl += h[1]
+		}
+	}
+	return answer
+}
+
+// finish tells the source what became of its fetch, logs and counts it, and
+// judges the requests that were waiting for keys.
+func (p *plugin) finish(l *location, answer jwks.Answer) {
+	now := p.now()
+	outcome := l.source.Finish(now, answer)
+	quietly(func() { p.report(l, outcome, now) })
+	p.wake()
+}
+
+// report logs and counts the end of a fetch.
+func (p *plugin) report(l *location, outcome jwks.Outcome, now time.Time) {
+	set, _ := l.source.Keys(now)
+	for _, name := range l.issuers {
+		line := "issuer " + name + ": fetch of " + l.url + ": "
+		if outcome.Err != nil {
+			proxywasm.LogWarn(line + outcome.Err.Error())
+		} else {
+			proxywasm.LogInfo(line + strconv.Itoa(len(set.Keys)) + " keys")
+		}
+		p.metrics.fetch(name, outcome.Result)
+		if set != nil {
+			p.metrics.gauge(familyKeys, name, uint64(len(set.Keys)))
+		} else {
+			p.metrics.gauge(familyKeys, name, 0)
+		}
+	}
+	if set != nil && outcome.Err == nil {
+		for _, problem := range set.Unusable {
+			proxywasm.LogWarn("issuer " + l.issuers[0] + ": key not used: " + problem.Error())
+		}
+	}
+}

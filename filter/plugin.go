@@ -1,0 +1,208 @@
+package filter
+
+import (
+	"errors"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/policy"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// plugin is one configuration at work. Until it has one it refuses every
+// request.
+type plugin struct {
+	types.DefaultPluginContext
+	id  uint32
+	now func() time.Time
+
+	config    *config.Config
+	policy    *policy.Policy
+	keys      []keyring // by the issuer's index
+	locations []*location
+	metrics   *metrics
+
+	waiting []*stream     // for keys, in the order they came
+	period  time.Duration // of the tick, as last set
+}
+
+// Periods of the tick. The first one is soon, because a proxy allows no calls
+// while it configures; so is one that a stream waits for.
+const (
+	soon    = time.Millisecond
+	regular = time.Second
+	// patience is the longest period while streams are waiting: how late the
+	// end of a wait may be noticed.
+	patience = 100 * time.Millisecond
+)
+
+// OnPluginStart reads the configuration. Every mistake in it is logged, and
+// the proxy is told not to use the plugin. A plugin that is configured again
+// and refuses keeps nothing of what it had: it refuses all requests. Streams
+// that are waiting meanwhile are judged by the new configuration.
+func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	document, err := proxywasm.GetPluginConfiguration()
+	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) {
+		proxywasm.LogError("configuration: " + err.Error())
+		return types.OnPluginStartStatusFailed
+	}
+	p.config = nil
+	defer p.revisit((*stream).decide)
+	if err := p.configure(string(document)); err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			proxywasm.LogError("configuration: " + line)
+		}
+		return types.OnPluginStartStatusFailed
+	}
+	return types.OnPluginStartStatusOK
+}
+
+// configure puts a configuration to work, or returns what is wrong with it.
+func (p *plugin) configure(document string) error {
+	c, err := config.Parse(document)
+	if err != nil {
+		return err
+	}
+	keys, locations, err := newKeyrings(c, rand.Float64)
+	if err != nil {
+		return err
+	}
+	p.keys, p.locations = keys, locations
+	p.policy = policy.New(c)
+	p.metrics = newMetrics()
+	p.period = 0
+	if len(locations) > 0 {
+		if err := p.tickEvery(soon); err != nil {
+			return err
+		}
+	}
+	p.config = c
+	return nil
+}
+
+// OnTick starts the fetches that are due, ends the waits that are over, and
+// asks for the next tick.
+func (p *plugin) OnTick() {
+	if p.config == nil {
+		return
+	}
+	now := p.now()
+	for _, l := range p.locations {
+		if l.source.Due(now) {
+			p.fetch(l, now)
+		}
+		quietly(func() { p.reportAge(l, now) })
+	}
+	p.expire(now)
+	period := regular
+	if len(p.waiting) > 0 {
+		period = patience
+	}
+	for _, l := range p.locations {
+		period = min(period, max(soon, l.source.Next(now).Sub(now)))
+	}
+	if err := p.tickEvery(period); err != nil {
+		proxywasm.LogError("tick: " + err.Error())
+	}
+}
+
+// reportAge tells how old a location's keys are, when that has changed.
+func (p *plugin) reportAge(l *location, now time.Time) {
+	set, _ := l.source.Keys(now)
+	if set == nil {
+		return
+	}
+	age := uint64(l.source.Age(now) / time.Second)
+	if age == l.reported {
+		return
+	}
+	l.reported = age
+	for _, name := range l.issuers {
+		p.metrics.gauge(familyAge, name, age)
+	}
+}
+
+// hurry asks for a tick at once, because a stream waits for a fetch.
+func (p *plugin) hurry() {
+	if err := p.tickEvery(soon); err != nil {
+		proxywasm.LogError("tick: " + err.Error())
+	}
+}
+
+// tickEvery sets the period of the tick, unless it is the one already set.
+func (p *plugin) tickEvery(period time.Duration) error {
+	if period == p.period {
+		return nil
+	}
+	if err := proxywasm.SetTickPeriodMilliSeconds(uint32(min(max(period.Milliseconds(), 1), math.MaxUint32))); err != nil {
+		return err
+	}
+	p.period = period
+	return nil
+}
+
+// wake judges all waiting streams anew; those that must go on waiting do.
+func (p *plugin) wake() {
+	p.revisit((*stream).judge)
+}
+
+// expire refuses the streams whose wait is over.
+func (p *plugin) expire(now time.Time) {
+	p.revisit(func(s *stream) types.Action {
+		if now.Before(s.deadline) {
+			return types.ActionPause
+		}
+		return s.refuse(errKeysUnavailable)
+	})
+}
+
+// revisit takes a step with each waiting stream, in that stream's context, and
+// keeps those that are waiting still. A stream that the proxy has forgotten is
+// dropped.
+func (p *plugin) revisit(step func(*stream) types.Action) {
+	if len(p.waiting) == 0 {
+		return
+	}
+	streams := p.waiting
+	p.waiting = nil
+	for _, s := range streams {
+		if s.phase != waiting || proxywasm.SetEffectiveContext(s.id) != nil {
+			continue
+		}
+		s.guard(func() types.Action { return step(s) })
+		if s.phase == waiting {
+			p.waiting = append(p.waiting, s)
+		}
+	}
+	if err := proxywasm.SetEffectiveContext(p.id); err != nil {
+		proxywasm.LogError("effective context: " + err.Error())
+	}
+}
+
+// forget drops a stream that ended while it was waiting.
+func (p *plugin) forget(s *stream) {
+	for i, w := range p.waiting {
+		if w == s {
+			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
+			return
+		}
+	}
+}
+
+// NewHttpContext begins a stream.
+func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
+	return &stream{id: id, plugin: p}
+}
+
+// retryAfter is how many seconds a client should wait for an issuer's keys.
+func (p *plugin) retryAfter(issuer *policy.Issuer) int {
+	if issuer == nil || p.keys[issuer.Index].location == nil {
+		return 1
+	}
+	wait := p.keys[issuer.Index].location.source.RetryAfter(p.now())
+	return int((wait + time.Second - 1) / time.Second)
+}

@@ -1,0 +1,410 @@
+package filter
+
+import (
+	"errors"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	"github.com/orgate/orgate/jwt"
+	"github.com/orgate/orgate/policy"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// phase is how far a stream has come. The zero value holds everything back.
+type phase uint8
+
+const (
+	undecided phase = iota
+	waiting         // for keys
+	refused
+	allowed
+)
+
+// stream is one request.
+type stream struct {
+	types.DefaultHttpContext
+	id     uint32
+	plugin *plugin
+
+	phase   phase
+	request request
+	rule    *policy.Rule
+	token   *jwt.Token
+	edits   []edit // that take the token out of the request
+
+	// required is the organization that the rule asks for, errRequired why
+	// the request names none.
+	required    string
+	errRequired error
+
+	deadline time.Time // of the wait for keys
+}
+
+// OnHttpRequestHeaders decides on the request, unless it has to wait.
+func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
+	return s.guard(s.open)
+}
+
+// OnHttpRequestBody holds the body back until the request is allowed. Proxies
+// that stop the whole stream on a pause do not call it before.
+func (s *stream) OnHttpRequestBody(int, bool) types.Action {
+	return s.gate()
+}
+
+// OnHttpRequestTrailers takes identity headers out of the trailers as well:
+// some upstreams merge the two.
+func (s *stream) OnHttpRequestTrailers(int) types.Action {
+	return s.guard(func() types.Action {
+		if s.phase != allowed {
+			return types.ActionPause
+		}
+		trailers, err := proxywasm.GetHttpRequestTrailers()
+		if errors.Is(err, types.ErrorStatusNotFound) {
+			return types.ActionContinue
+		}
+		if err != nil {
+			return s.refuse(errInternal)
+		}
+		for _, t := range trailers {
+			if s.plugin.policy.IsIdentityHeader(t[0]) {
+				if err := proxywasm.RemoveHttpRequestTrailer(t[0]); err != nil {
+					return s.refuse(errInternal)
+				}
+			}
+		}
+		return types.ActionContinue
+	})
+}
+
+// OnHttpStreamDone forgets a stream that was waiting.
+func (s *stream) OnHttpStreamDone() {
+	if s.phase == waiting {
+		s.plugin.forget(s)
+	}
+}
+
+func (s *stream) gate() types.Action {
+	if s.phase == allowed {
+		return types.ActionContinue
+	}
+	return types.ActionPause
+}
+
+// guard runs a part of the stream's way. A panic in it is logged and refuses
+// the request.
+func (s *stream) guard(step func() types.Action) (action types.Action) {
+	action = types.ActionPause
+	defer func() {
+		if value := recover(); value != nil {
+			stack := string(debug.Stack())
+			quietly(func() { proxywasm.LogError("panic while judging a request\n" + stack) })
+			action = s.refuse(errInternal)
+		}
+	}()
+	return step()
+}
+
+// quietly runs what must not decide anything, whatever becomes of it.
+func quietly(f func()) {
+	defer func() { _ = recover() }()
+	f()
+}
+
+// open reads the request and decides on it.
+func (s *stream) open() types.Action {
+	headers, err := proxywasm.GetHttpRequestHeaders()
+	if err != nil {
+		return s.refuse(errInternal)
+	}
+	s.request = readRequest(headers)
+	return s.decide()
+}
+
+// decide is the way of a request that has been read to a verdict or a wait. A
+// stream that waited through a change of the configuration goes it again.
+func (s *stream) decide() types.Action {
+	p := s.plugin
+	if p.config == nil {
+		return s.refuse(errInternal)
+	}
+	for _, h := range s.request.headers {
+		if p.policy.IsIdentityHeader(h[0]) {
+			if err := proxywasm.RemoveHttpRequestHeader(h[0]); err != nil {
+				return s.refuse(errInternal)
+			}
+		}
+	}
+	credentials := readCredentials(&s.request, &p.config.TokenSources)
+	s.edits = credentials.edits
+	if s.request.preflight && p.config.BypassCORSPreflight {
+		return s.allow(reasonPublic, nil, nil)
+	}
+	query := s.request.policyRequest()
+	var err error
+	s.rule, err = p.policy.Route(&query)
+	if err != nil {
+		return s.refuse(err)
+	}
+	if s.rule.Public {
+		return s.allow(reasonPublic, nil, nil)
+	}
+	switch len(credentials.tokens) {
+	case 0:
+		if s.rule.Optional {
+			return s.allow(reasonPublic, nil, nil)
+		}
+		return s.refuse(errNoToken)
+	case 1:
+	default:
+		return s.refuse(errSeveralTokens)
+	}
+	s.token, err = jwt.Parse(credentials.tokens[0], p.config.Limits.TokenBytes)
+	if err != nil {
+		return s.refuse(err)
+	}
+	s.required, s.errRequired = s.rule.RequiredOrganization(&query)
+	return s.judge()
+}
+
+// judge decides on the token, or has the stream wait for keys. It may be
+// called again when they have come.
+func (s *stream) judge() types.Action {
+	p := s.plugin
+	issuer, err := p.policy.Issuer(s.rule, s.required, s.token.Claims)
+	if err != nil {
+		return s.refuse(err)
+	}
+	if err := s.token.CheckAlgorithm(issuer.Config.Algorithms); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	now := p.now()
+	if err := s.token.CheckTime(now, issuer.TimeRules()); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	switch err := p.keys[issuer.Index].verify(s.token, now); {
+	case errors.Is(err, errWait):
+		return s.wait(issuer, now)
+	case err != nil:
+		return s.refuseOf(issuer, err)
+	}
+
+	identity, err := s.authorize(issuer)
+	if err == nil {
+		return s.allow(reasonOK, issuer, identity)
+	}
+	if issuer.Config.ReportOnly && policy.Reportable(err) && identity != nil {
+		return s.report(err, issuer, identity)
+	}
+	return s.refuseOf(issuer, err)
+}
+
+// authorize says who calls, and whether the rule lets them. It returns the
+// identity along with a rule's refusal.
+func (s *stream) authorize(issuer *policy.Issuer) (*policy.Identity, error) {
+	if err := s.token.CheckType(issuer.Config.TokenTypes); err != nil {
+		return nil, err
+	}
+	if err := s.token.CheckAudience(s.rule.AudiencesFor(issuer)); err != nil {
+		return nil, err
+	}
+	identity, err := issuer.Identify(s.token.Claims)
+	if err != nil {
+		return identity, err
+	}
+	if s.errRequired != nil {
+		return identity, s.errRequired
+	}
+	return identity, s.rule.Authorize(s.required, issuer, identity)
+}
+
+// wait pauses the stream until its keys have come or its time is up.
+func (s *stream) wait(issuer *policy.Issuer, now time.Time) types.Action {
+	p := s.plugin
+	if s.phase != waiting {
+		if len(p.waiting) >= p.config.Limits.WaitingRequests {
+			return s.refuseOf(issuer, errKeysUnavailable)
+		}
+		s.phase = waiting
+		s.deadline = now.Add(time.Duration(p.config.Limits.KeyWait))
+		p.waiting = append(p.waiting, s)
+	}
+	p.hurry()
+	return types.ActionPause
+}
+
+// allow writes the identity headers, if there are any, and lets the request
+// go on. A host call that fails refuses it.
+func (s *stream) allow(reason string, issuer *policy.Issuer, identity *policy.Identity) types.Action {
+	if err := s.rewrite(identity); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	if err := s.tell(reason, issuer, identity); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	s.plugin.metrics.request(s.labels(reason, issuer))
+	return s.proceed()
+}
+
+// report lets a request pass that a rule refuses, and says so.
+func (s *stream) report(err error, issuer *policy.Issuer, identity *policy.Identity) types.Action {
+	reason := answerTo(err).reason
+	if err := s.rewrite(identity); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	if err := proxywasm.AddHttpRequestHeader(policy.ReportHeader, reason); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	if err := s.tell(reason, issuer, identity); err != nil {
+		return s.refuseOf(issuer, err)
+	}
+	s.plugin.metrics.request(s.labels(reason, issuer))
+	return s.proceed()
+}
+
+// rewrite takes the token out of the request and puts the identity in.
+func (s *stream) rewrite(identity *policy.Identity) error {
+	if !s.plugin.config.ForwardToken {
+		for _, e := range s.edits {
+			if err := e.apply(); err != nil {
+				return err
+			}
+		}
+	}
+	if identity == nil {
+		return nil
+	}
+	for _, h := range identity.Headers {
+		if err := proxywasm.AddHttpRequestHeader(h[0], h[1]); err != nil {
+			return err
+		}
+	}
+	if name := s.plugin.config.ForwardPayload; name != "" {
+		return proxywasm.AddHttpRequestHeader(name, s.token.Payload())
+	}
+	return nil
+}
+
+// apply carries an edit out. A header is removed and added anew: replacing one
+// that occurs twice would leave its second value.
+func (e edit) apply() error {
+	if e.header == ":path" {
+		return proxywasm.ReplaceHttpRequestHeader(e.header, e.values[0])
+	}
+	if err := proxywasm.RemoveHttpRequestHeader(e.header); err != nil {
+		return err
+	}
+	for _, value := range e.values {
+		if err := proxywasm.AddHttpRequestHeader(e.header, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// proceed lets the stream go on, from its own callback or from the plugin's.
+func (s *stream) proceed() types.Action {
+	if s.phase == waiting {
+		if err := proxywasm.ResumeHttpRequest(); err != nil {
+			return s.refuse(errInternal)
+		}
+	}
+	s.phase = allowed
+	return types.ActionContinue
+}
+
+func (s *stream) refuse(err error) types.Action {
+	return s.refuseOf(nil, err)
+}
+
+// refuseOf sends the answer to an error and pauses the stream for good. The
+// issuer, if it is known, is counted. A stream is refused once.
+func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
+	if s.phase == refused {
+		return types.ActionPause
+	}
+	s.phase = refused
+	p := s.plugin
+	a := answerTo(err)
+	var body string
+	var headers [][2]string
+	grpcStatus := int32(-1)
+	if c := p.config; c != nil {
+		headers = a.headers(&c.Errors, policy.AskedScopes(err), p.retryAfter(issuer))
+		body = a.body(c.Errors.Format)
+	}
+	switch {
+	case s.request.grpc:
+		grpcStatus, body = a.grpc, a.description
+	case s.request.method == "HEAD":
+		body = ""
+	}
+	quietly(func() { s.debug(issuer, err) })
+	quietly(func() { _ = s.tell(a.reason, issuer, nil) })
+	if p.metrics != nil {
+		quietly(func() { p.metrics.request(s.labels(a.reason, issuer)) })
+	}
+	// If even the answer cannot be sent the stream stays paused.
+	_ = proxywasm.SendHttpResponse(a.status, headers, []byte(body), grpcStatus)
+	return types.ActionPause
+}
+
+// labels are the labels that a request is counted under.
+func (s *stream) labels(reason string, issuer *policy.Issuer) requestLabels {
+	l := requestLabels{rule: labelNone, issuer: labelNone, reason: reason}
+	if s.rule != nil && s.rule.Name != "" {
+		l.rule = s.rule.Name
+	}
+	if issuer != nil {
+		l.issuer = issuer.Name
+	}
+	return l
+}
+
+// Properties that tell access logs what was decided. Each is one part of a
+// path: the proxy keeps it in the stream's filter state as "wasm." and the
+// name.
+var (
+	propertyReason       = []string{"orgate.reason"}
+	propertyIssuer       = []string{"orgate.issuer"}
+	propertyOrganization = []string{"orgate.organization"}
+)
+
+// tell sets the properties.
+func (s *stream) tell(reason string, issuer *policy.Issuer, identity *policy.Identity) error {
+	if err := proxywasm.SetProperty(propertyReason, []byte(reason)); err != nil {
+		return err
+	}
+	if issuer != nil {
+		if err := proxywasm.SetProperty(propertyIssuer, []byte(issuer.Name)); err != nil {
+			return err
+		}
+	}
+	if identity != nil {
+		return proxywasm.SetProperty(propertyOrganization, []byte(identity.Organization))
+	}
+	return nil
+}
+
+// debug logs what a refused token said of itself, at debug level alone.
+func (s *stream) debug(issuer *policy.Issuer, err error) {
+	if !debugging() {
+		return
+	}
+	line := "refused: " + err.Error()
+	if t := s.token; t != nil {
+		line += " kid=" + printable(t.KeyID) + " iss=" + printable(t.Claims.Issuer()) + " jti=" + printable(t.Claims.ID())
+	}
+	if issuer != nil {
+		line += " issuer=" + issuer.Name
+	}
+	proxywasm.LogDebug(line)
+}
+
+// printable cuts what a client sent to a length and to characters that cannot
+// forge a line of a log.
+func printable(s string) string {
+	const most = 128
+	return strconv.QuoteToASCII(s[:min(len(s), most)])
+}
