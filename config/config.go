@@ -10,6 +10,11 @@
 //	default   the value of a member that is absent, as JSON
 //	required  "true" where the member must be present
 //	enum      the allowed strings, separated by "|"
+//	min, max  the range of a number or a duration; min:"1" on a string or a
+//	          list: it may be absent, but not empty
+//
+// A required string, list or map is not empty either, nor is any string in a
+// list.
 //
 // A parsed [Config] is complete (defaults applied), checked, and never changed
 // afterwards. The package is a leaf: it knows nothing of proxies, tokens or
@@ -25,7 +30,10 @@ type Config struct {
 	// What each part of the API asks for; the first rule that matches a
 	// request decides.
 	Rules []Rule `json:"rules"`
-	// The organization required where a rule names none.
+	// The organization required where a rule names none, and of requests that
+	// match no rule. By default the one that all issuers have. Where they
+	// differ, each rule must name its own, and requests that match no rule
+	// are refused.
 	Organization Organization `json:"organization"`
 	// Keeps only the issuers whose environments hold this name or "*". Empty
 	// keeps them all.
@@ -91,20 +99,21 @@ type Errors struct {
 	// The body: "wso2" (error_message, code, error_description), "problem"
 	// (RFC 9457) or "plain" (a line of text).
 	Format string `json:"format" default:"\"wso2\"" enum:"wso2|problem|plain"`
-	// The realm in WWW-Authenticate (RFC 9110 §11.5).
-	Realm string `json:"realm" default:"\"orgate\""`
+	// The realm in WWW-Authenticate (RFC 9110 §11.5): printable ASCII without
+	// quotes and backslashes.
+	Realm string `json:"realm" default:"\"orgate\"" min:"1"`
 }
 
 // Limits bounds what one worker keeps.
 type Limits struct {
 	// The longest token read, in bytes (256 to 65536).
-	TokenBytes int `json:"tokenBytes" default:"8192"`
+	TokenBytes int `json:"tokenBytes" default:"8192" min:"256" max:"65536"`
 	// How many verified tokens are remembered (0 to 65536).
-	CachedTokens int `json:"cachedTokens" default:"4096"`
+	CachedTokens int `json:"cachedTokens" default:"4096" min:"0" max:"65536"`
 	// How many requests may wait for keys (0 to 65536).
-	WaitingRequests int `json:"waitingRequests" default:"1024"`
+	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
 	// How long a request may wait for keys (up to 1 minute).
-	KeyWait Duration `json:"keyWait" default:"\"5s\""`
+	KeyWait Duration `json:"keyWait" default:"\"5s\"" min:"0s" max:"1m"`
 }
 
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
@@ -119,12 +128,13 @@ type Issuer struct {
 	// organization claim decides.
 	Organization string `json:"organization" required:"true"`
 	// The environments in which the issuer is used; "*" is every one.
-	Environments []string `json:"environments" default:"[\"*\"]"`
+	Environments []string `json:"environments" default:"[\"*\"]" min:"1"`
 	// Any one of these must be in the token's "aud" (RFC 7519 §4.1.3). Empty:
 	// the audience is not checked.
 	Audiences []string `json:"audiences" default:"[]"`
-	// The signature algorithms allowed (RFC 7518 §3.1).
-	Algorithms []string `json:"algorithms" default:"[\"RS256\"]"`
+	// The signature algorithms allowed (RFC 7518 §3.1): RS256, RS384, RS512,
+	// PS256, PS384 and PS512.
+	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1"`
 	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
 	// "application/", ignoring case, such as "at+jwt". Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
@@ -141,7 +151,7 @@ type Issuer struct {
 	MissingOrganization string `json:"missingOrganization" default:"\"refuse\"" enum:"refuse|issuer"`
 	// From the value of the organization claim to the organization. A value
 	// not listed is refused.
-	OrganizationMapping map[string]string `json:"organizationMapping"`
+	OrganizationMapping map[string]string `json:"organizationMapping" min:"1"`
 	// The claim that holds the scopes: a string, separated by spaces, or an
 	// array of strings.
 	ScopesClaim ClaimName `json:"scopesClaim" default:"\"scope\""`
@@ -160,12 +170,12 @@ type Issuer struct {
 	// Claims that must be present and not null.
 	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
 	// How far the issuer's clock may be off (0 to 10 minutes).
-	ClockSkew Duration `json:"clockSkew" default:"\"60s\""`
+	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
 	RequireExpiration bool `json:"requireExpiration" default:"true"`
 	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted; "iat" is
 	// then required. By default for as long as it says.
-	MaxTokenAge Duration `json:"maxTokenAge"`
+	MaxTokenAge Duration `json:"maxTokenAge" min:"1s"`
 	// Allows the same "iss" under several organizations with no organization
 	// claim: each of its tokens may then call the APIs of all of them.
 	SharedAcrossOrganizations bool `json:"sharedAcrossOrganizations" default:"false"`
@@ -188,28 +198,28 @@ type SignatureValidation struct {
 // JWKS is a JWK Set: exactly one of url, wellKnown and inline.
 type JWKS struct {
 	// Where the JWK Set is.
-	URL string `json:"url" default:"\"\""`
+	URL string `json:"url" default:"\"\"" min:"1"`
 	// Where the OpenID Connect discovery document is. Its issuer must be the
 	// issuer's, and its jwks_uri of the same origin.
-	WellKnown string `json:"wellKnown" default:"\"\""`
+	WellKnown string `json:"wellKnown" default:"\"\"" min:"1"`
 	// Allows a jwks_uri of another origin than the discovery document's.
 	AllowOtherOrigin bool `json:"allowOtherOrigin" default:"false"`
 	// The JWK Set itself.
 	Inline JSON `json:"inline"`
 	// The proxy's cluster that the location is fetched through. Required with
 	// url and wellKnown.
-	Cluster string `json:"cluster" default:"\"\""`
-	// How long one fetch may take (up to 1 minute).
-	Timeout Duration `json:"timeout" default:"\"5s\""`
+	Cluster string `json:"cluster" default:"\"\"" min:"1"`
+	// How long one fetch may take (1 millisecond to 1 minute).
+	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
 	// How often the keys are fetched anew (1 minute to 24 hours); a shorter
 	// max-age in the answer's Cache-Control comes first, down to 1 minute.
-	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\""`
+	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\"" min:"1m" max:"24h"`
 	// How long the last good keys are used after they should have been
 	// fetched anew (0 to 30 days).
-	MaxStale Duration `json:"maxStale" default:"\"24h\""`
+	MaxStale Duration `json:"maxStale" default:"\"24h\"" min:"0s" max:"720h"`
 	// The least time between two fetches for a kid that the set does not hold
 	// (1 second to 1 hour).
-	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\""`
+	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\"" min:"1s" max:"1h"`
 	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys
 	// are not used.
 	Pins []string `json:"pins" default:"[]"`
@@ -242,7 +252,7 @@ type ClaimMapping struct {
 type Rule struct {
 	// Names the rule in metrics and logs. Unique. By default "rule-" and the
 	// rule's place, counted from 0.
-	Name string `json:"name" default:"\"\""`
+	Name string `json:"name" default:"\"\"" min:"1"`
 	// The requests that the rule is for. Empty: all.
 	Match Match `json:"match"`
 	// The organization that the token must be of; the top level's where there
@@ -272,13 +282,13 @@ type Match struct {
 	// Hosts: exact, or "*." and a suffix. Port and case do not matter.
 	Hosts []string `json:"hosts" default:"[]"`
 	// The whole path.
-	Path string `json:"path" default:"\"\""`
+	Path string `json:"path" default:"\"\"" min:"1"`
 	// The path's beginning, on whole segments: "/a" is for "/a" and "/a/b",
 	// not for "/ab".
-	PathPrefix string `json:"pathPrefix" default:"\"\""`
+	PathPrefix string `json:"pathPrefix" default:"\"\"" min:"1"`
 	// The path by segments: "{name}" and "*" stand for one segment each, "**"
 	// at the end for any number.
-	PathTemplate string `json:"pathTemplate" default:"\"\""`
+	PathTemplate string `json:"pathTemplate" default:"\"\"" min:"1"`
 	// Methods, in capitals.
 	Methods []string `json:"methods" default:"[]"`
 }
@@ -301,12 +311,12 @@ type Organization struct {
 	// The organization itself, or "*".
 	Literal string `json:"-"`
 	// From the host, such as "{org}.api.example.com".
-	FromHost string `json:"fromHost"`
+	FromHost string `json:"fromHost" min:"1"`
 	// From the path's beginning, such as "/t/{org}/".
-	FromPath string `json:"fromPath"`
+	FromPath string `json:"fromPath" min:"1"`
 	// From the route's metadata in the proxy: filter name and key, such as
 	// "orgate.organization".
-	FromRouteMetadata string `json:"fromRouteMetadata"`
+	FromRouteMetadata string `json:"fromRouteMetadata" min:"1"`
 }
 
 // IsZero reports whether no organization is named.

@@ -1,0 +1,200 @@
+package config
+
+import (
+	"encoding/base64"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tidwall/gjson"
+)
+
+// algorithms holds the signature algorithms that may be allowed.
+var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+
+// checkIssuer checks one issuer by itself.
+func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity map[string]string) {
+	r.name(path+".name", issuer.Name)
+	r.line(path+".issuer", issuer.Issuer)
+	r.line(path+".organization", issuer.Organization)
+	r.lines(path+".environments", issuer.Environments)
+	r.lines(path+".audiences", issuer.Audiences)
+	for i, a := range issuer.Algorithms {
+		if fault := algorithmFault(a); fault != "" {
+			r.refuse(element(path+".algorithms", i), fault)
+		}
+	}
+	for i, t := range issuer.TokenTypes {
+		at := element(path+".tokenTypes", i)
+		r.line(at, t)
+		if rest, ok := cutPrefixFold(t, "application/"); ok {
+			r.refuse(at, `must leave out "application/": `+quote(rest))
+		}
+	}
+	r.checkSignatureValidation(path+".signatureValidation", &issuer.SignatureValidation)
+	r.checkClaimMappings(path, issuer, organizationHeader, identity)
+	r.checkOrganizationClaim(path, issuer)
+	if len(issuer.RoleMappings) > 0 && issuer.RolesClaim.IsZero() {
+		r.refuse(path+".rolesClaim", "is required with roleMappings")
+	}
+}
+
+func algorithmFault(name string) string {
+	upper := strings.ToUpper(name)
+	accepted := list(algorithms)
+	switch {
+	case slices.Contains(algorithms, name):
+		return ""
+	case upper == "NONE":
+		return `"none" is never accepted: it is no signature`
+	case strings.HasPrefix(upper, "HS"):
+		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
+	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") || strings.HasPrefix(upper, "ED448"):
+		return quote(name) + " is not supported yet; must be " + accepted
+	case slices.Contains(algorithms, upper):
+		return "must be in capitals: " + quote(upper)
+	default:
+		return "must be " + accepted + ", got " + quote(name)
+	}
+}
+
+// checkOrganizationClaim checks what depends on the organization claim, with
+// the one that a claim mapping implies already in place.
+func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
+	claim := path + ".organizationClaim"
+	known := !issuer.OrganizationClaim.IsZero() || r.misread(path+".claimMappings")
+	if issuer.Organization == Any {
+		if !known {
+			r.refuse(claim, `is required where organization is "*"`)
+		}
+		if issuer.MissingOrganization == "issuer" {
+			r.refuse(path+".missingOrganization", `must not be "issuer" where organization is "*": there is none to fall back to`)
+		}
+	} else {
+		if len(issuer.OrganizationMapping) > 0 && !known {
+			r.refuse(claim, "is required with organizationMapping")
+		}
+		if issuer.MissingOrganization == "issuer" && !known {
+			r.refuse(claim, `is required where missingOrganization is "issuer"`)
+		}
+	}
+	for value, organization := range issuer.OrganizationMapping {
+		at := member(path+".organizationMapping", value)
+		r.line(at, organization)
+		if organization == Any {
+			r.refuse(at, `must be an organization, got "*"`)
+		}
+	}
+}
+
+func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
+	if s.JWKS == nil && s.Certificate == nil {
+		r.refuse(path, "must have jwks or certificate")
+	}
+	if s.JWKS != nil {
+		r.checkJWKS(path+".jwks", s.JWKS)
+	}
+	if s.Certificate != nil {
+		pem := s.Certificate.CertificateInline
+		at := path + ".certificate.certificateInline"
+		switch {
+		case strings.Contains(pem, "PRIVATE KEY-----"):
+			r.refuse(at, "holds a private key, which must not leave the issuer: put the certificate or the public key here")
+		case pem != "" && !strings.Contains(pem, "-----BEGIN "):
+			r.refuse(at, "must be PEM: certificates or public keys")
+		}
+	}
+}
+
+func (r *reader) checkJWKS(path string, j *JWKS) {
+	sources := 0
+	for _, name := range []string{"url", "wellKnown", "inline"} {
+		if r.has(path + "." + name) {
+			sources++
+		}
+	}
+	if sources != 1 {
+		r.refuse(path, "must have exactly one of url, wellKnown and inline")
+	}
+	switch {
+	case r.has(path + ".url"), r.has(path + ".wellKnown"):
+		if !r.has(path + ".cluster") {
+			r.refuse(path+".cluster", "is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
+		}
+	case r.has(path + ".inline"):
+		if r.has(path + ".cluster") {
+			r.refuse(path+".cluster", "has no meaning with inline: nothing is fetched")
+		}
+	}
+	r.line(path+".cluster", j.Cluster)
+	for name, url := range map[string]string{"url": j.URL, "wellKnown": j.WellKnown} {
+		if url == "" {
+			continue
+		}
+		if fault := urlFault(url); fault != "" {
+			r.refuse(path+"."+name, fault)
+		}
+	}
+	if j.Inline != "" {
+		set := gjson.Parse(string(j.Inline))
+		var keys gjson.Result
+		set.ForEach(func(key, value gjson.Result) bool {
+			if key.Str == "keys" {
+				keys = value
+			}
+			return true
+		})
+		if !set.IsObject() || !keys.IsArray() {
+			r.refuse(path+".inline", `must be a JWK Set, an object with an array "keys", got `+kind(set))
+		}
+	}
+	for i, pin := range j.Pins {
+		// 32 bytes, without padding and without stray bits.
+		if sum, err := base64.RawURLEncoding.Strict().DecodeString(pin); err != nil || len(sum) != 32 || len(pin) != 43 {
+			r.refuse(element(path+".pins", i), "must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
+		}
+	}
+}
+
+// urlFault says why a key location will not do, or "". Nothing of a URL with
+// userinfo is repeated.
+func urlFault(url string) string {
+	const wanted = "must be an absolute http(s) URL"
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return wanted + ", got " + quote(url)
+	}
+	authority := rest
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		authority = rest[:end]
+	}
+	if strings.Contains(authority, "@") {
+		return "must not hold a user name or password"
+	}
+	if strings.Contains(rest, "#") {
+		return "must not have a fragment, got " + quote(url)
+	}
+	if !isASCII(url) || strings.ContainsFunc(url, func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune("\"<>\\^`{|}", c) }) {
+		return wanted + " without spaces and other characters that must be percent-encoded, got " + quote(url)
+	}
+	host, port, hasPort := authority, "", false
+	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
+		host, port, hasPort = authority[:colon], authority[colon+1:], true
+	}
+	if host == "" || hostFault(strings.ToLower(host)) != "" {
+		return wanted + " with a host, got " + quote(url)
+	}
+	if hasPort {
+		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+			return wanted + " with a port from 1 to 65535, got " + quote(url)
+		}
+	}
+	return ""
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
+		return s, false
+	}
+	return s[len(prefix):], true
+}

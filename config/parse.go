@@ -1,0 +1,202 @@
+package config
+
+import (
+	"errors"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/orgate/orgate/internal/strictjson"
+)
+
+// Parse reads a configuration document: one JSON object, strictly (RFC 8259).
+// Unknown, duplicate, missing and empty members, wrong types and everything
+// that could not work are errors, and all of them are reported: the error is
+// an [ErrorList]. A document that is not JSON has one, which says where.
+//
+// The configuration returned has every default applied and holds only the
+// issuers of its environment.
+func Parse(doc string) (*Config, error) {
+	return parse(doc, unsupported)
+}
+
+func parse(doc string, unsupported []string) (*Config, error) {
+	r := &reader{doc: doc, offsets: map[string]int{}, unsupported: unsupported}
+	if strings.TrimSpace(doc) == "" {
+		r.fail("", 0, "the configuration is empty")
+		return nil, r.result()
+	}
+	if err := strictjson.CheckSyntax(doc); err != nil {
+		at, _ := errors.AsType[*strictjson.Error](err)
+		r.fail("", at.Offset, at.Kind.Error())
+		return nil, r.result()
+	}
+	c := new(Config)
+	r.decode("", gjson.Parse(doc), reflect.ValueOf(c).Elem(), limits{})
+	if !r.misread("") {
+		r.check(c)
+	}
+	if err := r.result(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// reader reads one document: it decodes, then checks, and collects mistakes.
+type reader struct {
+	doc string
+	// offsets holds where each value of the document begins, by path.
+	offsets map[string]int
+	// mistakes holds what was found so far; Line and Column are filled in by
+	// result.
+	mistakes []mistake
+	// unread holds the paths whose value could not be decoded.
+	unread []string
+	// unsupported holds the fields that are refused for now.
+	unsupported []string
+}
+
+type mistake struct {
+	Error
+	offset int
+}
+
+// fail notes a value that cannot be decoded.
+func (r *reader) fail(path string, offset int, message string) {
+	r.unread = append(r.unread, path)
+	r.mistakes = append(r.mistakes, mistake{Error{Path: path, Message: message}, offset})
+}
+
+// refuse notes a value that was decoded and will not do. It says nothing where
+// the value, a part of it or what holds it was not read: that was reported,
+// and this would be its consequence.
+func (r *reader) refuse(path, message string) {
+	for _, p := range r.unread {
+		if within(p, path) || within(path, p) {
+			return
+		}
+	}
+	r.mistakes = append(r.mistakes, mistake{Error{Path: path, Message: message}, r.offset(path)})
+}
+
+// misread reports whether the value at path, or what holds it, was not read.
+func (r *reader) misread(path string) bool {
+	return slices.ContainsFunc(r.unread, func(p string) bool { return within(path, p) })
+}
+
+// has reports whether the document has a value at path.
+func (r *reader) has(path string) bool {
+	_, ok := r.offsets[path]
+	return ok
+}
+
+// offset returns where the value at path begins, or what should hold it.
+func (r *reader) offset(path string) int {
+	for path != "" {
+		if offset, ok := r.offsets[path]; ok {
+			return offset
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return 0
+}
+
+// result returns the mistakes in the document's order, or nil.
+func (r *reader) result() error {
+	if len(r.mistakes) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(r.mistakes, func(a, b mistake) int { return a.offset - b.offset })
+	list := make(ErrorList, len(r.mistakes))
+	for i, m := range r.mistakes {
+		before := r.doc[:min(m.offset, len(r.doc))]
+		line := before[strings.LastIndexByte(before, '\n')+1:]
+		m.Line = strings.Count(before, "\n") + 1
+		m.Column = utf8.RuneCountInString(line) + 1
+		list[i] = m.Error
+	}
+	return list
+}
+
+// within reports whether path is outer or lies inside it.
+func within(path, outer string) bool {
+	if outer == "" {
+		return true
+	}
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// member returns the path of an object's member.
+func member(path, name string) string {
+	if !isIdentifier(name) {
+		return path + "[" + quote(name) + "]"
+	}
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// element returns the path of an array's element.
+func element(path string, i int) string {
+	return path + "[" + strconv.Itoa(i) + "]"
+}
+
+// pattern returns the path with its indexes left out: "issuers[].name".
+func pattern(path string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(path, "[")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		b.WriteString("[]")
+		_, path, _ = strings.Cut(rest, "]")
+	}
+}
+
+func isIdentifier(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !isLetter(c) && (i == 0 || !isDigit(c) && c != '-') && c != '_' {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+// quote quotes a value of the document for an error: its beginning alone if it
+// is long, and nothing of a PEM.
+func quote(s string) string {
+	const longest = 80
+	if strings.Contains(s, "-----") {
+		return "a PEM"
+	}
+	if len(s) <= longest {
+		return strconv.Quote(s)
+	}
+	cut := longest
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return strconv.Quote(s[:cut]) + "…"
+}
+
+// list writes words as "a, b or c".
+func list(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}

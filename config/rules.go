@@ -1,0 +1,241 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// checkRule checks one rule by itself, and names it if it has no name.
+func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
+	if rule.Name == "" {
+		rule.Name = ruleName(i)
+	}
+	r.name(path+".name", rule.Name)
+	r.checkMatch(path+".match", &rule.Match)
+	r.organizationSource(path+".organization", rule.Organization)
+	scopes := path + ".scopes"
+	if rule.Scopes.All {
+		scopes += ".all"
+	}
+	for j, s := range rule.Scopes.Values {
+		if s != "" && !isScope(s) {
+			r.refuse(element(scopes, j), "must be one scope (RFC 6749 §3.3), got "+quote(s))
+		}
+	}
+	roles := path + ".roles"
+	if rule.Roles.All {
+		roles += ".all"
+	}
+	r.lines(roles, rule.Roles.Values)
+	r.lines(path+".consumerKeys", rule.ConsumerKeys)
+	r.lines(path+".audiences", rule.Audiences)
+	for j, name := range rule.Issuers {
+		known := slices.ContainsFunc(issuers, func(i Issuer) bool { return i.Name == name })
+		if name != "" && !known && !r.misread("issuers") {
+			r.refuse(element(path+".issuers", j), "there is no issuer named "+quote(name))
+		}
+	}
+	r.checkPublic(path, rule)
+}
+
+// checkPublic refuses rules that ask for no token and for something of it.
+func (r *reader) checkPublic(path string, rule *Rule) {
+	if !rule.Public {
+		return
+	}
+	if rule.Optional {
+		r.refuse(path+".optional", "must not be true in a public rule: a public rule looks at no token")
+	}
+	for _, asks := range []struct {
+		name string
+		set  bool
+	}{
+		{"organization", !rule.Organization.IsZero()},
+		{"scopes", len(rule.Scopes.Values) > 0},
+		{"roles", len(rule.Roles.Values) > 0},
+		{"consumerKeys", len(rule.ConsumerKeys) > 0},
+		{"claims", len(rule.Claims) > 0},
+		{"issuers", len(rule.Issuers) > 0},
+		{"audiences", len(rule.Audiences) > 0},
+	} {
+		if asks.set {
+			r.refuse(path+"."+asks.name, "must not be in a public rule: a public rule looks at no token")
+		}
+	}
+}
+
+func (r *reader) checkMatch(path string, m *Match) {
+	for i, host := range m.Hosts {
+		m.Hosts[i] = strings.ToLower(host)
+		if fault := matchHostFault(m.Hosts[i]); fault != "" {
+			r.refuse(element(path+".hosts", i), fault)
+		}
+	}
+	for i, method := range m.Methods {
+		switch {
+		case method == "":
+		case !isToken(method):
+			r.refuse(element(path+".methods", i), "must be a method (RFC 9110 §9.1), got "+quote(method))
+		case method != strings.ToUpper(method):
+			r.refuse(element(path+".methods", i), "must be in capitals: "+quote(strings.ToUpper(method)))
+		}
+	}
+	paths := 0
+	for _, p := range []struct {
+		name, value string
+		fault       func(string) string
+	}{
+		{"path", m.Path, literalFault},
+		{"pathPrefix", m.PathPrefix, literalFault},
+		{"pathTemplate", m.PathTemplate, templateFault},
+	} {
+		if !r.has(path + "." + p.name) {
+			continue
+		}
+		paths++
+		if p.value == "" {
+			continue
+		}
+		fault := pathFault(p.value)
+		if fault == "" {
+			fault = p.fault(p.value)
+		}
+		if fault != "" {
+			r.refuse(path+"."+p.name, fault+", got "+quote(p.value))
+		}
+	}
+	if paths > 1 {
+		r.refuse(path, "must have only one of path, pathPrefix and pathTemplate")
+	}
+}
+
+// matchHostFault says why a rule's host, in lower case, will not do, or "".
+func matchHostFault(host string) string {
+	switch {
+	case host == "":
+		return ""
+	case host == Any:
+		return `must not be "*": leave hosts out to match them all`
+	}
+	suffix, wildcard := strings.CutPrefix(host, "*.")
+	if strings.Contains(suffix, "*") {
+		return `must have "*" only as its first label, got ` + quote(host)
+	}
+	if wildcard && strings.HasPrefix(suffix, "[") {
+		return "must be a name after \"*.\", got " + quote(host)
+	}
+	if fault := hostFault(suffix); fault != "" {
+		return fault + ", got " + quote(host)
+	}
+	return ""
+}
+
+// hostFault says why host is not a host in lower case without a port (RFC 3986
+// §3.2.2: a name, an IPv4 address or an IPv6 address in brackets), or "".
+func hostFault(host string) string {
+	if inside, ok := strings.CutPrefix(host, "["); ok {
+		inside, ok = strings.CutSuffix(inside, "]")
+		if ok && strings.Contains(inside, ":") && strings.Trim(inside, "0123456789abcdef:.") == "" {
+			return ""
+		}
+		return "must be a host without a port"
+	}
+	if strings.Contains(host, ":") {
+		return "must be a host without a port"
+	}
+	if !isASCII(host) {
+		return "must be a host in ASCII (RFC 5891: xn--…)"
+	}
+	for label := range strings.SplitSeq(host, ".") {
+		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return "must be a host"
+		}
+	}
+	return ""
+}
+
+// pathFault says why a path can match no request, or "": requests with the
+// sequences that it refuses are refused themselves.
+func pathFault(path string) string {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return `must begin with "/"`
+	case strings.ContainsAny(path, "?#"):
+		return `must not have "?" or "#": the query is not part of the match`
+	case strings.Contains(path, `\`):
+		return `must not have "\"`
+	case strings.Contains(path, "//"):
+		return `must not have "//"`
+	case !isASCII(path) || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+		return "must be percent-encoded"
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return "must not have dot segments"
+		}
+	}
+	for rest := path; ; {
+		_, after, ok := strings.Cut(rest, "%")
+		if !ok {
+			return ""
+		}
+		if len(after) < 2 || !isHex(after[0]) || !isHex(after[1]) {
+			return `must have two hexadecimal digits after "%"`
+		}
+		switch strings.ToLower(after[:2]) {
+		case "2e", "2f", "5c", "00":
+			return `must not have "%` + after[:2] + `"`
+		}
+		rest = after
+	}
+}
+
+func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+// literalFault says why a path is not a literal one, or "".
+func literalFault(path string) string {
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "*" || segment == "**" || strings.ContainsAny(segment, "{}") {
+			return "must not have placeholders: they belong in pathTemplate"
+		}
+	}
+	return ""
+}
+
+// templateFault says why a template's segments will not do, or "".
+func templateFault(template string) string {
+	segments := strings.Split(template[1:], "/")
+	seen := map[string]bool{}
+	for i, segment := range segments {
+		switch {
+		case segment == "*":
+		case segment == "**":
+			if i != len(segments)-1 {
+				return `must have "**" only at its end`
+			}
+		case strings.ContainsAny(segment, "*"):
+			return `must have "*" only as a whole segment`
+		case strings.ContainsAny(segment, "{}"):
+			name, opened := strings.CutPrefix(segment, "{")
+			name, closed := strings.CutSuffix(name, "}")
+			if !opened || !closed || !isIdentifier(name) {
+				return `must have "{name}" only as a whole segment`
+			}
+			if seen[name] {
+				return "must not have " + quote("{"+name+"}") + " twice"
+			}
+			seen[name] = true
+		}
+	}
+	return ""
+}
+
+// isScope reports whether s is a scope-token (RFC 6749 §3.3).
+func isScope(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return s != ""
+}
