@@ -105,7 +105,7 @@ func answerTo(err error) *answer {
 
 // headers renders the response headers: the body's type, the challenge and,
 // where it is known when to come back, Retry-After in seconds.
-func (a *answer) headers(c *config.Errors, scopes []string, retryAfter int) [][2]string {
+func (a *answer) headers(c *config.Errors, err error, retryAfter int) [][2]string {
 	headers := make([][2]string, 0, 3)
 	if c.Format == "problem" {
 		headers = append(headers, [2]string{"content-type", "application/problem+json"})
@@ -115,7 +115,7 @@ func (a *answer) headers(c *config.Errors, scopes []string, retryAfter int) [][2
 		headers = append(headers, [2]string{"content-type", "application/json"})
 	}
 	if a.challenge != noChallenge {
-		headers = append(headers, [2]string{"www-authenticate", a.authenticate(c.Realm, scopes)})
+		headers = append(headers, [2]string{"www-authenticate", a.authenticate(c.Realm, err)})
 	}
 	if a.status == 503 {
 		headers = append(headers, [2]string{"retry-after", strconv.Itoa(max(retryAfter, 1))})
@@ -124,13 +124,16 @@ func (a *answer) headers(c *config.Errors, scopes []string, retryAfter int) [][2
 }
 
 // authenticate is the value of WWW-Authenticate.
-func (a *answer) authenticate(realm string, scopes []string) string {
+func (a *answer) authenticate(realm string, err error) string {
 	value := "Bearer realm=" + quoted(realm)
 	switch a.challenge {
 	case invalidToken:
 		value += `, error="invalid_token", error_description=` + quoted(a.description)
 	case insufficientScope:
-		value += `, error="insufficient_scope", scope=` + quoted(strings.Join(scopes, " "))
+		value += `, error="insufficient_scope"`
+		if scope, ok := errors.AsType[*policy.ScopeError](err); ok {
+			value += `, scope=` + quoted(scope.Challenge)
+		}
 	}
 	return value
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwt"
 	"github.com/orgate/orgate/policy"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -22,7 +23,8 @@ type plugin struct {
 
 	config    *config.Config
 	policy    *policy.Policy
-	keys      []keyring // by the issuer's index
+	keys      []keyring       // by the issuer's index
+	times     []jwt.TimeRules // likewise
 	locations []*location
 	metrics   *metrics
 
@@ -72,6 +74,7 @@ func (p *plugin) configure(document string) error {
 		return err
 	}
 	p.keys, p.locations = keys, locations
+	p.times = timeRules(c)
 	p.policy = policy.New(c)
 	p.metrics = newMetrics()
 	p.period = 0
@@ -82,6 +85,20 @@ func (p *plugin) configure(document string) error {
 	}
 	p.config = c
 	return nil
+}
+
+// timeRules are the issuers' rules for times.
+func timeRules(c *config.Config) []jwt.TimeRules {
+	rules := make([]jwt.TimeRules, len(c.Issuers))
+	for i := range c.Issuers {
+		issuer := &c.Issuers[i]
+		rules[i] = jwt.TimeRules{
+			Skew:              time.Duration(issuer.ClockSkew),
+			MaxAge:            time.Duration(issuer.MaxTokenAge),
+			RequireExpiration: issuer.RequireExpiration,
+		}
+	}
+	return rules
 }
 
 // OnTick starts the fetches that are due, ends the waits that are over, and

@@ -180,7 +180,7 @@ func (s *stream) judge() types.Action {
 		return s.refuseOf(issuer, err)
 	}
 	now := p.now()
-	if err := s.token.CheckTime(now, issuer.TimeRules()); err != nil {
+	if err := s.token.CheckTime(now, p.times[issuer.Index]); err != nil {
 		return s.refuseOf(issuer, err)
 	}
 	switch err := p.keys[issuer.Index].verify(s.token, now); {
@@ -194,7 +194,7 @@ func (s *stream) judge() types.Action {
 	if err == nil {
 		return s.allow(reasonOK, issuer, identity)
 	}
-	if issuer.Config.ReportOnly && policy.Reportable(err) && identity != nil {
+	if issuer.Config.ReportOnly && policy.ByRule(err) && identity != nil {
 		return s.report(err, issuer, identity)
 	}
 	return s.refuseOf(issuer, err)
@@ -206,7 +206,11 @@ func (s *stream) authorize(issuer *policy.Issuer) (*policy.Identity, error) {
 	if err := s.token.CheckType(issuer.Config.TokenTypes); err != nil {
 		return nil, err
 	}
-	if err := s.token.CheckAudience(s.rule.AudiencesFor(issuer)); err != nil {
+	audiences := issuer.Config.Audiences
+	if len(s.rule.Audiences) > 0 {
+		audiences = s.rule.Audiences
+	}
+	if err := s.token.CheckAudience(audiences); err != nil {
 		return nil, err
 	}
 	identity, err := issuer.Identify(s.token.Claims)
@@ -331,7 +335,7 @@ func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
 	var headers [][2]string
 	grpcStatus := int32(-1)
 	if c := p.config; c != nil {
-		headers = a.headers(&c.Errors, policy.AskedScopes(err), p.retryAfter(issuer))
+		headers = a.headers(&c.Errors, err, p.retryAfter(issuer))
 		body = a.body(c.Errors.Format)
 	}
 	switch {

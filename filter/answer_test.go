@@ -1,0 +1,78 @@
+package filter
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwt"
+	"github.com/orgate/orgate/policy"
+)
+
+func TestAnswerTo(t *testing.T) {
+	for i := range answers {
+		a := &answers[i]
+		if got := answerTo(fmt.Errorf("wrapped: %w", a.err)); got != a {
+			t.Errorf("%v is answered by the row of %v", a.err, got.err)
+		}
+	}
+	for _, err := range []error{nil, errors.New("nobody knows")} {
+		if got := answerTo(err); got.status != 500 {
+			t.Errorf("%v is answered %d, want 500", err, got.status)
+		}
+	}
+}
+
+// TestAnswerBodies holds that every answer in every format is what its
+// content type says.
+func TestAnswerBodies(t *testing.T) {
+	for i := range answers {
+		a := &answers[i]
+		for _, format := range []string{"wso2", "problem"} {
+			body := a.body(format)
+			var members map[string]any
+			if err := json.Unmarshal([]byte(body), &members); err != nil {
+				t.Fatalf("%v, %s: %v in %s", a.err, format, err, body)
+			}
+			want := map[string]any{"error_message": a.message, "error_description": a.description}
+			if format == "problem" {
+				want = map[string]any{"type": "about:blank", "title": statusText(a.status), "status": float64(a.status), "detail": a.description}
+			}
+			if a.code != "" {
+				want["code"] = a.code
+			}
+			if diff := cmp.Diff(want, members); diff != "" {
+				t.Errorf("%v, %s (-want +got):\n%s", a.err, format, diff)
+			}
+		}
+		if body := a.body("plain"); strings.Count(body, "\n") != 1 {
+			t.Errorf("%v: plain body %q is not a line", a.err, body)
+		}
+	}
+}
+
+func TestAnswerHeaders(t *testing.T) {
+	c := &config.Errors{Format: "wso2", Realm: `a "quoted\" realm`}
+	for _, row := range []struct {
+		err  error
+		want [][2]string
+	}{
+		{errNoToken, [][2]string{{"content-type", "application/json"}, {"www-authenticate", `Bearer realm="a \"quoted\\\" realm"`}}},
+		{jwt.ErrExpired, [][2]string{{"content-type", "application/json"}, {"www-authenticate",
+			`Bearer realm="a \"quoted\\\" realm", error="invalid_token", error_description="The access token has expired."`}}},
+		{&policy.ScopeError{Challenge: "a b"}, [][2]string{{"content-type", "application/json"}, {"www-authenticate",
+			`Bearer realm="a \"quoted\\\" realm", error="insufficient_scope", scope="a b"`}}},
+		{policy.ErrOrganization, [][2]string{{"content-type", "application/json"}}},
+		{policy.ErrRole, [][2]string{{"content-type", "application/json"}}},
+		{errKeysUnavailable, [][2]string{{"content-type", "application/json"}, {"retry-after", "7"}}},
+		{errInternal, [][2]string{{"content-type", "application/json"}}},
+	} {
+		if diff := cmp.Diff(row.want, answerTo(row.err).headers(c, row.err, 7)); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", row.err, diff)
+		}
+	}
+}

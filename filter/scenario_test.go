@@ -1,0 +1,82 @@
+package filter_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/filter"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+)
+
+// native runs the filter in the SDK's emulator.
+type native struct{ proxytest.HostEmulator }
+
+// start configures the filter.
+func start(t *testing.T, config string, properties map[[2]string]string) native {
+	t.Helper()
+	option := proxytest.NewEmulatorOption().
+		WithVMContext(&filter.VM{Now: func() time.Time { return scenario.Now }}).
+		WithPluginConfiguration([]byte(config))
+	for name, value := range properties {
+		option.WithProperty([]string{"xds", "route_metadata", "filter_metadata", name[0], name[1]}, []byte(value))
+	}
+	emulator, reset := proxytest.NewHostEmulator(option)
+	t.Cleanup(reset)
+	if emulator.StartVM() != types.OnVMStartStatusOK || emulator.StartPlugin() != types.OnPluginStartStatusOK {
+		t.Fatalf("the configuration was refused: %q", emulator.GetErrorLogs())
+	}
+	return native{emulator}
+}
+
+func (n native) Serve(r scenario.Request) scenario.Outcome {
+	id := n.InitializeHttpContext()
+	action := n.CallOnRequestHeaders(id, r.Map(), len(r.Trailers) == 0)
+	outcome := n.outcome(id, action)
+	if outcome.Passed && len(r.Trailers) > 0 {
+		n.CallOnRequestTrailers(id, r.Trailers)
+	}
+	n.CompleteHttpContext(id)
+	return outcome
+}
+
+func (n native) outcome(id uint32, action types.Action) scenario.Outcome {
+	outcome := scenario.Outcome{
+		Reason:       n.property("orgate.reason"),
+		Issuer:       n.property("orgate.issuer"),
+		Organization: n.property("orgate.organization"),
+	}
+	switch answer := n.GetSentLocalResponse(id); {
+	case answer != nil && action == types.ActionPause:
+		outcome.Status, outcome.Headers, outcome.Body, outcome.GRPC = int(answer.StatusCode), answer.Headers, string(answer.Data), answer.GRPCStatus
+	case answer == nil && action == types.ActionContinue:
+		outcome.Passed, outcome.Upstream = true, n.GetCurrentRequestHeaders(id)
+	case answer == nil:
+		outcome.Waiting = true
+	}
+	return outcome
+}
+
+func (n native) property(name string) string {
+	value, err := n.GetProperty([]string{name})
+	if err != nil {
+		return ""
+	}
+	return string(value)
+}
+
+func TestScenarios(t *testing.T) {
+	for _, c := range scenario.Basics() {
+		t.Run(c.Name, func(t *testing.T) {
+			config := c.Config
+			if config == "" {
+				config = scenario.Config()
+			}
+			proxy := start(t, config, c.Request.RouteMetadata)
+			if diff := c.Check(proxy.Serve(c.Request)); diff != "" {
+				t.Errorf("verdict (-want +got):\n%s\nlog: %q", diff, proxy.GetDebugLogs())
+			}
+		})
+	}
+}
