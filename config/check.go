@@ -12,7 +12,7 @@ import (
 // all of them have.
 func (r *reader) check(c *Config) {
 	identity := r.checkHeaders(c)
-	r.checkTokenSources(&c.TokenSources, identity)
+	r.checkTokenSources(&c.TokenSources, written(identity, c.Issuers))
 	r.line("errors.realm", c.Errors.Realm)
 	if strings.ContainsAny(c.Errors.Realm, `"\`) || !isASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
@@ -22,7 +22,7 @@ func (r *reader) check(c *Config) {
 	}
 	r.checkIssuerNames(c.Issuers)
 	r.line("environment", c.Environment)
-	r.organizationSource("organization", c.Organization)
+	r.organizationSource("organization", &c.Organization)
 	for i := range c.Rules {
 		r.checkRule(element("rules", i), i, &c.Rules[i], c.Issuers)
 	}
@@ -191,8 +191,9 @@ func (r *reader) checkRequiredOrganization(c *Config) {
 	}
 }
 
-// organizationSource checks where a required organization comes from.
-func (r *reader) organizationSource(path string, o Organization) {
+// organizationSource checks where a required organization comes from, and
+// writes the host in lower case.
+func (r *reader) organizationSource(path string, o *Organization) {
 	if !r.has(path) {
 		return
 	}
@@ -207,7 +208,7 @@ func (r *reader) organizationSource(path string, o Organization) {
 		return
 	}
 	r.line(path, o.Literal)
-	r.fromHost(path+".fromHost", o.FromHost)
+	r.fromHost(path+".fromHost", &o.FromHost)
 	r.fromPath(path+".fromPath", o.FromPath)
 	r.fromRouteMetadata(path+".fromRouteMetadata", o.FromRouteMetadata)
 }
@@ -215,17 +216,18 @@ func (r *reader) organizationSource(path string, o Organization) {
 // placeholder stands for the organization in a pattern.
 const placeholder = "{org}"
 
-func (r *reader) fromHost(path, host string) {
-	if host == "" {
+func (r *reader) fromHost(path string, host *string) {
+	if *host == "" {
 		return
 	}
-	labels := strings.Split(host, ".")
-	if countOf(labels, placeholder) != 1 || strings.Count(host, "{") != 1 {
-		r.refuse(path, `must have exactly one label "{org}", as in "{org}.api.example.com", got `+quote(host))
+	got := quote(*host)
+	if countOf(strings.Split(*host, "."), placeholder) != 1 || strings.Count(*host, "{") != 1 {
+		r.refuse(path, `must have exactly one label "{org}", as in "{org}.api.example.com", got `+got)
 		return
 	}
-	if fault := hostFault(strings.Replace(host, placeholder, "org", 1)); fault != "" {
-		r.refuse(path, fault+", got "+quote(host))
+	*host = strings.ToLower(*host)
+	if fault := hostFault(strings.Replace(*host, placeholder, "org", 1)); fault != "" {
+		r.refuse(path, fault+", got "+got)
 	}
 }
 

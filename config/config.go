@@ -9,7 +9,7 @@
 //	json      the member's name
 //	default   the value of a member that is absent, as JSON
 //	required  "true" where the member must be present
-//	enum      the allowed strings, separated by "|"
+//	enum      the allowed strings, or elements of a list, separated by "|"
 //	min, max  the range of a number or a duration; min:"1" on a string or a
 //	          list: it may be absent, but not empty
 //
@@ -20,6 +20,8 @@
 // afterwards. The package is a leaf: it knows nothing of proxies, tokens or
 // keys, and any package may import it.
 package config
+
+//go:generate go run ./schema/gen
 
 import "time"
 
@@ -132,9 +134,8 @@ type Issuer struct {
 	// Any one of these must be in the token's "aud" (RFC 7519 §4.1.3). Empty:
 	// the audience is not checked.
 	Audiences []string `json:"audiences" default:"[]"`
-	// The signature algorithms allowed (RFC 7518 §3.1): RS256, RS384, RS512,
-	// PS256, PS384 and PS512.
-	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1"`
+	// The signature algorithms allowed (RFC 7518 §3.1).
+	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512"`
 	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
 	// "application/", ignoring case, such as "at+jwt". Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
@@ -173,8 +174,8 @@ type Issuer struct {
 	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
 	RequireExpiration bool `json:"requireExpiration" default:"true"`
-	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted; "iat" is
-	// then required. By default for as long as it says.
+	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted (at least 1
+	// second); "iat" is then required. By default for as long as it says.
 	MaxTokenAge Duration `json:"maxTokenAge" min:"1s"`
 	// Allows the same "iss" under several organizations with no organization
 	// claim: each of its tokens may then call the APIs of all of them.

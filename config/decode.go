@@ -352,7 +352,6 @@ func (r *reader) stringMap(path string, v gjson.Result, into *map[string]string,
 	r.members(path, v, func(at, name string, value gjson.Result) {
 		if name == "" {
 			r.fail(at, value.Index, "the name must not be empty")
-			return
 		}
 		values[name], _ = r.str(at, value, limits{required: true})
 	})

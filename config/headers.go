@@ -1,6 +1,7 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strings"
 )
@@ -69,6 +70,21 @@ func (r *reader) checkHeaders(c *Config) map[string]string {
 			continue
 		}
 		paths[*h.name] = h.path
+	}
+	return paths
+}
+
+// written returns the path of each header that may be written: the identity
+// headers and those that claims go to.
+func written(identity map[string]string, issuers []Issuer) map[string]string {
+	paths := maps.Clone(identity)
+	for i, issuer := range issuers {
+		for j, m := range issuer.ClaimMappings {
+			name := strings.ToLower(m.LocalClaim)
+			if _, ok := paths[name]; !ok {
+				paths[name] = element(element("issuers", i)+".claimMappings", j) + ".localClaim"
+			}
+		}
 	}
 	return paths
 }

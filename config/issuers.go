@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -9,8 +10,11 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// algorithms holds the signature algorithms that may be allowed.
-var algorithms = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+// algorithms returns the signature algorithms that may be allowed.
+func algorithms() []string {
+	f, _ := reflect.TypeFor[Issuer]().FieldByName("Algorithms")
+	return strings.Split(f.Tag.Get("enum"), "|")
+}
 
 // checkIssuer checks one issuer by itself.
 func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity map[string]string) {
@@ -41,9 +45,10 @@ func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader str
 
 func algorithmFault(name string) string {
 	upper := strings.ToUpper(name)
-	accepted := list(algorithms)
+	supported := algorithms()
+	accepted := list(supported)
 	switch {
-	case slices.Contains(algorithms, name):
+	case slices.Contains(supported, name):
 		return ""
 	case upper == "NONE":
 		return `"none" is never accepted: it is no signature`
@@ -51,7 +56,7 @@ func algorithmFault(name string) string {
 		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
 	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") || strings.HasPrefix(upper, "ED448"):
 		return quote(name) + " is not supported yet; must be " + accepted
-	case slices.Contains(algorithms, upper):
+	case slices.Contains(supported, upper):
 		return "must be in capitals: " + quote(upper)
 	default:
 		return "must be " + accepted + ", got " + quote(name)

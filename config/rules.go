@@ -12,7 +12,7 @@ func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
 	}
 	r.name(path+".name", rule.Name)
 	r.checkMatch(path+".match", &rule.Match)
-	r.organizationSource(path+".organization", rule.Organization)
+	r.organizationSource(path+".organization", &rule.Organization)
 	scopes := path + ".scopes"
 	if rule.Scopes.All {
 		scopes += ".all"
