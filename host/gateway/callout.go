@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/orgate/orgate/host"
+)
+
+// maxCalloutBody is the longest answer to a callout that is passed on.
+const maxCalloutBody = 1 << 20
+
+var errLongAnswer = errors.New("the answer is longer than 1 MiB")
+
+// callout makes an HTTP call for the plugin. It runs on the loop; the call does
+// not.
+func (w *worker) callout(c *host.Callout) host.Status {
+	base := w.g.config.Clusters[c.Cluster]
+	if base == nil {
+		return host.BadArgument // as Envoy for a cluster it does not know
+	}
+	w.callouts.Go(func() {
+		ctx, cancel := w.ctx, context.CancelFunc(func() {})
+		if c.Timeout > 0 {
+			ctx, cancel = context.WithTimeout(ctx, c.Timeout)
+		}
+		defer cancel()
+		begin := time.Now()
+		headers, body, trailers, err := w.call(ctx, base.Scheme, base.Host, c)
+		log := w.log.With("cluster", c.Cluster, "duration", time.Since(begin))
+		// Envoy answers for an upstream that is down or slow with a response
+		// of its own, and with nothing at all where the answer broke off.
+		switch {
+		case w.ctx.Err() != nil:
+			return // the gateway stops
+		case err == nil:
+			status, _ := headers.Get(":status")
+			log.Debug("callout", "status", status)
+			w.post(func() { _ = c.Respond(headers, body, trailers) })
+		case errors.Is(err, context.DeadlineExceeded):
+			log.Warn("callout", "error", "timeout")
+			w.post(func() { _ = c.FailStatus(http.StatusGatewayTimeout) })
+		case headers == nil:
+			log.Warn("callout", "error", cause(err))
+			w.post(func() { _ = c.FailStatus(http.StatusServiceUnavailable) })
+		default:
+			log.Warn("callout", "error", cause(err))
+			w.post(func() { _ = c.Fail() })
+		}
+	})
+	return host.OK
+}
+
+// call sends the request and reads the answer. If only the body could not be
+// read, the headers are there along with the error.
+func (w *worker) call(ctx context.Context, scheme, server string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
+	req, err := outgoing(ctx, scheme, server, c.Headers)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if len(c.Body) > 0 {
+		req.Body = io.NopCloser(bytes.NewReader(c.Body))
+		req.ContentLength = int64(len(c.Body))
+	} else {
+		req.Body, req.ContentLength = nil, 0
+	}
+	if len(c.Trailers) > 0 {
+		req.ContentLength = -1
+		req.Trailer = headerOf(c.Trailers)
+		if req.Body == nil {
+			req.Body = io.NopCloser(bytes.NewReader(nil))
+		}
+	}
+	res, err := w.g.callouts.RoundTrip(req) // follows no redirects
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	defer res.Body.Close()
+	headers := responseHeaders(res)
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
+	if err == nil && len(body) > maxCalloutBody {
+		err = errLongAnswer
+	}
+	return headers, body, pairs(res.Trailer), err
+}
