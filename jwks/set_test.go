@@ -1,0 +1,435 @@
+package jwks_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/orgate/orgate/internal/strictjson"
+	"github.com/orgate/orgate/jwks"
+	"github.com/orgate/orgate/jwt"
+)
+
+// The example of RFC 7638 §3.1.
+const rfc7638 = `{
+  "kty": "RSA",
+  "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw",
+  "e": "AQAB",
+  "alg": "RS256",
+  "kid": "2011-04-29"
+}`
+
+func TestParseThumbprint(t *testing.T) {
+	set, err := jwks.Parse(jwkSet(rfc7638))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != 1 {
+		t.Fatalf("%d keys, unusable: %v", len(set.Keys), set.Unusable)
+	}
+	key := set.Keys[0]
+	want := &jwt.Key{ID: "2011-04-29", Algorithm: "RS256", RSA: key.RSA, Thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}
+	if diff := cmp.Diff(want, key); diff != "" {
+		t.Errorf("key (-want +got):\n%s", diff)
+	}
+	if key.RSA.E != 65537 || key.RSA.N.BitLen() != 2048 {
+		t.Errorf("exponent %d, modulus of %d bits", key.RSA.E, key.RSA.N.BitLen())
+	}
+}
+
+func TestParseProviders(t *testing.T) {
+	tests := []struct {
+		file     string
+		keys     []string
+		unusable []string
+	}{
+		{"auth0.json", []string{"wU3ifIIaLOUAReRB_FG6e RS256", "x9bnf0ZqwSLBTWsqYVVXq RS256"}, nil},
+		{"okta.json", []string{"Sb1dYqPAJdC0hmJrVeWSvV1VqvKJvJpwYkTVUqSoA3k RS256"}, nil},
+		{"uaa.json", []string{"key-1 RS256"}, nil}, // n with a sign octet
+		{"keycloak.json", []string{"LmFz9rmJ3yxrZ3VdFqLrv2h7Xgqg3Cdw8d1r0sXQ1n8 RS256"}, []string{
+			`keys[0] (kid "6tcmgK8uZ0a1jZ7oMRTwCFDSvHVq0XvTjqqpl2VfYtQ"): use is not sig`,
+			`keys[2] (kid "kq3jRkNnyVt4SQXuCxBz7v2JxkO8Jvoa8EqIg9m0C1E"): kty is not RSA`,
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.file, func(t *testing.T) {
+			set, err := jwks.Parse(readFile(t, test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var keys []string
+			for _, key := range set.Keys {
+				keys = append(keys, key.ID+" "+key.Algorithm)
+			}
+			if diff := cmp.Diff(test.keys, keys); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.unusable, errorTexts(set.Unusable)); diff != "" {
+				t.Errorf("unusable (-want +got):\n%s", diff)
+			}
+		})
+	}
+	for file, count := range map[string]int{"entra.json": 3, "asgardeo.json": 1} { // Their kids are long.
+		set, err := jwks.Parse(readFile(t, file))
+		if err != nil || len(set.Keys) != count || len(set.Unusable) != 0 {
+			t.Errorf("%s: %v, %+v", file, err, set)
+		}
+	}
+}
+
+func TestParseRefusesDocument(t *testing.T) {
+	many := strings.Repeat(`{"kty":"EC"},`, jwks.MaxKeys) + `{"kty":"EC"}`
+	tests := []struct {
+		name  string
+		doc   string
+		cause error
+		text  string
+	}{
+		{"nothing", "", strictjson.ErrSyntax, ""},
+		{"HTML", "<html>Bad gateway</html>", strictjson.ErrSyntax, ""},
+		{"an array", "[" + jwk(1) + "]", strictjson.ErrNotObject, ""},
+		{"something after the set", jwkSet(jwk(1)) + "{}", strictjson.ErrSyntax, ""},
+		{"a discovery document", `{"issuer":"https://idp.test","jwks_uri":"https://idp.test/keys"}`, nil, `not a JWK Set: no member "keys"`},
+		{"a key alone", jwk(1), nil, `not a JWK Set: no member "keys"`},
+		{"keys are an object", `{"keys":` + jwk(1) + `}`, nil, `not a JWK Set: "keys" is not an array`},
+		{"keys are null", `{"keys":null}`, nil, `not a JWK Set: "keys" is not an array`},
+		{"two members keys", `{"keys":[],"keys":[` + jwk(1) + `]}`, strictjson.ErrDuplicate, ""},
+		{"two members keys, one escaped", `{"keys":[],"\u006beys":[` + jwk(1) + `]}`, strictjson.ErrDuplicate, ""},
+		{"two kids in one key", jwkSet(jwk(1), jwk(2, kid("a"), kid("b"))), strictjson.ErrDuplicate, ""},
+		{"a duplicate in a member nobody reads", jwkSet(jwk(1, `"x":{"y":1,"y":2}`)), strictjson.ErrDuplicate, ""},
+		{"too deep", jwkSet(jwk(1, `"x":`+strings.Repeat("[", 40)+strings.Repeat("]", 40))), strictjson.ErrDepth, ""},
+		{"a kid that is no UTF-8", jwkSet(jwk(1, kid("\xff"))), strictjson.ErrUTF8, ""},
+		{"too many keys", `{"keys":[` + many + `]}`, nil, "not a JWK Set: 101 keys, at most 100"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set, err := jwks.Parse(test.doc)
+			if set != nil || !errors.Is(err, jwks.ErrNotSet) {
+				t.Fatalf("%+v, %v", set, err)
+			}
+			if test.cause != nil && !errors.Is(err, test.cause) {
+				t.Errorf("%v is not %v", err, test.cause)
+			}
+			if test.text != "" && err.Error() != test.text {
+				t.Errorf("%q, want %q", err, test.text)
+			}
+		})
+	}
+}
+
+func TestParseUnusableKeys(t *testing.T) {
+	withN := func(n string) string { return `{"kty":"RSA","e":"AQAB","n":"` + n + `"}` }
+	withE := func(e string) string { return `{"kty":"RSA","e":"` + e + `","n":"` + modulus(1) + `"}` }
+	octets := func(n *big.Int, before ...byte) string {
+		return base64.RawURLEncoding.EncodeToString(append(before, n.Bytes()...))
+	}
+	n := number(1, 2048)
+	// The last character of 256 octets has 4 bits to spare.
+	stray := []byte(modulus(1))
+	stray[len(stray)-1]++
+
+	tests := []struct {
+		name string
+		key  string
+		want string // after "keys[1]"
+	}{
+		{"no object", `"key"`, ": not an object"},
+		{"null", `null`, ": not an object"},
+		{"an array", `[]`, ": not an object"},
+		{"empty", `{}`, ": no kty"},
+		{"kty no string", `{"kty":1}`, ": kty is not a string"},
+		{"kty of another case", `{"kty":"rsa"}`, ": kty is not RSA"},
+		{"elliptic curve", `{"kty":"EC","kid":"ec"}`, ` (kid "ec"): kty is not RSA`},
+		{"secret", `{"kty":"oct","k":"c2VjcmV0"}`, ": kty is not RSA"},
+		{"kid a number", jwk(1, `"kid":7`), ": kid is not a string"},
+		{"kid null", jwk(1, `"kid":null`), ": kid is not a string"},
+		{"private exponent", jwk(1, kid("p"), `"d":"AQAB"`), ` (kid "p"): the private key is published (d): whoever reads the set can sign`},
+		{"private prime, null", jwk(1, `"q":null`), `: the private key is published (q): whoever reads the set can sign`},
+		{"more primes", jwk(1, `"oth":[]`), `: the private key is published (oth): whoever reads the set can sign`},
+		{"for encryption", jwk(1, `"use":"enc"`), ": use is not sig"},
+		{"use of another case", jwk(1, `"use":"SIG"`), ": use is not sig"},
+		{"use empty", jwk(1, `"use":""`), ": use is not sig"},
+		{"use null", jwk(1, `"use":null`), ": use is not a string"},
+		{"signing only", jwk(1, `"key_ops":["sign"]`), ": key_ops is without verify"},
+		{"no operations", jwk(1, `"key_ops":[]`), ": key_ops is without verify"},
+		{"operations no array", jwk(1, `"key_ops":"verify"`), ": key_ops is not an array"},
+		{"verify, but for encryption", jwk(1, `"key_ops":["verify"],"use":"enc"`), ": use is not sig"},
+		{"encryption algorithm", jwk(1, `"alg":"RSA-OAEP"`), ": alg is not a supported signature algorithm"},
+		{"HMAC", jwk(1, `"alg":"HS256"`), ": alg is not a supported signature algorithm"},
+		{"ECDSA", jwk(1, `"alg":"ES256"`), ": alg is not a supported signature algorithm"},
+		{"none", jwk(1, `"alg":"none"`), ": alg is not a supported signature algorithm"},
+		{"alg empty", jwk(1, `"alg":""`), ": alg is not a supported signature algorithm"},
+		{"alg of another case", jwk(1, `"alg":"rs256"`), ": alg is not a supported signature algorithm"},
+		{"alg null", jwk(1, `"alg":null`), ": alg is not a string"},
+
+		{"no n", `{"kty":"RSA","e":"AQAB"}`, ": no n"},
+		{"n a number", `{"kty":"RSA","e":"AQAB","n":12345}`, ": n is not a string"},
+		{"n empty", withN(""), ": n is empty"},
+		{"n with padding", withN(modulus(1) + "=="), ": n is not unpadded base64url"},
+		{"n with commas for padding", withN(modulus(1)[:341] + ","), ": n is not unpadded base64url"},
+		{"n with a line end", withN(modulus(1)[:100] + `\n` + modulus(1)[100:]), ": n is not unpadded base64url"},
+		{"n with a space", withN(" " + modulus(1)), ": n is not unpadded base64url"},
+		{"n with stray bits", withN(string(stray)), ": n is not unpadded base64url"},
+		{"n in base64", withN(strings.NewReplacer("-", "+", "_", "/").Replace(modulus(1))), ": n is not unpadded base64url"},
+		{"n zero", withN("AA"), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
+		{"n with two zero octets", withN(octets(n, 0, 0)), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
+		{"n with a zero octet that no sign needs", withN(octets(number(1, 2055), 0)), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
+		{"n of 1024 bits", withN(text(number(1, 1024))), ": the modulus has 1024 bits, at least 2048 are needed"},
+		{"n of 2047 bits", withN(text(number(1, 2047))), ": the modulus has 2047 bits, at least 2048 are needed"},
+		{"n of 8193 bits", withN(text(number(1, 8193))), ": the modulus has 8193 bits, at most 8192 are allowed"},
+		{"n of a million bits", withN(text(number(1, 1_000_000))), ": n is too long"},
+		{"n even", withN(text(new(big.Int).Add(n, big.NewInt(1)))), ": the modulus is even"},
+
+		{"no e", `{"kty":"RSA","n":"` + modulus(1) + `"}`, ": no e"},
+		{"e a number", `{"kty":"RSA","e":65537,"n":"` + modulus(1) + `"}`, ": e is not a string"},
+		{"e empty", withE(""), ": e is empty"},
+		{"e with padding", withE("Aw=="), ": e is not unpadded base64url"},
+		{"e with stray bits", withE("Ax"), ": e is not unpadded base64url"},
+		{"e with a leading zero octet", withE("AAEAAQ"), ": e has leading zero octets (RFC 7518 §6.3.1.2)"},
+		{"e zero", withE("AA"), ": e has leading zero octets (RFC 7518 §6.3.1.2)"},
+		{"e 1", withE("AQ"), ": the exponent is below 3"},
+		{"e 2", withE("Ag"), ": the exponent is even"},
+		{"e even", withE("AQAA"), ": the exponent is even"},
+		{"e 2^31+1", withE("gAAAAQ"), ": the exponent is above 2^31-1, with which crypto/rsa does not verify"},
+		{"e 2^32-1", withE("_____w"), ": the exponent is above 2^31-1, with which crypto/rsa does not verify"},
+		{"e 2^32+1", withE("AQAAAAE"), ": e is too long"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			// Good keys around it must stay.
+			set, err := jwks.Parse(jwkSet(jwk(8, kid("before")), test.key, jwk(9, kid("after"))))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]string{"before//" + thumb(8)[:6], "after//" + thumb(9)[:6]}, names(set.Keys)); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff([]string{"keys[1]" + test.want}, errorTexts(set.Unusable)); diff != "" {
+				t.Errorf("unusable (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseUsableKeys(t *testing.T) {
+	with := func(n, e string) string { return `{"kty":"RSA","e":"` + e + `","n":"` + n + `"}` }
+	signed := base64.RawURLEncoding.EncodeToString(append([]byte{0}, number(1, 2048).Bytes()...))
+	tests := []struct {
+		name string
+		key  string
+		bits int
+		e    int
+		id   string
+		alg  string
+	}{
+		{"the least", jwk(1), 2048, 65537, "", ""},
+		{"a sign octet before n", with(signed, "AQAB"), 2048, 65537, "", ""},
+		{"2049 bits", with(text(number(1, 2049)), "AQAB"), 2049, 65537, "", ""},
+		{"8192 bits", with(text(number(1, 8192)), "AQAB"), 8192, 65537, "", ""},
+		{"8192 bits and a sign octet", with(base64.RawURLEncoding.EncodeToString(append([]byte{0}, number(1, 8192).Bytes()...)), "AQAB"), 8192, 65537, "", ""},
+		{"e 3", with(modulus(1), "Aw"), 2048, 3, "", ""},
+		{"e 35", with(modulus(1), "Iw"), 2048, 35, "", ""},
+		{"e 2^31-1", with(modulus(1), "f____w"), 2048, 1<<31 - 1, "", ""},
+		{"for signatures", jwk(1, `"use":"sig"`), 2048, 65537, "", ""},
+		{"signs and verifies", jwk(1, `"key_ops":["sign","verify"]`), 2048, 65537, "", ""},
+		{"verifies, and an operation that is no string", jwk(1, `"key_ops":[null,"verify"]`), 2048, 65537, "", ""},
+		{"with an algorithm", jwk(1, `"alg":"PS512"`), 2048, 65537, "", "PS512"},
+		{"kid empty", jwk(1, kid("")), 2048, 65537, "", ""},
+		{"kid with escapes", jwk(1, kid(`\u00e9\n`)), 2048, 65537, "é\n", ""},
+		{"names with escapes", `{"\u006bty":"\u0052SA","e":"AQA\u0042","n":"` + modulus(1) + `"}`, 2048, 65537, "", ""},
+		{"members that are not read", jwk(1, `"x5c":["junk"],"x5t":7,"ext":true,"issuer":null`), 2048, 65537, "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set, err := jwks.Parse(jwkSet(test.key))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(set.Keys) != 1 {
+				t.Fatalf("unusable: %v", set.Unusable)
+			}
+			type summary struct {
+				bits, e int
+				id, alg string
+			}
+			key := set.Keys[0]
+			got := summary{key.RSA.N.BitLen(), key.RSA.E, key.ID, key.Algorithm}
+			if want := (summary{test.bits, test.e, test.id, test.alg}); got != want {
+				t.Errorf("%+v, want %+v", got, want)
+			}
+		})
+	}
+}
+
+func TestParseSignOctetKeepsThumbprint(t *testing.T) {
+	signed := base64.RawURLEncoding.EncodeToString(append([]byte{0}, number(1, 2048).Bytes()...))
+	set, err := jwks.Parse(jwkSet(`{"kty":"RSA","e":"AQAB","n":"` + signed + `"}`))
+	if err != nil || len(set.Keys) != 1 {
+		t.Fatalf("%+v, %v", set, err)
+	}
+	if got := set.Keys[0].Thumbprint; got != thumb(1) {
+		t.Errorf("thumbprint %s, want %s", got, thumb(1))
+	}
+}
+
+func TestParseSameKid(t *testing.T) {
+	tests := []struct {
+		name string
+		keys []string
+		want []string
+	}{
+		{"two keys, one kid", []string{jwk(1, kid("a")), jwk(2, kid("a"))}, []string{"a//" + thumb(1)[:6], "a//" + thumb(2)[:6]}},
+		{"the same key twice", []string{jwk(1, kid("a")), jwk(1, kid("a"))}, []string{"a//" + thumb(1)[:6]}},
+		{"the same key with two kids", []string{jwk(1, kid("a")), jwk(1, kid("b"))}, []string{"a//" + thumb(1)[:6], "b//" + thumb(1)[:6]}},
+		{"the same key for two algorithms", []string{jwk(1, kid("a"), `"alg":"RS256"`), jwk(1, kid("a"), `"alg":"PS256"`)},
+			[]string{"a/RS256/" + thumb(1)[:6], "a/PS256/" + thumb(1)[:6]}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			set, err := jwks.Parse(jwkSet(test.keys...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, names(set.Keys)); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestParseEmptySet(t *testing.T) {
+	set, err := jwks.Parse(`{"keys":[]}`)
+	if err != nil || len(set.Keys) != 0 || len(set.Unusable) != 0 {
+		t.Errorf("%+v, %v", set, err)
+	}
+}
+
+func TestParseMostKeys(t *testing.T) {
+	keys := make([]string, jwks.MaxKeys)
+	for i := range keys {
+		keys[i] = jwk(uint64(i), kid(fmt.Sprint(i)))
+	}
+	set, err := jwks.Parse(jwkSet(keys...))
+	if err != nil || len(set.Keys) != jwks.MaxKeys {
+		t.Errorf("%d keys, %v", len(set.Keys), err)
+	}
+}
+
+// The reasons go to the log, and a kid is somebody else's text.
+func TestUnusableKidIsQuotedAndCut(t *testing.T) {
+	set, err := jwks.Parse(jwkSet(`{"kid":"a\n` + strings.Repeat("x", 10_000) + `"}`))
+	if err != nil || len(set.Unusable) != 1 {
+		t.Fatalf("%+v, %v", set, err)
+	}
+	if want := `keys[0] (kid "a\n` + strings.Repeat("x", 62) + `"…): no kty`; set.Unusable[0].Error() != want {
+		t.Errorf("%q, want %q", set.Unusable[0], want)
+	}
+}
+
+func TestPin(t *testing.T) {
+	set, err := jwks.Parse(jwkSet(jwk(1, kid("a")), jwk(2), jwk(3, kid("c")), `{"kty":"EC"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, c := "a//"+thumb(1)[:6], "c//"+thumb(3)[:6]
+	unpinned2 := "key with thumbprint " + thumb(2) + ": not pinned"
+	tests := []struct {
+		name     string
+		pins     []string
+		keys     []string
+		unusable []string
+	}{
+		{"no pins", nil, []string{a, "//" + thumb(2)[:6], c}, []string{"keys[3]: kty is not RSA"}},
+		{"two pins", []string{thumb(3), thumb(1)}, []string{a, c}, []string{"keys[3]: kty is not RSA", unpinned2}},
+		{"a pin that fits nothing", []string{thumb(9)}, nil, []string{"keys[3]: kty is not RSA",
+			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2, `key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
+		{"an empty pin", []string{""}, nil, []string{"keys[3]: kty is not RSA",
+			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2, `key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
+		{"a pin that is a prefix", []string{thumb(1)[:42], thumb(3)}, []string{c}, []string{"keys[3]: kty is not RSA",
+			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			pinned := set.Pin(test.pins)
+			if diff := cmp.Diff(test.keys, names(pinned.Keys)); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(test.unusable, errorTexts(pinned.Unusable)); diff != "" {
+				t.Errorf("unusable (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if len(set.Keys) != 3 || len(set.Unusable) != 1 {
+		t.Errorf("pinning has changed the set itself: %+v", set)
+	}
+}
+
+func TestSelect(t *testing.T) {
+	parse := func(keys ...string) *jwks.Set {
+		t.Helper()
+		set, err := jwks.Parse(jwkSet(keys...))
+		if err != nil || len(set.Unusable) != 0 {
+			t.Fatalf("%+v, %v", set, err)
+		}
+		return set
+	}
+	fromPEM := &jwks.Set{AnyKeyID: true, Keys: parse(jwk(1), jwk(2)).Keys}
+	mixed := parse(jwk(1, kid("a")), jwk(2, kid("b"), `"alg":"RS256"`), jwk(3, kid("b"), `"alg":"PS256"`), jwk(4, kid("b")), jwk(5))
+	var many []string
+	for seed := range uint64(12) {
+		many = append(many, jwk(seed, `"alg":"RS512"`), jwk(seed))
+	}
+	var manyRS256 []string
+	for seed := range uint64(10) {
+		manyRS256 = append(manyRS256, "//"+thumb(seed)[:6])
+	}
+	none := jwt.Token{Algorithm: "RS256"}
+	withKid := func(id string) jwt.Token { return jwt.Token{Algorithm: "RS256", KeyID: id, HasKeyID: true} }
+
+	tests := []struct {
+		name  string
+		set   *jwks.Set
+		token jwt.Token
+		want  []string
+	}{
+		{"a kid", mixed, withKid("a"), []string{"a//" + thumb(1)[:6]}},
+		{"a kid of several keys, one for another algorithm", mixed, withKid("b"), []string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
+		{"an unknown kid", mixed, withKid("c"), nil},
+		{"a kid of another case", mixed, withKid("A"), nil},
+		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"}, []string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"no algorithm", mixed, jwt.Token{KeyID: "a", HasKeyID: true}, nil},
+		{"an algorithm that is none of RSA's", mixed, jwt.Token{Algorithm: "HS256", KeyID: "a", HasKeyID: true}, nil},
+		{"no kid and many keys: ten that fit", parse(many...), none, manyRS256},
+		{"PEM, no kid", fromPEM, none, []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
+		{"PEM, a kid", fromPEM, withKid("a"), []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
+		{"an empty set", new(jwks.Set), none, nil},
+		{"no set", nil, none, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, names(test.set.Select(&test.token))); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+		})
+	}
+	if got := mixed.Select(nil); got != nil {
+		t.Errorf("no token selects %v", names(got))
+	}
+}
+
+// A JWK's alg becomes the algorithm of an RSA key, so jwt must know no others
+// than RSA's.
+func TestAlgorithmsAreRSA(t *testing.T) {
+	for _, name := range jwt.Algorithms() {
+		if !strings.HasPrefix(name, "RS") && !strings.HasPrefix(name, "PS") {
+			t.Errorf("%s is not an algorithm of RSA keys: jwks.Parse must tell it apart", name)
+		}
+	}
+}
