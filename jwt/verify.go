@@ -15,7 +15,8 @@ type Key struct {
 	// Algorithm is the only one that the key is for (RFC 7517 §4.4); "" is
 	// any that fits the key.
 	Algorithm string
-	// RSA is the key: 2048 to 8192 bits (RFC 7518 §3.3).
+	// RSA is the key: 2048 to 8192 bits (RFC 7518 §3.3), and an odd exponent
+	// from 3 to 2^32−1.
 	RSA *rsa.PublicKey
 	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
 	Thumbprint string
@@ -75,7 +76,7 @@ func algorithmOf(name string) *algorithm {
 //
 // The error is [ErrAlgorithm] if the token's algorithm is none of
 // [Algorithms]; [ErrUnknownKey] if the key is not for that algorithm, or of a
-// size that is not used; and [ErrSignature] else. The signature must be
+// size or an exponent that is not used; and [ErrSignature] else. The signature must be
 // exactly as long as the key's modulus (RFC 8017 §8.1.2, §8.2.2), and the salt
 // of a PSS signature as long as the hash (RFC 7518 §3.5).
 func (t *Token) Verify(k *Key) error {
@@ -88,6 +89,9 @@ func (t *Token) Verify(k *Key) error {
 	}
 	if k.RSA.N == nil || k.RSA.N.BitLen() < MinKeyBits || k.RSA.N.BitLen() > MaxKeyBits {
 		return errKeySize
+	}
+	if k.RSA.E < 3 || k.RSA.E&1 == 0 || int64(k.RSA.E) > maxExponent {
+		return errKeyExponent
 	}
 	if len(t.signature) != k.RSA.Size() {
 		return errSignatureLength
@@ -102,12 +106,16 @@ func (t *Token) Verify(k *Key) error {
 var (
 	errKeyAlgorithm    = &refusal{reason: ErrUnknownKey, what: "the key is not for the token's algorithm"}
 	errKeySize         = &refusal{reason: ErrUnknownKey, what: "the key's size is not used"}
+	errKeyExponent     = &refusal{reason: ErrUnknownKey, what: "the key's exponent is not used"}
 	errSignatureLength = &refusal{reason: ErrSignature, what: "not of the key's length"}
 )
 
 // verify reports whether signature is the key's, over input.
 func (a *algorithm) verify(key *rsa.PublicKey, input string, signature []byte) bool {
 	digest := a.digest(input)
+	if key.E > maxNativeExponent {
+		return a.verifyLargeExponent(key, digest, signature)
+	}
 	if a.pss {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(key, a.hash, digest, signature, options) == nil
