@@ -1,0 +1,141 @@
+# Needs Go, git and make; every other tool is built from here, at the version
+# pinned below. Targets may run in parallel (make -j).
+
+GO ?= go
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+# How long "make fuzz" spends on each target, and what "make bench" runs.
+FUZZTIME ?= 20s
+BENCH    ?= .
+# Arguments of the demonstration: make run ARGS="-h".
+ARGS     ?=
+
+# The plugin runs on Go's WASI port. Nothing of the place or the time of the
+# build is in it: the same sources give the same bytes.
+WASM       := GOOS=wasip1 GOARCH=wasm
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w"
+BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
+
+# What is linked into the plugin, and the plugins that tests run.
+PLUGIN = $(shell $(WASM) $(GO) list -deps -f '{{with .Module}}{{if .Main}}{{$$.ImportPath}}{{end}}{{end}}' .)
+GUESTS = $(addprefix ./,$(sort $(dir $(shell git ls-files -co --exclude-standard '*/testdata/*/main.go'))))
+
+# The race detector needs cgo and a C compiler.
+RACE = $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v $$($(GO) env CC | cut -d' ' -f1) >/dev/null && echo -race)
+
+TOOLS := $(CURDIR)/build/tools
+
+.PHONY: help
+help: ## List the targets (the default).
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: build/orgate.wasm build/orgate ## Build the plugin and the command, in build/.
+
+# Go knows best what is up to date.
+.PHONY: force
+build/orgate.wasm: force
+	$(BUILD_WASM) -o $@ .
+build/orgate: force
+	CGO_ENABLED=0 $(GO) build $(BUILDFLAGS) -o $@ ./cmd/orgate
+
+.PHONY: run
+run: build ## Show the plugin at work, without a proxy (ARGS="...").
+	$(GO) run ./e2e/demo $(ARGS)
+
+.PHONY: test
+test: build/orgate.wasm ## Run all tests, through the built plugin too.
+	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
+	$(GO) test $(RACE) ./...
+
+.PHONY: check
+check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
+
+.PHONY: check-format
+check-format:
+	@unformatted=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go' | while read -r f; do test ! -e "$$f" || echo "$$f"; done)) && \
+		test -z "$$unformatted" || { echo "gofmt these:"; echo "$$unformatted"; exit 1; }
+
+.PHONY: check-vet
+check-vet:
+	$(GO) vet ./...
+	$(WASM) $(GO) vet $(PLUGIN) $(GUESTS)
+	cd abi && $(GO) vet ./...
+	cd abi && $(WASM) $(GO) vet ./...
+
+.PHONY: check-static
+check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
+	$< ./...
+	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
+	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
+
+.PHONY: check-modules
+check-modules:
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+	cd abi && $(GO) mod tidy -diff
+	cd abi && $(GO) mod verify
+
+.PHONY: check-plugin
+check-plugin: build/orgate.wasm
+	$(GO) run ./internal/wasmfile/check $<
+
+# Copies of the tree as it stands, changes and new files included. Neither the
+# index nor the objects of the repository are touched.
+COPIES   := build/generated build/elsewhere
+COPY_GIT  = GIT_INDEX_FILE=$(CURDIR)/$(1).git/index GIT_OBJECT_DIRECTORY=$(CURDIR)/$(1).git/objects git
+.PHONY: $(COPIES)
+$(COPIES):
+	@rm -rf $@ $@.git && mkdir -p $@ $@.git/objects
+	@$(call COPY_GIT,$@) add -A && $(call COPY_GIT,$@) checkout-index -a --prefix=$@/
+
+.PHONY: check-generated
+check-generated: build/generated
+	cd $< && $(GO) generate ./...
+	@new=$$($(call COPY_GIT,$<) --work-tree=$< ls-files -o --exclude-standard) && echo $$new && \
+		$(call COPY_GIT,$<) --work-tree=$< diff --exit-code && test -z "$$new" || \
+		{ echo "generated files are out of date: make generate"; exit 1; }
+
+.PHONY: check-reproducible
+check-reproducible: build/orgate.wasm build/elsewhere
+	cd build/elsewhere && $(BUILD_WASM) -o ../elsewhere.wasm .
+	@test "$$(git hash-object build/orgate.wasm)" = "$$(git hash-object build/elsewhere.wasm)" || \
+		{ echo "the plugin depends on where it is built"; exit 1; }
+
+.PHONY: generate
+generate: ## Write the generated files anew.
+	$(GO) generate ./...
+
+.PHONY: vuln
+vuln: $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck ## Look for known vulnerabilities in what is used (needs the network).
+	$< ./...
+	$(WASM) $< .
+
+.PHONY: bench
+bench: build/orgate.wasm ## Run the benchmarks (BENCH="regular expression").
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./e2e/...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).
+	@listed=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+	echo "$$listed" | while read -r first second rest; do \
+		case $$first in \
+		Fuzz*) targets="$$targets $$first" ;; \
+		ok) for target in $$targets; do \
+				echo "$$second $$target"; \
+				$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$second" </dev/null || exit 1; \
+			done; targets= ;; \
+		esac; \
+	done
+
+.PHONY: clean
+clean: ## Remove what was built.
+	rm -rf build
+
+# Tools, each in a folder of its version's name.
+$(TOOLS)/$(notdir $(STATICCHECK))/staticcheck:
+	GOBIN=$(@D) $(GO) install $(STATICCHECK)
+$(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck:
+	GOBIN=$(@D) $(GO) install $(GOVULNCHECK)
