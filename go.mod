@@ -39,3 +39,8 @@ require (
 // The bridge lies below the SDK's import path, so that it may use the SDK's
 // internal package: see abi/doc.go.
 replace github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1 => ./abi
+
+// gjson formats JSON with tidwall/pretty in modifiers that nobody here uses, and
+// that are linked nevertheless. From v1.2.0 on that brings encoding/json into
+// the plugin, half a megabyte: see RATIONALE.md.
+replace github.com/tidwall/pretty => github.com/tidwall/pretty v1.1.0

@@ -19,6 +19,9 @@ type (
 	LogLevel   = internal.LogLevel
 )
 
+// LogLevelDebug is the level of messages for those who look for a fault.
+const LogLevelDebug = internal.LogLevelDebug
+
 // LogLevelInEffect is the lowest level that the proxy writes out
 // (proxy_get_log_level); messages below it need not be formatted.
 func LogLevelInEffect() (LogLevel, error) {

@@ -76,6 +76,7 @@ var answers = [...]answer{
 	{jwt.ErrAudience, "audience", 401, 16, "900901", invalidCredentials, "The access token is meant for another audience.", invalidToken},
 	{jwt.ErrType, "claim", 401, 16, "900901", invalidCredentials, "The token is not of a type that is accepted here.", invalidToken},
 	{jwt.ErrClaim, "claim", 401, 16, "900901", invalidCredentials, "The access token lacks a claim that is required here, or a claim's value cannot be used.", invalidToken},
+	{policy.ErrClaim, "claim", 401, 16, "900901", invalidCredentials, "The access token lacks a claim that is required here, or a claim's value cannot be used.", invalidToken},
 	{policy.ErrOrganization, "organization", 403, 7, "900908", resourceForbidden, "The access token's organization may not access the resource.", noChallenge},
 	{policy.ErrScope, "scope", 403, 7, "900910", scopeNotAllowed, "The access token lacks a scope that the resource asks for.", insufficientScope},
 	{policy.ErrRole, "role", 403, 7, "900908", resourceForbidden, "The user lacks a role that the resource asks for.", noChallenge},

@@ -182,32 +182,32 @@ func splitURL(u string) (scheme, authority, path string) {
 // fetch starts a fetch. It must be called from a tick. A call that the proxy
 // refuses counts as a fetch that failed.
 func (p *plugin) fetch(l *location, now time.Time) {
-	l.source.Begin(now)
+	fetch := l.source.Begin(now)
 	_, err := proxywasm.DispatchHttpCall(l.cluster, l.headers, nil, nil, uint32(min(l.timeout.Milliseconds(), math.MaxUint32)),
-		func(headers, bodySize, _ int) { p.fetched(l, headers, bodySize) })
+		func(headers, bodySize, _ int) { p.fetched(l, fetch, headers, bodySize) })
 	if err != nil {
 		proxywasm.LogError("cluster " + l.cluster + ": cannot fetch the keys of " + strings.Join(l.issuers, ", ") + ": " + err.Error())
-		p.finish(l, jwks.Answer{})
+		p.finish(l, fetch, jwks.Answer{})
 	}
 }
 
 // fetched takes the answer to a fetch. Some proxies answer a call that failed
 // with no headers, others with a status of their own: both are failures.
-func (p *plugin) fetched(l *location, headers, bodySize int) {
+func (p *plugin) fetched(l *location, fetch jwks.Fetch, headers, bodySize int) {
 	var answer jwks.Answer
 	if headers > 0 {
 		if pairs, err := proxywasm.GetHttpCallResponseHeaders(); err == nil {
 			answer = readAnswer(pairs)
 		}
 	}
-	answer.BodySize = bodySize
-	if answer.Status == 200 && bodySize > 0 && bodySize <= jwks.MaxBody {
-		body, err := proxywasm.GetHttpCallResponseBody(0, bodySize)
+	if answer.Status == 200 && bodySize > 0 {
+		// One byte more than is read tells that it is too much.
+		body, err := proxywasm.GetHttpCallResponseBody(0, min(bodySize, jwks.MaxDocument+1))
 		if err == nil {
 			answer.Body = string(body)
 		}
 	}
-	p.finish(l, answer)
+	p.finish(l, fetch, answer)
 }
 
 func readAnswer(headers [][2]string) jwks.Answer {
@@ -228,9 +228,9 @@ func readAnswer(headers [][2]string) jwks.Answer {
 
 // finish tells the source what became of its fetch, logs and counts it, and
 // judges the requests that were waiting for keys.
-func (p *plugin) finish(l *location, answer jwks.Answer) {
+func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
 	now := p.now()
-	outcome := l.source.Finish(now, answer)
+	outcome := l.source.Finish(now, fetch, answer)
 	quietly(func() { p.report(l, outcome, now) })
 	p.wake()
 }
@@ -245,7 +245,7 @@ func (p *plugin) report(l *location, outcome jwks.Outcome, now time.Time) {
 		} else {
 			proxywasm.LogInfo(line + strconv.Itoa(len(set.Keys)) + " keys")
 		}
-		p.metrics.fetch(name, outcome.Result)
+		p.metrics.fetch(name, string(outcome.Result))
 		if set != nil {
 			p.metrics.gauge(familyKeys, name, uint64(len(set.Keys)))
 		} else {

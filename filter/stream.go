@@ -206,11 +206,7 @@ func (s *stream) authorize(issuer *policy.Issuer) (*policy.Identity, error) {
 	if err := s.token.CheckType(issuer.Config.TokenTypes); err != nil {
 		return nil, err
 	}
-	audiences := issuer.Config.Audiences
-	if len(s.rule.Audiences) > 0 {
-		audiences = s.rule.Audiences
-	}
-	if err := s.token.CheckAudience(audiences); err != nil {
+	if err := s.token.CheckAudience(s.rule.Audiences(issuer)); err != nil {
 		return nil, err
 	}
 	identity, err := issuer.Identify(s.token.Claims)
