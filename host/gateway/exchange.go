@@ -194,7 +194,7 @@ func (x *exchange) finish() {
 func (x *exchange) forward() {
 	var headers host.Headers
 	x.on(func(s *host.Stream) host.Action {
-		headers = s.RequestHeaderMap()
+		headers = s.RequestHeaderMap().Clone()
 		return host.Continue
 	})
 	up := x.w.g.config.Upstream
@@ -269,7 +269,7 @@ func (x *exchange) passRequest(req *http.Request, w *io.PipeWriter) {
 	case err == nil && action == host.Continue:
 		var trailers host.Headers
 		x.on(func(s *host.Stream) host.Action {
-			trailers = s.RequestTrailerMap()
+			trailers = s.RequestTrailerMap().Clone()
 			return host.Continue
 		})
 		for name, values := range headerOf(trailers) {
@@ -343,7 +343,7 @@ func (x *exchange) passResponse(from *source, trailer func() http.Header) {
 	}
 	var trailers host.Headers
 	x.on(func(s *host.Stream) host.Action {
-		trailers = s.ResponseTrailerMap()
+		trailers = s.ResponseTrailerMap().Clone()
 		return host.Continue
 	})
 	for name, values := range headerOf(trailers) {
@@ -380,7 +380,7 @@ func (x *exchange) answer() {
 func (x *exchange) writeHeader() {
 	var headers host.Headers
 	x.on(func(s *host.Stream) host.Action {
-		headers = s.ResponseHeaderMap()
+		headers = s.ResponseHeaderMap().Clone()
 		return host.Continue
 	})
 	text, _ := headers.Get(":status")

@@ -115,6 +115,9 @@ func (w *worker) lowestLevel() host.LogLevel {
 }
 
 func (w *worker) pluginLog(level host.LogLevel, message string) {
+	if w.vm != nil && w.vm.Err() != nil {
+		return // trapped tells it
+	}
 	if level >= host.LogError && w.startLog != nil {
 		*w.startLog = append(*w.startLog, message)
 		return // whoever starts the gateway tells

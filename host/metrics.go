@@ -1,0 +1,147 @@
+package host
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// The types of metrics of the ABI.
+const (
+	counterMetric = iota
+	gaugeMetric
+	histogramMetric
+)
+
+// histogramKept is how many recorded values of a histogram are kept.
+const histogramKept = 1 << 12
+
+// Metrics holds the values of metrics. VMs that are given the same Metrics
+// count together, as Envoy's workers do. It may be used by several goroutines.
+type Metrics struct {
+	mu     sync.Mutex
+	byName [3]map[string]*metric
+}
+
+type metric struct {
+	value atomic.Uint64
+
+	mu       sync.Mutex
+	recorded []uint64
+}
+
+// NewMetrics returns an empty one.
+func NewMetrics() *Metrics {
+	m := &Metrics{}
+	for i := range m.byName {
+		m.byName[i] = make(map[string]*metric)
+	}
+	return m
+}
+
+// Values are the counters and gauges by name.
+func (m *Metrics) Values() map[string]uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	values := make(map[string]uint64)
+	for _, byName := range m.byName[:histogramMetric] {
+		for name, metric := range byName {
+			values[name] = metric.value.Load()
+		}
+	}
+	return values
+}
+
+// Histogram are the latest values recorded in a histogram, oldest first. Some
+// thousands are kept.
+func (m *Metrics) Histogram(name string) []uint64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	h := m.byName[histogramMetric][name]
+	if h == nil {
+		return nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.recorded)
+}
+
+func (m *Metrics) define(kind uint32, name string) *metric {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := m.byName[kind][name]
+	if found == nil {
+		found = &metric{}
+		m.byName[kind][name] = found
+	}
+	return found
+}
+
+func (m *metric) record(value uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if len(m.recorded) >= 2*histogramKept {
+		m.recorded = slices.Delete(m.recorded, 0, histogramKept)
+	}
+	m.recorded = append(m.recorded, value)
+}
+
+// Metric ids are as Envoy makes them: the type in the two lowest bits, counted
+// from 4 on. Defining a metric twice gives two ids of the same metric.
+
+func (vm *VM) defineMetric(kind uint32, name string) (id uint32, status Status) {
+	if kind > histogramMetric {
+		return 0, BadArgument
+	}
+	vm.metrics[kind] = append(vm.metrics[kind], vm.config.Metrics.define(kind, name))
+	return uint32(len(vm.metrics[kind]))<<2 | kind, OK
+}
+
+func (vm *VM) metric(id uint32) (kind uint32, m *metric) {
+	kind = id & 3
+	index := id >> 2
+	if kind > histogramMetric || index == 0 || uint64(index) > uint64(len(vm.metrics[kind])) {
+		return kind, nil
+	}
+	return kind, vm.metrics[kind][index-1]
+}
+
+func (vm *VM) incrementMetric(id uint32, offset int64) Status {
+	kind, m := vm.metric(id)
+	switch {
+	case kind > gaugeMetric:
+		return BadArgument
+	case m == nil:
+		return NotFound
+	case kind == counterMetric && offset <= 0:
+		return BadArgument
+	}
+	m.value.Add(uint64(offset))
+	return OK
+}
+
+func (vm *VM) recordMetric(id uint32, value uint64) Status {
+	kind, m := vm.metric(id)
+	switch {
+	case m == nil:
+		return NotFound
+	case kind == counterMetric:
+		m.value.Add(value)
+	case kind == gaugeMetric:
+		m.value.Store(value)
+	default:
+		m.record(value)
+	}
+	return OK
+}
+
+func (vm *VM) getMetric(id uint32) (uint64, Status) {
+	kind, m := vm.metric(id)
+	switch {
+	case kind > gaugeMetric:
+		return 0, BadArgument
+	case m == nil:
+		return 0, NotFound
+	}
+	return m.value.Load(), OK
+}

@@ -1,0 +1,91 @@
+//go:build wasip1
+
+// Command headers is a test guest that copies every request header in several
+// ways, makes garbage and collects it, and echoes the copies.
+package main
+
+import (
+	"runtime"
+	"strconv"
+
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	_ "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
+)
+
+func main() {}
+
+func init() { proxywasm.SetVMContext(&vm{}) }
+
+type vm struct{ types.DefaultVMContext }
+
+func (*vm) NewPluginContext(uint32) types.PluginContext { return &plugin{} }
+
+type plugin struct {
+	types.DefaultPluginContext
+
+	// What streams leave behind: garbage, some of it old.
+	kept [256][]byte
+	n    int
+}
+
+func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &stream{plugin: p} }
+
+type stream struct {
+	types.DefaultHttpContext
+	plugin  *plugin
+	headers [][2]string
+}
+
+func (s *stream) OnHttpRequestHeaders(n int, _ bool) types.Action {
+	headers, err := proxywasm.GetHttpRequestHeaders()
+	if err != nil {
+		panic(err)
+	}
+	if len(headers) != n {
+		panic("the number of headers is " + strconv.Itoa(len(headers)))
+	}
+	s.headers = headers
+	for i, header := range headers {
+		s.plugin.garbage(len(header[1]))
+		value, err := proxywasm.GetHttpRequestHeader(header[0])
+		if err != nil {
+			panic(err)
+		}
+		if value != header[1] {
+			panic("header " + header[0] + " read by name differs from the map")
+		}
+		if i == n/2 && n%4 == 0 {
+			runtime.GC()
+		}
+		if err := proxywasm.SetSharedData(header[0], []byte(value), 0); err != nil {
+			panic(err)
+		}
+	}
+	for _, header := range headers {
+		value, _, err := proxywasm.GetSharedData(header[0])
+		if err != nil {
+			panic(err)
+		}
+		if string(value) != header[1] {
+			panic("header " + header[0] + " read from shared data differs from the map")
+		}
+	}
+	return types.ActionContinue
+}
+
+func (s *stream) OnHttpResponseHeaders(int, bool) types.Action {
+	if err := proxywasm.ReplaceHttpResponseHeaders(s.headers); err != nil {
+		panic(err)
+	}
+	return types.ActionContinue
+}
+
+func (p *plugin) garbage(size int) {
+	block := make([]byte, size+1)
+	for i := range block {
+		block[i] = 0xa5
+	}
+	p.kept[p.n%len(p.kept)] = block
+	p.n += 7
+}
