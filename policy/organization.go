@@ -18,8 +18,15 @@ type organizationSource struct {
 	// The host's pattern: before and after the organization.
 	before, after string
 	// The path's pattern: segments, and which of them is the organization.
-	segments []string
+	segments []patternSegment
 	capture  int
+}
+
+// patternSegment is a segment of a path's pattern: a text, or any one that is
+// not empty.
+type patternSegment struct {
+	text string
+	any  bool
 }
 
 type sourceKind int
@@ -51,10 +58,7 @@ func newOrganizationSource(o config.Organization) organizationSource {
 			if segment == placeholder {
 				s.capture = i
 			}
-			if !isWildcard(segment) {
-				segment = decodePath(segment)
-			}
-			s.segments = append(s.segments, segment)
+			s.segments = append(s.segments, patternSegment{text: decodePath(segment), any: isWildcard(segment)})
 		}
 		return s
 	case o.FromRouteMetadata != "":
@@ -129,13 +133,13 @@ func (s *organizationSource) inPath(path string) string {
 	organization := ""
 	rest, more := path[1:], true
 	for i, want := range s.segments {
-		if i == len(s.segments)-1 && want == "" && i > 0 { // the slash at the pattern's end
+		if i == len(s.segments)-1 && want.text == "" && i > 0 { // the slash at the pattern's end
 			break
 		}
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
 		switch {
-		case isWildcard(want) && segment == "", !isWildcard(want) && segment != want:
+		case want.any && segment == "", !want.any && segment != want.text:
 			return ""
 		case i == s.capture:
 			organization = segment
