@@ -83,8 +83,9 @@ check-plugin: build/orgate.wasm
 	$(GO) run ./internal/wasmfile/check $<
 
 # Copies of the tree as it stands, changes and new files included. Neither the
-# index nor the objects of the repository are touched.
-COPIES   := build/generated build/elsewhere
+# index nor the objects of the repository are touched, and "./..." leaves out
+# folders with a "_".
+COPIES   := build/_copies/generated build/_copies/elsewhere
 COPY_GIT  = GIT_INDEX_FILE=$(CURDIR)/$(1).git/index GIT_OBJECT_DIRECTORY=$(CURDIR)/$(1).git/objects git
 .PHONY: $(COPIES)
 $(COPIES):
@@ -92,16 +93,16 @@ $(COPIES):
 	@$(call COPY_GIT,$@) add -A && $(call COPY_GIT,$@) checkout-index -a --prefix=$@/
 
 .PHONY: check-generated
-check-generated: build/generated
+check-generated: build/_copies/generated
 	cd $< && $(GO) generate ./...
 	@new=$$($(call COPY_GIT,$<) --work-tree=$< ls-files -o --exclude-standard) && echo $$new && \
 		$(call COPY_GIT,$<) --work-tree=$< diff --exit-code && test -z "$$new" || \
 		{ echo "generated files are out of date: make generate"; exit 1; }
 
 .PHONY: check-reproducible
-check-reproducible: build/orgate.wasm build/elsewhere
-	cd build/elsewhere && $(BUILD_WASM) -o ../elsewhere.wasm .
-	@test "$$(git hash-object build/orgate.wasm)" = "$$(git hash-object build/elsewhere.wasm)" || \
+check-reproducible: build/orgate.wasm build/_copies/elsewhere
+	cd build/_copies/elsewhere && $(BUILD_WASM) -o ../elsewhere.wasm .
+	@test "$$(git hash-object build/orgate.wasm)" = "$$(git hash-object build/_copies/elsewhere.wasm)" || \
 		{ echo "the plugin depends on where it is built"; exit 1; }
 
 .PHONY: generate
