@@ -98,7 +98,11 @@ func checkClaims(t *testing.T, claims jwt.Claims, payload []byte) {
 		t.Fatal(err)
 	}
 	for name, raw := range want {
-		if got, ok := claims.Lookup(config.ClaimName{Name: name}); !ok || got.Raw != string(raw) {
+		literal := config.ClaimName{Name: name}
+		if name == "" {
+			literal.Path = []string{""} // no literal name is empty
+		}
+		if got, ok := claims.Lookup(literal); !ok || got.Raw != string(raw) {
 			t.Errorf("claim %q: got %q %t, want %q", name, got.Raw, ok, raw)
 		}
 		var below map[string]json.RawMessage
