@@ -31,7 +31,7 @@ type Config struct {
 	Issuers []Issuer `json:"issuers" required:"true"`
 	// What each part of the API asks for; the first rule that matches a
 	// request decides.
-	Rules []Rule `json:"rules"`
+	Rules []Rule `json:"rules" default:"[]"`
 	// The organization required where a rule names none, and of requests that
 	// match no rule. By default the one that all issuers have. Where they
 	// differ, each rule must name its own, and requests that match no rule
