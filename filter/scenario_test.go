@@ -67,13 +67,9 @@ func (n native) property(name string) string {
 }
 
 func TestScenarios(t *testing.T) {
-	for _, c := range scenario.Basics() {
+	for _, c := range scenario.All() {
 		t.Run(c.Name, func(t *testing.T) {
-			config := c.Config
-			if config == "" {
-				config = scenario.Config()
-			}
-			proxy := start(t, config, c.Request.RouteMetadata)
+			proxy := start(t, c.Configuration(), c.Request.RouteMetadata)
 			if diff := c.Check(proxy.Serve(c.Request)); diff != "" {
 				t.Errorf("verdict (-want +got):\n%s\nlog: %q", diff, proxy.GetDebugLogs())
 			}

@@ -72,9 +72,22 @@ type Outcome struct {
 // Case is one row: a request and what must become of it.
 type Case struct {
 	Name    string
-	Config  string // Config, if empty
+	Config  string // [Config], if empty; see [Expand]
 	Request Request
 	Want    Want
+}
+
+// Configuration is the configuration that the case runs with.
+func (c *Case) Configuration() string {
+	if c.Config == "" {
+		return Config()
+	}
+	return Expand(c.Config)
+}
+
+// All are all cases. No two have the same name.
+func All() []Case {
+	return slices.Concat(Basics())
 }
 
 // Want is a verdict. Its zero value is never right.
