@@ -183,7 +183,7 @@ func (g *Gateway) Serve(l net.Listener) error {
 
 // Shutdown stops accepting connections, lets requests finish and stops the
 // workers. When the context ends first, the requests that are left are cut off
-// and its error is returned.
+// and its error is returned. It may be called more than once.
 func (g *Gateway) Shutdown(ctx context.Context) error {
 	err := g.server.Shutdown(ctx)
 	g.mu.Lock()

@@ -16,8 +16,10 @@ type worker struct {
 	g     *Gateway
 	log   *slog.Logger
 	tasks chan func()
-	stop  chan struct{} // closed by shutdown
+	stop  chan struct{} // closed by shutdown, once
 	done  chan struct{} // closed by the loop as it ends
+
+	stopOnce sync.Once
 
 	callouts sync.WaitGroup
 	ctx      context.Context // of callouts
@@ -104,14 +106,15 @@ var levels = [...]slog.Level{
 	host.LogCritical: slog.LevelError + 4,
 }
 
-// lowestLevel is the lowest level that the logger takes.
+// lowestLevel is the lowest level that the logger takes, and at most error:
+// what the plugin has against its configuration is not for the log alone.
 func (w *worker) lowestLevel() host.LogLevel {
-	for l := host.LogTrace; l < host.LogCritical; l++ {
+	for l := host.LogTrace; l < host.LogError; l++ {
 		if w.log.Enabled(context.Background(), levels[l]) {
 			return l
 		}
 	}
-	return host.LogCritical
+	return host.LogError
 }
 
 func (w *worker) pluginLog(level host.LogLevel, message string) {
@@ -231,10 +234,11 @@ func (w *worker) post(f func()) bool {
 	}
 }
 
-// shutdown ends callouts and the loop, and waits for them.
+// shutdown ends callouts and the loop, and waits for them. It may be called
+// more than once.
 func (w *worker) shutdown() {
 	w.cancel()
-	close(w.stop)
+	w.stopOnce.Do(func() { close(w.stop) })
 	<-w.done
 	w.callouts.Wait()
 }

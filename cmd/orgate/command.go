@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// failure is an error of a command that was called in the right way: it exits
+// with 1. Every other error is one of usage and exits with 2.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// execute runs a command line and returns the exit status.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return 0
+	}
+	var failed *failure
+	if errors.As(err, &failed) {
+		for line := range strings.SplitSeq(failed.Error(), "\n") {
+			_, _ = fmt.Fprintf(stderr, "%s: %s\n", cmd.CommandPath(), line)
+		}
+		return 1
+	}
+	first, _, _ := strings.Cut(err.Error(), "\n")
+	_, _ = fmt.Fprintf(stderr, "%s: %s (see %s --help)\n", cmd.CommandPath(), first, cmd.CommandPath())
+	return 2
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orgate",
+		Short: "Keep organizations apart at the proxy",
+		Long: `orgate authenticates API calls with the tokens of third-party identity
+providers and keeps organizations apart. In production it is a plugin of
+Envoy, Istio or Envoy Gateway; this command is for those who develop and
+operate it.
+
+The exit status is 0 if all went well, 2 if the command was called in a wrong
+way, and 1 otherwise.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			return errors.New("a command is missing")
+		},
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRun(), newVersion())
+	return root
+}
+
+func newVersion() *cobra.Command {
+	return &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  orgate version",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), "orgate", version())
+			if err != nil {
+				return &failure{err}
+			}
+			return nil
+		},
+	}
+}
+
+// version is the module's version, or the revision it was built from.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}

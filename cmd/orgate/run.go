@@ -1,0 +1,263 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/host"
+	"github.com/orgate/orgate/host/gateway"
+)
+
+// maxWorkers is the default's upper bound: each worker has a VM of its own.
+const maxWorkers = 8
+
+// runOptions are the flags of "orgate run" as they were given.
+type runOptions struct {
+	config, listen, admin, upstream, wasm, logLevel string
+	clusters                                        []string
+	workers                                         int
+}
+
+func newRun() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run --config FILE --upstream URL [--cluster NAME=URL]...",
+		Short: "Serve HTTP through the plugin, for development",
+		Long: `Run the plugin in a proxy of its own and forward what it lets pass to one
+upstream. It takes the place of Envoy while you develop: it is not for
+production.
+
+FILE is the plugin's configuration, the same JSON document that Envoy gives
+it. Each cluster that the configuration names is given its address with
+--cluster; a path belongs in the configuration's URLs, not here.
+
+Each request is logged on standard error, with the plugin's verdict and without
+its query. SIGINT and SIGTERM let requests finish, for ten seconds at most.
+
+The exit status is 0 after such a stop, 2 if a flag is wrong, and 1 if anything
+else is: a file that cannot be read, a configuration that the plugin refuses,
+a port in use.`,
+		Example: `  orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
+    --cluster auth0=https://example.eu.auth0.com
+
+  orgate run --config orgate.json --listen 127.0.0.1:8080 --workers 2 \
+    --upstream http://127.0.0.1:9000 --admin 127.0.0.1:8081 --log-level debug \
+    --cluster keycloak=http://127.0.0.1:8180`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := o.check()
+			if err != nil {
+				return err
+			}
+			s.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: s.level}))
+			if err := s.serve(cmd.Context()); err != nil {
+				return &failure{err}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "the plugin's configuration `FILE` (required)")
+	f.StringVar(&o.upstream, "upstream", "", "the `URL` that requests go to (required)")
+	f.StringArrayVar(&o.clusters, "cluster", nil, "a cluster that the plugin may call, as `NAME=URL`; may be repeated")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDR`ess to listen on")
+	f.StringVar(&o.admin, "admin", "", "the `ADDR`ess to serve /stats and /ready on (default none)")
+	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "the plugin's `FILE`")
+	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "the number `N` of workers, each with a VM")
+	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
+	// The default depends on the machine; help should not.
+	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"
+	return cmd
+}
+
+// server is what "orgate run" is to do.
+type server struct {
+	configFile, wasmFile string
+	listen, admin        string
+	upstream             *url.URL
+	clusters             map[string]*url.URL
+	workers              int
+	level                slog.Level
+	log                  *slog.Logger
+}
+
+// check reads the flags. Its errors are those of usage.
+func (o *runOptions) check() (*server, error) {
+	s := &server{
+		configFile: o.config,
+		wasmFile:   o.wasm,
+		listen:     o.listen,
+		admin:      o.admin,
+		clusters:   map[string]*url.URL{},
+		workers:    o.workers,
+	}
+	if o.config == "" {
+		return nil, errors.New("--config is missing")
+	}
+	if o.upstream == "" {
+		return nil, errors.New("--upstream is missing")
+	}
+	var err error
+	if s.upstream, err = parseServer(o.upstream); err != nil {
+		return nil, fmt.Errorf("--upstream: %w", err)
+	}
+	for _, c := range o.clusters {
+		name, location, ok := strings.Cut(c, "=")
+		if !ok || name == "" {
+			return nil, fmt.Errorf("--cluster: must be NAME=URL, got %q", c)
+		}
+		if s.clusters[name] != nil {
+			return nil, fmt.Errorf("--cluster: %q is given twice", name)
+		}
+		if s.clusters[name], err = parseServer(location); err != nil {
+			return nil, fmt.Errorf("--cluster %s: %w", name, err)
+		}
+	}
+	if o.workers < 1 {
+		return nil, fmt.Errorf("--workers: must be at least 1, got %d", o.workers)
+	}
+	if err := s.level.UnmarshalText([]byte(o.logLevel)); err != nil {
+		return nil, fmt.Errorf("--log-level: must be debug, info, warn or error, got %q", o.logLevel)
+	}
+	return s, nil
+}
+
+// parseServer reads a URL that names a server: scheme, host and port.
+func parseServer(text string) (*url.URL, error) {
+	u, err := url.Parse(text)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return nil, fmt.Errorf("must be an absolute http(s) URL, got %q", text)
+	}
+	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
+		return nil, fmt.Errorf("must name scheme, host and port alone, got %q", text)
+	}
+	return u, nil
+}
+
+// serve runs until the context ends.
+func (s *server) serve(ctx context.Context) error {
+	configuration, err := os.ReadFile(s.configFile)
+	if err != nil {
+		return err
+	}
+	wasm, err := os.ReadFile(s.wasmFile)
+	if err != nil {
+		return fmt.Errorf("%w (make build builds the plugin)", err)
+	}
+	if err := s.checkClusters(configuration); err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	plugin, err := host.Compile(ctx, wasm)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.wasmFile, err)
+	}
+	defer plugin.Close()
+	g, err := gateway.New(gateway.Config{
+		Plugin:        plugin,
+		Configuration: configuration,
+		Upstream:      s.upstream,
+		Clusters:      s.clusters,
+		Workers:       s.workers,
+		Log:           s.log,
+	})
+	if err != nil {
+		return s.refusal(err)
+	}
+	stopAdmin, err := s.serveAdmin(g)
+	if err != nil {
+		return errors.Join(err, g.Shutdown(ctx))
+	}
+	defer stopAdmin()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Serve(listener) }()
+	s.log.Info("listening", "address", listener.Addr().String(), "upstream", s.upstream.String(), "workers", s.workers)
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+	}
+	s.log.Info("stopping")
+	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	if late := g.Shutdown(patience); late != nil {
+		s.log.Warn("requests were cut off", "error", late)
+	}
+	return err
+}
+
+// serveAdmin serves the administration side, if there is to be one.
+func (s *server) serveAdmin(g *gateway.Gateway) (stop func(), err error) {
+	if s.admin == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", s.admin)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: g.Admin(), ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener)
+	}()
+	s.log.Info("administration", "address", listener.Addr().String())
+	return func() {
+		_ = server.Close()
+		<-done
+	}, nil
+}
+
+// checkClusters finds the clusters that the configuration names and the flags
+// do not. A configuration with mistakes is left for the plugin to judge.
+func (s *server) checkClusters(configuration []byte) error {
+	c, err := config.Parse(string(configuration))
+	if err != nil {
+		return nil
+	}
+	var missing []string
+	for i := range c.Issuers {
+		jwks := c.Issuers[i].SignatureValidation.JWKS
+		if jwks == nil || jwks.Cluster == "" || s.clusters[jwks.Cluster] != nil {
+			continue
+		}
+		line := fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", c.Issuers[i].Name, jwks.Cluster, jwks.Cluster)
+		if !slices.Contains(missing, line) {
+			missing = append(missing, line)
+		}
+	}
+	if len(missing) > 0 {
+		return errors.New(s.configFile + ": " + strings.Join(missing, "\n"+s.configFile+": "))
+	}
+	return nil
+}
+
+// refusal is the error for a gateway that did not start: the plugin's own
+// lines, if it is the plugin who refuses.
+func (s *server) refusal(err error) error {
+	var refused *gateway.RefusedError
+	if !errors.As(err, &refused) || len(refused.Lines) == 0 {
+		return err
+	}
+	lines := make([]string, len(refused.Lines))
+	for i, line := range refused.Lines {
+		lines[i] = s.configFile + ": " + strings.TrimPrefix(line, "configuration: ")
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
