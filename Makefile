@@ -97,7 +97,7 @@ check-generated: build/_copies/generated
 	cd $< && $(GO) generate ./...
 	@new=$$($(call COPY_GIT,$<) --work-tree=$< ls-files -o --exclude-standard) && echo $$new && \
 		$(call COPY_GIT,$<) --work-tree=$< diff --exit-code && test -z "$$new" || \
-		{ echo "generated files are out of date: make generate"; exit 1; }
+		{ echo "generated files are out of date: make generate"; echo "$$new"; exit 1; }
 
 .PHONY: check-reproducible
 check-reproducible: build/orgate.wasm build/_copies/elsewhere
