@@ -39,7 +39,7 @@ import (
 // in the same VM; they share nothing.
 type VM struct {
 	types.DefaultVMContext
-	// Now is the clock, [time.Now] if nil.
+	// Now is the clock, the proxy's if nil.
 	Now func() time.Time
 }
 
@@ -48,7 +48,7 @@ type VM struct {
 func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	now := vm.Now
 	if now == nil {
-		now = time.Now
+		now = proxyTime
 	}
 	return &plugin{id: id, now: now}
 }

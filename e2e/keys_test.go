@@ -1,0 +1,282 @@
+package e2e_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/orgate/orgate/e2e"
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host"
+	"github.com/orgate/orgate/host/hosttest"
+)
+
+// fetching is the configuration of one issuer whose keys are fetched.
+const fetching = `{
+  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+    "signatureValidation": {"jwks": {"url": "https://idp1.example/oauth2/jwks?v=1", "cluster": "idp1"}}}],
+  "limits": {"waitingRequests": 2, "keyWait": "3s"}
+}`
+
+func newWorker(t *testing.T, configuration string, change ...func(*host.Config)) *e2e.Worker {
+	t.Helper()
+	w, err := e2e.NewWorker(hosttest.Plugin(t), configuration, change...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.VM.Close() })
+	return w
+}
+
+// fetch ticks and returns the one callout that this must make.
+func fetch(t *testing.T, w *e2e.Worker) *host.Callout {
+	t.Helper()
+	w.Tick()
+	callouts := w.VM.TakeCallouts()
+	if len(callouts) != 1 {
+		t.Fatalf("%d callouts, want 1", len(callouts))
+	}
+	return callouts[0]
+}
+
+// answer answers a callout with a JWK Set.
+func answer(t *testing.T, c *host.Callout, signers ...*scenario.Signer) {
+	t.Helper()
+	headers := host.Headers{{":status", "200"}, {"content-type", "application/json"}}
+	if err := c.Respond(headers, []byte(scenario.JWKS(signers...)), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// judged checks what became of a stream.
+func judged(t *testing.T, s *host.Stream, status int, reason string) {
+	t.Helper()
+	got := e2e.Outcome(s)
+	if got.Passed {
+		got.Status = 200
+	}
+	if got.Waiting || got.Status != status || got.Reason != reason {
+		t.Errorf("status %d, reason %q, waiting %v; want %d, %q", got.Status, got.Reason, got.Waiting, status, reason)
+	}
+}
+
+func request(token string, headers ...[2]string) scenario.Request {
+	return scenario.Request{Token: token, Headers: headers}
+}
+
+func TestRequestWaitsForTheFirstKeys(t *testing.T) {
+	w := newWorker(t, fetching)
+	if period := w.TickPeriod(); period != time.Millisecond {
+		t.Errorf("first tick after %v, want it soon", period)
+	}
+	s := w.Open(request(scenario.First().Token(), [2]string{"x-wso2-organization", "org2"}))
+	if !e2e.Outcome(s).Waiting {
+		t.Fatal("the request does not wait")
+	}
+	c := fetch(t, w)
+	want := &host.Callout{ID: c.ID, Cluster: "idp1", Timeout: 5 * time.Second, Headers: host.Headers{
+		{":method", "GET"}, {":scheme", "https"}, {":authority", "idp1.example"}, {":path", "/oauth2/jwks?v=1"},
+		{"accept", "application/json, application/jwk-set+json"}, {"user-agent", "orgate"},
+	}}
+	if diff := cmp.Diff([]any{want.Cluster, want.Timeout, want.Headers}, []any{c.Cluster, c.Timeout, c.Headers}); diff != "" {
+		t.Errorf("callout (-want +got):\n%s", diff)
+	}
+	answer(t, c, scenario.First())
+	judged(t, s, 200, "ok")
+	if got := s.RequestHeaderMap(); len(got.Values("authorization")) > 0 || !cmp.Equal(got.Values("x-wso2-organization"), []string{"org1"}) {
+		t.Errorf("headers to the upstream: %v", got)
+	}
+	s.Close()
+	if got := w.Metrics.Values()["orgate_jwks_keysissuer=.=idp1;.;"]; got != 1 {
+		t.Errorf("gauge of keys %d, want 1", got)
+	}
+}
+
+// TestWaitingRequestsAreJudgedEachByItself: several wait for the same keys, and
+// one of them is not signed with any.
+func TestWaitingRequestsAreJudgedEachByItself(t *testing.T) {
+	w := newWorker(t, fetching)
+	good := w.Open(request(scenario.First().Token()))
+	forged := w.Open(request(scenario.Stranger().Token()))
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, good, 200, "ok")
+	judged(t, forged, 401, "bad_signature")
+}
+
+func TestNoMoreThanTheLimitWait(t *testing.T) {
+	w := newWorker(t, fetching)
+	for range 2 {
+		if s := w.Open(request(scenario.First().Token())); !e2e.Outcome(s).Waiting {
+			t.Fatal("a request does not wait")
+		}
+	}
+	judged(t, w.Open(request(scenario.First().Token())), 503, "keys_unavailable")
+}
+
+func TestAWaitEnds(t *testing.T) {
+	w := newWorker(t, fetching)
+	s := w.Open(request(scenario.First().Token()))
+	c := fetch(t, w)
+	w.Time = w.Time.Add(3*time.Second - time.Millisecond)
+	w.Tick()
+	if !e2e.Outcome(s).Waiting {
+		t.Fatal("the wait ended early")
+	}
+	if period := w.TickPeriod(); period > 100*time.Millisecond {
+		t.Errorf("ticks every %v while a request waits", period)
+	}
+	w.Time = w.Time.Add(time.Millisecond)
+	w.Tick()
+	judged(t, s, 503, "keys_unavailable")
+	if retry := s.LocalResponse().Headers.Values("retry-after"); !cmp.Equal(retry, []string{"1"}) {
+		t.Errorf("retry-after %q", retry)
+	}
+	answer(t, c, scenario.First()) // too late for that one
+	judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+}
+
+func TestStreamThatEndedWhileWaitingIsForgotten(t *testing.T) {
+	w := newWorker(t, fetching)
+	gone, stays := w.Open(request(scenario.First().Token())), w.Open(request(scenario.First().Token()))
+	c := fetch(t, w)
+	gone.Close()
+	answer(t, c, scenario.First())
+	judged(t, stays, 200, "ok")
+	stays.Close()
+	if live := w.VM.LiveContexts(); live != 1 {
+		t.Errorf("%d contexts are left", live)
+	}
+}
+
+func TestFailedFetches(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		fail   func(*host.Callout) error
+		result string
+		log    string
+	}{
+		{"no headers", (*host.Callout).Fail, "no_answer", "no answer"},
+		{"503 made up by the proxy", func(c *host.Callout) error { return c.FailStatus(503) }, "status", "status 503"},
+		{"404", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "404"}}, []byte("x"), nil) }, "status", "status 404"},
+		{"empty", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "200"}}, nil, nil) }, "empty", "no body"},
+		{"truncated", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())[:100]), nil)
+		}, "not_a_jwk_set", "not a JWK Set"},
+		{"huge", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}}, []byte(strings.Repeat(" ", 600<<10)), nil)
+		}, "too_large", "more than 524288 bytes"},
+		{"no key", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}}, []byte(`{"keys":[]}`), nil)
+		}, "no_usable_key", "no usable key"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorker(t, fetching)
+			s := w.Open(request(scenario.First().Token()))
+			if err := c.fail(fetch(t, w)); err != nil {
+				t.Fatal(err)
+			}
+			judged(t, s, 503, "keys_unavailable")
+			name := fmt.Sprintf("orgate_jwks_fetchesissuer=.=idp1;.;result=.=%s;.;", c.result)
+			if got := w.Metrics.Values()[name]; got != 1 {
+				t.Errorf("%s is %d, want 1, of %v", name, got, w.Metrics.Values())
+			}
+			if log := strings.Join(w.Log, "\n"); !strings.Contains(log, c.log) {
+				t.Errorf("log %q, want %q in it", log, c.log)
+			}
+			// It recovers by itself.
+			w.Time = w.Time.Add(2 * time.Second)
+			answer(t, fetch(t, w), scenario.First())
+			judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+		})
+	}
+}
+
+func TestUnknownKidFetchesAgainOncePerCooldown(t *testing.T) {
+	w := newWorker(t, fetching)
+	answer(t, fetch(t, w), scenario.First())
+	w.Time = w.Time.Add(time.Minute)
+	rotated := w.Open(request(scenario.Rotated().Token()))
+	answer(t, fetch(t, w), scenario.First(), scenario.Rotated())
+	judged(t, rotated, 200, "ok")
+
+	// Made-up kids wait for one fetch, and then for none.
+	w.Time = w.Time.Add(30 * time.Second)
+	madeUp := scenario.First().With(scenario.Claims{"kid": "made-up"})
+	first := w.Open(request(madeUp))
+	answer(t, fetch(t, w), scenario.First(), scenario.Rotated())
+	judged(t, first, 401, "unknown_key")
+	for range 100 {
+		judged(t, w.Open(request(madeUp)), 401, "unknown_key")
+	}
+	w.Tick()
+	if n := len(w.VM.TakeCallouts()); n != 0 {
+		t.Errorf("%d fetches for made-up kids within the cool-down", n)
+	}
+}
+
+func TestRemovedKeyStopsWorking(t *testing.T) {
+	w := newWorker(t, fetching)
+	answer(t, fetch(t, w), scenario.First(), scenario.Rotated())
+	token := scenario.First().Token()
+	judged(t, w.Open(request(token)), 200, "ok")
+	w.Time = w.Time.Add(10 * time.Minute)
+	answer(t, fetch(t, w), scenario.Rotated())
+	// Its kid is unknown now, which asks the provider once more.
+	s := w.Open(request(token))
+	answer(t, fetch(t, w), scenario.Rotated())
+	judged(t, s, 401, "unknown_key")
+	judged(t, w.Open(request(token)), 401, "unknown_key")
+}
+
+func TestOutageKeepsTheKeysUntilTheyAreTooOld(t *testing.T) {
+	w := newWorker(t, fetching)
+	answer(t, fetch(t, w), scenario.First())
+	token := scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() + 200_000})
+	for hours := 0; hours < 24; hours++ {
+		w.Time = w.Time.Add(time.Hour)
+		if err := fetch(t, w).Fail(); err != nil {
+			t.Fatal(err)
+		}
+		judged(t, w.Open(request(token)), 200, "ok")
+	}
+	w.Time = w.Time.Add(time.Hour)
+	if err := fetch(t, w).Fail(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, w.Open(request(token)), 503, "keys_unavailable")
+}
+
+func TestIssuersShareALocation(t *testing.T) {
+	w := newWorker(t, `{"issuers": [
+		{"name": "a", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id",
+		 "signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1"}}},
+		{"name": "b", "issuer": "https://idp1.example/", "organization": "org2", "organizationClaim": "org_id",
+		 "signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1"}}}],
+		"organization": "org2"}`)
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, w.Open(request(scenario.First().Token(scenario.Claims{"org_id": "org2"}))), 200, "ok")
+	judged(t, w.Open(request(scenario.First().Token())), 403, "organization")
+}
+
+// TestReconfigurationWhileRequestsWait: they are judged by the new
+// configuration, and by none if it is refused.
+func TestReconfigurationWhileRequestsWait(t *testing.T) {
+	inline := scenario.Expand(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"signatureValidation": {"jwks": {"inline": $FIRST}}}]}`)
+	w := newWorker(t, fetching)
+	s := w.Open(request(scenario.First().Token()))
+	if err := w.Configure([]byte(inline)); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, s, 200, "ok")
+
+	w = newWorker(t, fetching)
+	s = w.Open(request(scenario.First().Token()))
+	if err := w.Configure([]byte(`{}`)); err == nil {
+		t.Fatal("a configuration without issuers was accepted")
+	}
+	judged(t, s, 500, "internal")
+	judged(t, w.Open(request(scenario.First().Token())), 500, "internal")
+}
