@@ -191,11 +191,11 @@ func (vm *VM) invoke(g *guest, c callback, otherwise uint32, args ...uint32) (re
 	err := function.CallWithStack(vm.ctx, vm.stack[:])
 	vm.current, vm.effective = nil, nil
 	result = uint32(vm.stack[0])
-	if vm.stopNext {
+	if vm.stopNext && onRequestHeaders <= c && c <= onResponseTrailers {
 		// As in Envoy, whichever stream the local response was for.
-		vm.stopNext = false
 		result = 1
 	}
+	vm.stopNext = false
 	if err != nil {
 		vm.fail(err)
 		return 0, false
