@@ -142,7 +142,7 @@ func (r *reader) checkShared(issuers []Issuer, paths []string) {
 			}
 		}
 		for _, i := range same {
-			if issuers[i].SharedAcrossOrganizations || r.misread(paths[i]+".organizationClaim") || r.misread(paths[i]+".claimMappings") {
+			if issuers[i].SharedAcrossOrganizations || r.claimUnread(paths[i]) {
 				continue
 			}
 			if issuers[i].OrganizationClaim.IsZero() {

@@ -120,7 +120,7 @@ func (r *reader) checkClaimMappings(path string, issuer *Issuer, organizationHea
 			r.refuse(at, quote(m.LocalClaim)+" is the header of "+other+" already")
 			continue
 		}
-		if m.LocalClaim == apkOrganizationHeader && explicit.IsZero() && !r.has(path+".organizationClaim") {
+		if m.LocalClaim == apkOrganizationHeader && explicit.IsZero() && !r.claimUnread(path) {
 			r.refuse(at, quote(m.LocalClaim)+" names the organization claim of a TokenIssuer, but headers.organization is "+
 				quote(organizationHeader)+": set organizationClaim")
 		}

@@ -67,7 +67,7 @@ func algorithmFault(name string) string {
 // the one that a claim mapping implies already in place.
 func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 	claim := path + ".organizationClaim"
-	known := !issuer.OrganizationClaim.IsZero() || r.misread(path+".claimMappings")
+	known := !issuer.OrganizationClaim.IsZero() || r.claimUnread(path)
 	if issuer.Organization == Any {
 		if !known {
 			r.refuse(claim, `is required where organization is "*"`)
@@ -90,6 +90,14 @@ func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 			r.refuse(at, `must be an organization, got "*"`)
 		}
 	}
+}
+
+// claimUnread reports whether anything that names the organization claim of the
+// issuer at path was not read.
+func (r *reader) claimUnread(path string) bool {
+	mappings := path + ".claimMappings"
+	return r.misread("headers.organization") || r.misread(path+".organizationClaim") || r.misread(mappings) ||
+		slices.ContainsFunc(r.unread, func(p string) bool { return within(p, mappings) })
 }
 
 func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {

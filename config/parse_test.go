@@ -285,6 +285,25 @@ var broken = []struct {
 		want: `issuers[0].claimMappings[0].localClaim: "x-wso2-organization" names the organization claim of a TokenIssuer,` +
 			` but headers.organization is "x-org": set organizationClaim`,
 	},
+	{
+		name: "an unread organization header is no missing claim", doc: top(`{"headers": {"organization": 5}, "issuers": [` +
+			merge(goodIssuer, `{"organization": "*", "claimMappings": [{"remoteClaim": "org_id", "localClaim": "x-wso2-organization"}]}`) + `], "organization": "*"}`),
+		want: `headers.organization: must be a string, got a number`,
+	},
+	{
+		name: "a misspelt claim mapping is no missing claim",
+		doc: top(`{"issuers": [` + merge(goodIssuer, `{"organization": "*", "claimMappings": [{"remoteClaim": "org_id", "localclaim": "x-wso2-organization"}]}`) +
+			`], "organization": "*"}`),
+		want: "issuers[0].claimMappings[0].localClaim: is required\n" + `issuers[0].claimMappings[0].localclaim: unknown field; did you mean "localClaim"?`,
+	},
+	{
+		name: "a claim mapping without its claim is no missing claim",
+		doc:  issuers(`{"organizationClaim": "org", "claimMappings": [{"localClaim": "x-wso2-organization"}]}`),
+		want: "issuers[0].claimMappings[0].remoteClaim: is required",
+	},
+	{name: "a claim to no header", doc: issuers(`{"claimMappings": [{"remoteClaim": "a", "localClaim": ""}]}`), want: `issuers[0].claimMappings[0].localClaim: must not be empty`},
+	{name: "a token in the report header", doc: top(`{"tokenSources": {"headers": [{"name": "x-orgate-report"}]}}`), want: `tokenSources.headers[0].name: must not be "x-orgate-report", the header of reportOnly`, onlyParse: true},
+	{name: "a token after a line end", doc: top(`{"tokenSources": {"headers": [{"name": "a", "prefix": "b\n"}]}}`), want: `tokenSources.headers[0].prefix: must be printable ASCII, got "b\n"`, onlyParse: true},
 	{name: "an empty token source", doc: top(`{"tokenSources": {"headers": []}}`), want: `tokenSources: must have at least one header, query parameter or cookie`, onlyParse: true},
 	{name: "a token source without a name", doc: top(`{"tokenSources": {"headers": [{"prefix": "Bearer "}]}}`), want: `tokenSources.headers[0].name: is required`},
 	{name: "a token in the host", doc: top(`{"tokenSources": {"headers": [{"name": "Host"}]}}`), want: `tokenSources.headers[0].name: must not be "host"`, onlyParse: true},
@@ -330,6 +349,9 @@ var broken = []struct {
 	{name: "a host with an empty label", doc: rules(`{"match": {"hosts": ["a..com"]}}`), want: `rules[0].match.hosts[0]: must be a host, got "a..com"`, onlyParse: true},
 	{name: "a host that is a URL", doc: rules(`{"match": {"hosts": ["https://a.com"]}}`), want: `rules[0].match.hosts[0]: must be a host without a port, got "https://a.com"`, onlyParse: true},
 	{name: "a host in Unicode", doc: rules(`{"match": {"hosts": ["café.fr"]}}`), want: `rules[0].match.hosts[0]: must be a host in ASCII (RFC 5891: xn--…), got "café.fr"`, onlyParse: true},
+	{name: "an empty host", doc: rules(`{"match": {"hosts": [""], "methods": [""]}}`), want: "rules[0].match.hosts[0]: must not be empty\nrules[0].match.methods[0]: must not be empty"},
+	{name: "a host below an address", doc: rules(`{"match": {"hosts": ["*.[::1]"]}}`), want: `rules[0].match.hosts[0]: must be a name after "*.", got "*.[::1]"`, onlyParse: true},
+	{name: "half an address", doc: rules(`{"match": {"hosts": ["[::1"]}}`), want: `rules[0].match.hosts[0]: must be a host without a port, got "[::1"`, onlyParse: true},
 	{name: "a method in small letters", doc: rules(`{"match": {"methods": ["get"]}}`), want: `rules[0].match.methods[0]: must be in capitals: "GET"`, onlyParse: true},
 	{name: "a method that is none", doc: rules(`{"match": {"methods": ["GET,POST"]}}`), want: `rules[0].match.methods[0]: must be a method (RFC 9110 §9.1), got "GET,POST"`, onlyParse: true},
 	{name: "public and optional", doc: rules(`{"public": true, "optional": true}`), want: `rules[0].optional: must not be true in a public rule: a public rule looks at no token`, onlyParse: true},

@@ -92,3 +92,25 @@ func TestRenderIsReadBackTheSame(t *testing.T) {
 		})
 	}
 }
+
+// The whole configurations on the reference page are good.
+func TestReferenceExamples(t *testing.T) {
+	page, err := os.ReadFile("../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	examples := 0
+	for block := range strings.SplitSeq(string(page), "```json\n") {
+		example, _, ok := strings.Cut(block, "\n```")
+		if !ok || !strings.HasPrefix(example, "{\n  \"issuers\"") {
+			continue
+		}
+		examples++
+		if _, err := config.Parse(example); err != nil {
+			t.Errorf("%v\n%s", err, example)
+		}
+	}
+	if examples < 2 {
+		t.Errorf("found %d examples", examples)
+	}
+}
