@@ -1,0 +1,240 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/orgate/orgate/e2e/echo"
+	"github.com/orgate/orgate/e2e/idp"
+	"github.com/orgate/orgate/host"
+	"github.com/orgate/orgate/host/gateway"
+)
+
+// kid is the key identifier of both providers, for different keys.
+const kid = "2026-01"
+
+// What the clients of the two providers are.
+var (
+	ordersApp = idp.Client{ID: "orders-app", Secret: "orders-secret", Scopes: []string{"orders:read", "orders:write"}}
+	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"}, Roles: []string{"accountant"}}
+)
+
+// stage is all that takes part in the story.
+type stage struct {
+	org1, org2 *idp.Provider
+	gateway    *gateway.Gateway
+	url        string
+	client     *http.Client
+	closers    []func()
+}
+
+// newStage starts everything. The error names what did not start.
+func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, err error) {
+	s := &stage{client: &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Timeout:       30 * time.Second,
+	}}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	wasm, err := os.ReadFile(wasmFile)
+	if err != nil {
+		return nil, fmt.Errorf("%w (make build builds the plugin)", err)
+	}
+	s.org1 = idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Style: idp.Auth0, KeyID: kid, Audience: audience, Clients: []idp.Client{ordersApp}}))
+	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience, Clients: []idp.Client{billing}}))
+	for _, p := range []*idp.Provider{s.org1, s.org2} {
+		s.closers = append(s.closers, p.Close)
+		if err := p.Start(); err != nil {
+			return nil, err
+		}
+	}
+	upstream, err := s.startUpstream()
+	if err != nil {
+		return nil, err
+	}
+	configuration, err := s.configuration()
+	if err != nil {
+		return nil, err
+	}
+	return s, s.startGateway(ctx, wasm, upstream, configuration, log)
+}
+
+func (s *stage) startUpstream() (*url.URL, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	server := &http.Server{Handler: echo.Handler(), ReadHeaderTimeout: 10 * time.Second}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l)
+	}()
+	s.closers = append(s.closers, func() {
+		_ = server.Close()
+		<-done
+	})
+	return &url.URL{Scheme: "http", Host: l.Addr().String()}, nil
+}
+
+func (s *stage) startGateway(ctx context.Context, wasm []byte, upstream *url.URL, configuration []byte, log io.Writer) error {
+	clusters := map[string]*url.URL{}
+	for name, p := range map[string]*idp.Provider{"idp1": s.org1, "idp2": s.org2} {
+		u, err := url.Parse(p.URL())
+		if err != nil {
+			return err
+		}
+		clusters[name] = u
+	}
+	plugin, err := host.Compile(ctx, wasm)
+	if err != nil {
+		return fmt.Errorf("plugin: %w", err)
+	}
+	s.closers = append(s.closers, func() { _ = plugin.Close() })
+	s.gateway, err = gateway.New(gateway.Config{
+		Plugin:        plugin,
+		Configuration: configuration,
+		Upstream:      upstream,
+		Clusters:      clusters,
+		Workers:       2,
+		Log:           slog.New(slog.NewTextHandler(log, nil)),
+	})
+	if err != nil {
+		return err
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return errors.Join(fmt.Errorf("gateway: %w", err), s.gateway.Shutdown(ctx))
+	}
+	s.url = "http://" + l.Addr().String()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.gateway.Serve(l)
+	}()
+	s.closers = append(s.closers, func() {
+		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		_ = s.gateway.Shutdown(patience)
+		<-done
+	})
+	return nil
+}
+
+// close stops everything, last first.
+func (s *stage) close() {
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		s.closers[i]()
+	}
+	s.closers = nil
+}
+
+// audience is what both providers' tokens are for.
+const audience = "https://api.example.com"
+
+// configuration is the plugin's.
+func (s *stage) configuration() ([]byte, error) {
+	type object = map[string]any
+	return json.MarshalIndent(object{
+		"issuers": []object{
+			{
+				"name":              "org1-auth0",
+				"issuer":            s.org1.Issuer("org1"),
+				"organization":      "org1",
+				"organizationClaim": "org_id",
+				"audiences":         []string{audience},
+				"signatureValidation": object{
+					"jwks": object{"url": s.org1.JWKSURL("org1"), "cluster": "idp1"},
+				},
+			},
+			{
+				"name":          "org2-keycloak",
+				"issuer":        s.org2.Issuer("org2"),
+				"organization":  "org2",
+				"audiences":     []string{audience},
+				"usernameClaim": "preferred_username",
+				"rolesClaim":    "realm_access.roles",
+				"signatureValidation": object{
+					"jwks": object{"url": s.org2.JWKSURL("org2"), "cluster": "idp2"},
+				},
+			},
+		},
+		"rules": []object{
+			{"name": "public", "match": object{"pathPrefix": "/public"}, "public": true},
+			{"name": "org1-admin", "match": object{"pathPrefix": "/org1/admin"}, "organization": "org1", "scopes": []string{"orders:write"}},
+			{"name": "org1", "match": object{"pathPrefix": "/org1"}, "organization": "org1"},
+			{"name": "org2", "match": object{"pathPrefix": "/org2"}, "organization": "org2"},
+		},
+	}, "", "  ")
+}
+
+// introduction says what runs where.
+func (s *stage) introduction() string {
+	return fmt.Sprintf(`org1's identity provider (like Auth0)     %s
+org2's identity provider (like Keycloak)  %s
+both sign with kid %q, with different keys
+gateway with the plugin                   %s`, s.org1.Issuer("org1"), s.org2.Issuer("org2"), kid, s.url)
+}
+
+// fetch gets a token from a token endpoint (RFC 6749 §4.4).
+func (s *stage) fetch(ctx context.Context, p *idp.Provider, tenant string, c idp.Client, scope string) (string, error) {
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}, "scope": {scope}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL(tenant), strings.NewReader(form.Encode()))
+	if err != nil {
+		return "", err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	res, err := s.client.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+		Error       string `json:"error"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+		return "", fmt.Errorf("token endpoint: %w", err)
+	}
+	if answer.AccessToken == "" {
+		return "", fmt.Errorf("token endpoint: %d %s", res.StatusCode, answer.Error)
+	}
+	return answer.AccessToken, nil
+}
+
+// curls are commands that show the same by hand.
+func (s *stage) curls() string {
+	read := s.org1.Mint("org1", idp.WithScopes("orders:read"))
+	write := s.org1.Mint("org1", idp.WithScopes("orders:write"))
+	other := s.org2.Mint("org2")
+	var b strings.Builder
+	line := func(what, command string) { _, _ = fmt.Fprintf(&b, "# %s\n%s\n\n", what, command) }
+	bearer := func(token, path string) string {
+		return fmt.Sprintf("curl -si -H 'Authorization: Bearer %s' %s%s", token, s.url, path)
+	}
+	line("no token: 401", "curl -si "+s.url+"/org1/orders")
+	line("public: 200", "curl -si "+s.url+"/public/prices")
+	line("org1's token on org1's API: 200", bearer(read, "/org1/orders"))
+	line("org2's token on org1's API: 403", bearer(other, "/org1/orders"))
+	line("org2's token on org2's API: 200", bearer(other, "/org2/invoices"))
+	line("a scope is missing: 403", bearer(read, "/org1/admin"))
+	line("the scope is there: 200", bearer(write, "/org1/admin"))
+	line("a fresh token from org1's provider: 200", fmt.Sprintf(
+		`TOKEN=$(curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d scope=orders:read %s | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -si -H "Authorization: Bearer $TOKEN" %s/org1/orders`,
+		ordersApp.ID, ordersApp.Secret, s.org1.TokenURL("org1"), s.url))
+	return b.String()
+}
