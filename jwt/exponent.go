@@ -70,7 +70,8 @@ func (a *algorithm) pkcs1(size int, digest []byte) []byte {
 }
 
 // isPSS is EMSA-PSS-VERIFY (RFC 8017 §9.1.2), with a salt as long as the
-// digest. It changes message.
+// digest, for a message that is a number of no more than bits bits, which is
+// step 6. It changes message.
 func (a *algorithm) isPSS(message []byte, bits int, digest []byte) bool {
 	size := len(digest)
 	if len(message) < 2*size+2 || message[len(message)-1] != 0xbc {
@@ -78,13 +79,9 @@ func (a *algorithm) isPSS(message []byte, bits int, digest []byte) bool {
 	}
 	db := message[:len(message)-size-1]
 	sum := message[len(db) : len(message)-1]
-	unused := byte(0xff) << (8 - (8*len(message) - bits))
-	if db[0]&unused != 0 {
-		return false
-	}
 	h := a.hash.New()
 	mgf1XOR(db, h, sum)
-	db[0] &^= unused
+	db[0] &= 0xff >> (8*len(message) - bits)
 	zeros := len(db) - size - 1
 	if slices.ContainsFunc(db[:zeros], func(b byte) bool { return b != 0 }) || db[zeros] != 1 {
 		return false

@@ -62,6 +62,13 @@ func TestLargeExponentLikeSmall(t *testing.T) {
 					changed[i] ^= 1 << (i % 8)
 					both(fmt.Sprintf("byte %d changed", i), changed, false)
 				}
+				for range 20 { // numbers of every length up to the modulus
+					n, err := rand.Int(rand.Reader, public.N)
+					if err != nil {
+						t.Fatal(err)
+					}
+					both("random", n.Bytes(), false)
+				}
 				// The first byte, in each of its bits.
 				for bit := range 8 {
 					changed := append([]byte(nil), good...)
@@ -127,5 +134,32 @@ func TestLargeExponent(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A modulus that is even is no key's, though signatures can be made for it.
+func TestLargeExponentEvenModulus(t *testing.T) {
+	one, e := big.NewInt(1), big.NewInt(maxExponent)
+	a := algorithmOf("RS256")
+	digest := a.digest("header.payload")
+	for {
+		p, err := rand.Prime(rand.Reader, 2047)
+		if err != nil {
+			t.Fatal(err)
+		}
+		public := &rsa.PublicKey{N: new(big.Int).Lsh(p, 1), E: maxExponent}
+		d := new(big.Int).ModInverse(e, p.Sub(p, one))
+		if d == nil {
+			continue
+		}
+		m := new(big.Int).SetBytes(a.pkcs1(public.Size(), digest))
+		s := new(big.Int).Exp(m, d, public.N)
+		if power(s, maxExponent, public.N).Cmp(m) != 0 {
+			t.Fatal("the signature is not what it should be")
+		}
+		if a.verifyLargeExponent(public, digest, s.FillBytes(make([]byte, public.Size()))) {
+			t.Error("verified a signature with an even modulus")
+		}
+		return
 	}
 }

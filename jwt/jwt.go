@@ -101,10 +101,29 @@ type Token struct {
 	signature    []byte
 
 	expires, notBefore, issuedAt numericDate
+	audience                     []string
+	hasAudience                  bool
 }
 
 // Payload returns the payload in base64url, as it was sent.
 func (t *Token) Payload() string { return t.payload }
+
+// WithoutClaims returns what a token that was verified needs to be checked
+// again later: everything but its claims and its signature, which take the most
+// memory. It cannot be verified any more.
+func (t *Token) WithoutClaims() *Token {
+	rest := *t
+	rest.Claims = Claims{}
+	rest.signingInput, rest.signature = "", nil
+	rest.Algorithm = strings.Clone(t.Algorithm)
+	rest.KeyID = strings.Clone(t.KeyID)
+	rest.Type = strings.Clone(t.Type)
+	rest.audience = make([]string, len(t.audience))
+	for i, audience := range t.audience {
+		rest.audience[i] = strings.Clone(audience)
+	}
+	return &rest
+}
 
 // CheckAlgorithm returns [ErrAlgorithm] unless the token's algorithm is one of
 // allowed, letter for letter, and one of [Algorithms]. An empty list allows
@@ -128,21 +147,17 @@ func (t *Token) CheckAudience(audiences []string) error {
 	if len(audiences) == 0 {
 		return nil
 	}
-	aud, ok := t.Claims.Get("aud")
-	if !ok {
+	if !t.hasAudience {
 		return errNoAudience
 	}
-	found := false
-	eachString(aud, func(s string) bool {
+	for _, named := range t.audience {
 		for _, audience := range audiences {
-			found = found || s == audience
+			if named == audience {
+				return nil
+			}
 		}
-		return !found
-	})
-	if !found {
-		return ErrAudience
 	}
-	return nil
+	return ErrAudience
 }
 
 var errNoAudience = &refusal{reason: ErrAudience, what: "aud missing"}

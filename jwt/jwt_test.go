@@ -372,6 +372,8 @@ func TestLookup(t *testing.T) {
 		{"below null", literal("null.x"), ``, false},
 		{"below an array", literal("list.0"), ``, false},
 		{"through an array", literal("list.0.x"), ``, false},
+		{"an empty name below a string", path("text", ""), ``, false},
+		{"an empty name below an array", path("list", ""), ``, false},
 		{"zero", config.ClaimName{}, ``, false},
 	}
 	for _, test := range tests {

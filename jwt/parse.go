@@ -148,9 +148,10 @@ func (t *Token) readClaims(doc string) error {
 				return errIssuer
 			}
 		case "aud":
-			if !eachString(*value, func(string) bool { return true }) {
+			if t.audience, ok = readStrings(*value); !ok {
 				return errAud
 			}
+			t.hasAudience = true
 		case "exp":
 			if t.expires, ok = readDate(value); !ok {
 				return errExpiration
@@ -168,24 +169,20 @@ func (t *Token) readClaims(doc string) error {
 	return nil
 }
 
-// eachString calls visit with the string that value is, or with each of the
-// array of strings that it is, until visit returns false. It reports whether
-// what it saw was strings.
-func eachString(value gjson.Result, visit func(string) bool) bool {
+// readStrings returns the string that value is, or those of the array of strings
+// that it is.
+func readStrings(value gjson.Result) (list []string, ok bool) {
 	switch {
 	case value.Type == gjson.String:
-		visit(value.Str)
-		return true
+		return []string{value.Str}, true
 	case !value.IsArray():
-		return false
+		return nil, false
 	}
-	strings := true
+	ok = true
 	value.ForEach(func(_, element gjson.Result) bool {
-		if element.Type != gjson.String {
-			strings = false
-			return false
-		}
-		return visit(element.Str)
+		ok = element.Type == gjson.String
+		list = append(list, element.Str)
+		return ok
 	})
-	return strings
+	return list, ok
 }
