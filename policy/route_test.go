@@ -2,6 +2,8 @@ package policy
 
 import (
 	"errors"
+	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/orgate/orgate/config"
@@ -175,5 +177,66 @@ func TestRouteDoesNotAllocate(t *testing.T) {
 	q := &Request{Method: "GET", Host: "h7.example.com:443", Path: "/api/7/orders/8?x=y"}
 	if n := testing.AllocsPerRun(100, func() { route(p, q) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestIndexIsTheLinearSearch compares the two over many small configurations,
+// in which rules overlap in every way.
+func TestIndexIsTheLinearSearch(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pick := func(of ...string) string { return of[random.IntN(len(of))] }
+	path := func(literals, last string) string {
+		var b strings.Builder
+		for range random.IntN(4) {
+			b.WriteString("/" + pick(strings.Fields(literals)...))
+		}
+		return b.String() + pick(strings.Split(last, " ")...)
+	}
+	found := 0
+	for range 3000 {
+		var rules []config.Rule
+		for range random.IntN(8) {
+			var m config.Match
+			for range random.IntN(3) {
+				m.Hosts = append(m.Hosts, pick("example.com", "a.example.com", "*.example.com", "*.com", "*.a.example.com", "[::1]"))
+			}
+			switch random.IntN(4) {
+			case 0:
+				m.Path = path("a b %2B", "/ /a /a/")
+			case 1:
+				m.PathPrefix = path("a b %2B", "/ /a /a/")
+			case 2:
+				m.PathTemplate = path("a b {x} *", "/ /a /** /{y} /*/")
+			}
+			for range random.IntN(3) {
+				m.Methods = append(m.Methods, pick("GET", "PUT"))
+			}
+			rules = append(rules, config.Rule{Match: m})
+		}
+		p := policyOf(rules...)
+		for range 20 {
+			q := &Request{
+				Method: pick("GET", "PUT", "POST"),
+				Host:   pick("", "example.com", "a.example.com:80", "b.a.EXAMPLE.com", "com", "[::1]:80", "x.org"),
+				Path:   path("a b c +", " / /a /%2B /a/ ?x"),
+			}
+			if q.Path == "" || q.Path[0] == '?' {
+				q.Path = "/"
+			}
+			r, err := p.Route(q)
+			if err != nil {
+				t.Fatalf("%+v: %v", q, err)
+			}
+			want := linear(rules, q.Method, q.Host, q.Path)
+			if r.Index != want {
+				t.Fatalf("%+v: the index finds rule %d, the linear search %d of %+v", q, r.Index, want, rules)
+			}
+			if want >= 0 {
+				found++
+			}
+		}
+	}
+	if found < 10000 {
+		t.Errorf("only %d requests matched a rule", found)
 	}
 }

@@ -1,0 +1,68 @@
+package policy_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwt"
+	"github.com/orgate/orgate/policy"
+)
+
+// A token of one organization at the API of another.
+func Example() {
+	p := policy.New(&config.Config{
+		Issuers: []config.Issuer{{
+			Name: "idp", Issuer: "https://idp.example.com/", Organization: config.Any,
+			UsernameClaim: config.ClaimName{Name: "sub"}, OrganizationClaim: config.ClaimName{Name: "org_id"},
+		}},
+		Rules: []config.Rule{
+			{Name: "orders", Match: config.Match{PathPrefix: "/t/"}, Organization: config.Organization{FromPath: "/t/{org}/"}},
+		},
+		Headers: config.Headers{Organization: "x-wso2-organization", Username: "x-wso2-username"},
+	})
+	token, err := jwt.Parse(encoded(`{"alg":"RS256"}`)+"."+
+		encoded(`{"iss":"https://idp.example.com/","sub":"jane","org_id":"org1"}`)+".AAAA", 8192)
+	if err != nil {
+		panic(err)
+	}
+	for _, path := range []string{"/t/org1/orders", "/t/org2/orders", "/t/org1/../org2/orders"} {
+		id, err := decide(p, &policy.Request{Method: "GET", Host: "api.example.com", Path: path}, token.Claims)
+		switch {
+		case errors.Is(err, policy.ErrAmbiguousPath):
+			fmt.Println(path, "400:", err)
+		case errors.Is(err, policy.ErrOrganization):
+			fmt.Println(path, "403:", err)
+		default:
+			fmt.Println(path, "200:", id.Headers)
+		}
+	}
+	// Output:
+	// /t/org1/orders 200: [[x-wso2-organization org1] [x-wso2-username jane]]
+	// /t/org2/orders 403: organization: the token is of another
+	// /t/org1/../org2/orders 400: ambiguous path: dot segment
+}
+
+func decide(p *policy.Policy, q *policy.Request, claims jwt.Claims) (*policy.Identity, error) {
+	rule, err := p.Route(q)
+	if err != nil {
+		return nil, err
+	}
+	required, err := rule.RequiredOrganization(q)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := p.Issuer(rule, required, claims)
+	if err != nil {
+		return nil, err
+	}
+	// Here the token is verified with the issuer's keys.
+	identity, err := issuer.Identify(claims)
+	if err != nil {
+		return nil, err
+	}
+	return identity, rule.Authorize(required, issuer, identity)
+}
+
+func encoded(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
