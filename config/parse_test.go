@@ -262,6 +262,9 @@ var broken = []struct {
 	{name: "a header's name with a space", doc: top(`{"headers": {"username": "x user"}}`), want: `headers.username: must be a header's name (RFC 9110 §5.6.2), got "x user"`, onlyParse: true},
 	{name: "a pseudo-header", doc: top(`{"headers": {"username": ":path"}}`), want: `headers.username: must not be a pseudo-header, got ":path"`, onlyParse: true},
 	{name: "the host as an identity header", doc: top(`{"headers": {"organization": "Host"}}`), want: `headers.organization: must not be "host"`, onlyParse: true},
+	{name: "a header of the connection", doc: top(`{"headers": {"username": "Proxy-Connection", "scopes": "keep-alive", "roles": "trailer"}}`), want: `headers.roles: must not be "trailer"
+headers.scopes: must not be "keep-alive"
+headers.username: must not be "proxy-connection"`, onlyParse: true},
 	{name: "the payload in authorization", doc: top(`{"forwardPayload": "Authorization"}`), want: `forwardPayload: must not be "authorization"`, onlyParse: true},
 	{name: "the report header", doc: top(`{"headers": {"roles": "X-Orgate-Report"}}`), want: `headers.roles: must not be "x-orgate-report", the header of reportOnly`, onlyParse: true},
 	{name: "two identity headers of one name", doc: top(`{"headers": {"username": "X-Id"}, "forwardPayload": "x-id"}`), want: `forwardPayload: "x-id" is the header of headers.username already`, onlyParse: true},
@@ -277,6 +280,11 @@ var broken = []struct {
 	{
 		name: "two organization claims", onlyParse: true,
 		doc:  issuers(`{"organizationClaim": "org", "claimMappings": [{"remoteClaim": "org_id", "localClaim": "x-wso2-organization"}]}`),
+		want: `issuers[0].claimMappings[0].localClaim: "x-wso2-organization" is the organization header, and organizationClaim names another claim for it`,
+	},
+	{
+		name: "two organization claims, both of them paths", onlyParse: true,
+		doc:  issuers(`{"organizationClaim": ["org", "id"], "claimMappings": [{"remoteClaim": ["org", "name"], "localClaim": "x-wso2-organization"}]}`),
 		want: `issuers[0].claimMappings[0].localClaim: "x-wso2-organization" is the organization header, and organizationClaim names another claim for it`,
 	},
 	{
@@ -330,6 +338,8 @@ var broken = []struct {
 	{name: "a path with a query", doc: rules(`{"match": {"path": "/a?b"}}`), want: `rules[0].match.path: must not have "?" or "#": the query is not part of the match, got "/a?b"`, onlyParse: true},
 	{name: "a path with an encoded dot", doc: rules(`{"match": {"pathPrefix": "/a/%2E"}}`), want: `rules[0].match.pathPrefix: must not have "%2E", got "/a/%2E"`, onlyParse: true},
 	{name: "a path with an encoded slash", doc: rules(`{"match": {"pathPrefix": "/a%2fb"}}`), want: `rules[0].match.pathPrefix: must not have "%2f", got "/a%2fb"`, onlyParse: true},
+	{name: "a path with an encoded backslash", doc: rules(`{"match": {"path": "/a%5Cb"}}`), want: `rules[0].match.path: must not have "%5C", got "/a%5Cb"`, onlyParse: true},
+	{name: "a path with an encoded NUL", doc: rules(`{"match": {"path": "/a%00"}}`), want: `rules[0].match.path: must not have "%00", got "/a%00"`, onlyParse: true},
 	{name: "a path with dot segments", doc: rules(`{"match": {"pathPrefix": "/a/../b"}}`), want: `rules[0].match.pathPrefix: must not have dot segments, got "/a/../b"`, onlyParse: true},
 	{name: "a path with two slashes", doc: rules(`{"match": {"pathPrefix": "/a//b"}}`), want: `rules[0].match.pathPrefix: must not have "//", got "/a//b"`, onlyParse: true},
 	{name: "a path with a backslash", doc: rules(`{"match": {"pathPrefix": "/a\\b"}}`), want: `rules[0].match.pathPrefix: must not have "\", got "/a\\b"`, onlyParse: true},
@@ -392,6 +402,7 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 	{name: "a relative path with a place for it", doc: rules(`{"organization": {"fromPath": "t/{org}/"}}`), want: `rules[0].organization.fromPath: must begin with "/", got "t/{org}/"`, onlyParse: true},
 	{name: "a path with a place for it and a star", doc: rules(`{"organization": {"fromPath": "/*/{org}/"}}`), want: `rules[0].organization.fromPath: must not have placeholders: they belong in pathTemplate, got "/*/{org}/"`, onlyParse: true},
 	{name: "metadata without a key", doc: rules(`{"organization": {"fromRouteMetadata": "orgate"}}`), want: `rules[0].organization.fromRouteMetadata: must be a filter's name and a key, as in "orgate.organization", got "orgate"`, onlyParse: true},
+	{name: "metadata with an empty key", doc: rules(`{"organization": {"fromRouteMetadata": "orgate."}}`), want: `rules[0].organization.fromRouteMetadata: must be a filter's name and a key, as in "orgate.organization", got "orgate."`, onlyParse: true},
 	{
 		name: "issuers that differ, and no rules", onlyParse: true,
 		doc:  issuers(`{}`, `{"name": "b", "issuer": "https://b", "organization": "org2"}`),
@@ -736,6 +747,29 @@ var good = []struct {
 				issuerDefaults(func(i *config.Issuer) { i.SharedAcrossOrganizations = true }),
 				issuerDefaults(func(i *config.Issuer) {
 					i.Name, i.Organization, i.SharedAcrossOrganizations = "b", "org2", true
+				}),
+			}
+		}),
+	},
+	{
+		name: "all issuers, where no environment is named",
+		doc:  issuers(`{}`, `{"name": "dev", "issuer": "https://dev", "environments": ["dev"]}`),
+		want: defaults(func(c *config.Config) {
+			c.Issuers = append(c.Issuers, issuerDefaults(func(i *config.Issuer) {
+				i.Name, i.Issuer, i.Environments = "dev", "https://dev", []string{"dev"}
+			}))
+		}),
+	},
+	{
+		name: "one issuer for two organizations, one of which takes tokens without the claim",
+		doc: merge(issuers(`{"organizationClaim": "org"}`, `{"name": "b", "organization": "org2", "organizationClaim": "org", "missingOrganization": "issuer"}`),
+			`{"organization": "org1"}`),
+		want: defaults(func(c *config.Config) {
+			c.Issuers = []config.Issuer{
+				issuerDefaults(func(i *config.Issuer) { i.OrganizationClaim = config.ClaimName{Name: "org"} }),
+				issuerDefaults(func(i *config.Issuer) {
+					i.Name, i.Organization, i.MissingOrganization = "b", "org2", "issuer"
+					i.OrganizationClaim = config.ClaimName{Name: "org"}
 				}),
 			}
 		}),
