@@ -28,37 +28,83 @@ type keyring struct {
 	certificates *jwks.Set
 }
 
-// verify verifies a token's signature with the issuer's own keys. It returns
-// [errWait] if the right key may be on its way.
-func (k *keyring) verify(token *jwt.Token, now time.Time) error {
-	set, tried := k.inline, false
+// sets are the keys that may verify a token now, in the order in which they are
+// asked: the first one that has a key for the token decides. There is no JWK Set
+// while the location has none.
+func (k *keyring) sets(now time.Time) [2]*jwks.Set {
+	set := k.inline
 	if k.location != nil {
 		set, _ = k.location.source.Keys(now)
 	}
-	for _, candidates := range [...]*jwks.Set{set, k.certificates} {
-		if candidates == nil || tried {
-			continue
-		}
-		for _, key := range candidates.Select(token) {
-			tried = true
-			if err := token.Verify(key); err == nil {
-				return nil
-			} else if !errors.Is(err, jwt.ErrSignature) {
-				return err
-			}
+	return [2]*jwks.Set{set, k.certificates}
+}
+
+// candidates are the keys that a token is tried with.
+func (k *keyring) candidates(token *jwt.Token, now time.Time) []*jwt.Key {
+	for _, set := range k.sets(now) {
+		if keys := set.Select(token); len(keys) > 0 {
+			return keys
 		}
 	}
-	if k.location != nil && (!tried || set == nil) && k.location.source.Want(now, token.KeyID) {
-		return errWait
+	return nil
+}
+
+// complete reports whether every key that the issuer is known to have is here.
+func (k *keyring) complete(now time.Time) bool {
+	return k.location == nil || k.sets(now)[0] != nil
+}
+
+// generation changes whenever the keys do.
+func (k *keyring) generation() uint64 {
+	if k.location == nil {
+		return 0
+	}
+	return k.location.source.Generation()
+}
+
+// verify verifies a token's signature with the issuer's own keys and returns
+// the key. The error is [errWait] if the right key may be on its way.
+func (k *keyring) verify(token *jwt.Token, now time.Time) (*jwt.Key, error) {
+	candidates := k.candidates(token, now)
+	for _, key := range candidates {
+		err := token.Verify(key)
+		if err == nil {
+			return key, nil
+		}
+		if !errors.Is(err, jwt.ErrSignature) {
+			return nil, err
+		}
+	}
+	complete := k.complete(now)
+	if k.location != nil && (len(candidates) == 0 || !complete) && k.location.source.Want(now, token.KeyID) {
+		return nil, errWait
 	}
 	switch {
-	case tried:
-		return jwt.ErrSignature
-	case k.location != nil && set == nil:
-		return errKeysUnavailable
+	case len(candidates) > 0:
+		return nil, jwt.ErrSignature
+	case !complete:
+		return nil, errKeysUnavailable
 	default:
-		return jwt.ErrUnknownKey
+		return nil, jwt.ErrUnknownKey
 	}
+}
+
+// holds reports whether the key that once verified the token would be asked to
+// verify it now.
+func (k *keyring) holds(v *verdict, token *jwt.Token, now time.Time) bool {
+	if k.location == nil {
+		return true
+	}
+	if set, _ := k.location.source.Keys(now); set != nil && v.generation == k.generation() {
+		return true
+	}
+	for _, key := range k.candidates(token, now) {
+		if key.Thumbprint == v.key.Thumbprint {
+			v.generation = k.generation()
+			return true
+		}
+	}
+	return false
 }
 
 // location is a place that keys are fetched from, on behalf of every issuer

@@ -10,6 +10,7 @@ import (
 const (
 	familyRequests = "orgate_requests"         // counter by rule, issuer, reason
 	familyFetches  = "orgate_jwks_fetches"     // counter by issuer, result
+	familyCache    = "orgate_token_cache"      // counter by result
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
 )
@@ -54,13 +55,28 @@ func (m *metrics) request(l requestLabels) {
 
 // fetch counts the end of a fetch of an issuer's keys.
 func (m *metrics) fetch(issuer, result string) {
-	name := MetricName(familyFetches, "issuer", issuer, "result", result)
+	m.count(MetricName(familyFetches, "issuer", issuer, "result", result), 1)
+}
+
+// cached reports what the cache has counted since the last time.
+func (m *metrics) cached(c *tokenCache) {
+	m.count(MetricName(familyCache, "result", "hit"), c.hits)
+	c.hits = 0
+	m.count(MetricName(familyCache, "result", "miss"), c.misses)
+	c.misses = 0
+}
+
+// count adds to a counter. Proxies refuse to add nothing.
+func (m *metrics) count(name string, n uint64) {
+	if n == 0 {
+		return
+	}
 	counter, ok := m.counters[name]
 	if !ok {
 		counter = proxywasm.DefineCounterMetric(name)
 		m.counters[name] = counter
 	}
-	counter.Increment(1)
+	counter.Increment(n)
 }
 
 // gauge sets a gauge of an issuer.

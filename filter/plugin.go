@@ -27,6 +27,7 @@ type plugin struct {
 	times     []jwt.TimeRules // likewise
 	locations []*location
 	metrics   *metrics
+	cache     *tokenCache
 
 	waiting []*stream     // for keys, in the order they came
 	period  time.Duration // of the tick, as last set
@@ -77,11 +78,14 @@ func (p *plugin) configure(document string) error {
 	p.times = timeRules(c)
 	p.policy = policy.New(c)
 	p.metrics = newMetrics()
+	p.cache = newTokenCache(c.Limits.CachedTokens)
 	p.period = 0
+	first := regular
 	if len(locations) > 0 {
-		if err := p.tickEvery(soon); err != nil {
-			return err
-		}
+		first = soon
+	}
+	if err := p.tickEvery(first); err != nil {
+		return err
 	}
 	p.config = c
 	return nil
@@ -114,6 +118,7 @@ func (p *plugin) OnTick() {
 		}
 		quietly(func() { p.reportAge(l, now) })
 	}
+	quietly(func() { p.metrics.cached(p.cache) })
 	p.expire(now)
 	period := regular
 	if len(p.waiting) > 0 {

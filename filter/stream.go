@@ -4,6 +4,7 @@ import (
 	"errors"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/orgate/orgate/jwt"
@@ -31,8 +32,12 @@ type stream struct {
 	phase   phase
 	request request
 	rule    *policy.Rule
-	token   *jwt.Token
 	edits   []edit // that take the token out of the request
+
+	compact string // the token as it came
+	token   *jwt.Token
+	proof   *policy.Proof
+	known   *verified // what is known of the token from before, or nil
 
 	// required is the organization that the rule asks for, errRequired why
 	// the request names none.
@@ -160,19 +165,33 @@ func (s *stream) decide() types.Action {
 	default:
 		return s.refuse(errSeveralTokens)
 	}
-	s.token, err = jwt.Parse(credentials.tokens[0], p.config.Limits.TokenBytes)
-	if err != nil {
+	s.required, s.errRequired = s.rule.RequiredOrganization(&query)
+	s.compact = credentials.tokens[0]
+	if s.known = p.cache.get(s.compact); s.known != nil {
+		s.token, s.proof = s.known.token, s.known.proof
+	} else if err := s.parse(); err != nil {
 		return s.refuse(err)
 	}
-	s.required, s.errRequired = s.rule.RequiredOrganization(&query)
 	return s.judge()
+}
+
+// parse reads the token. It is copied before, since what is kept of it would
+// keep the whole header map alive.
+func (s *stream) parse() (err error) {
+	s.known = nil
+	s.compact = strings.Clone(s.compact)
+	if s.token, err = jwt.Parse(s.compact, s.plugin.config.Limits.TokenBytes); err != nil {
+		return err
+	}
+	s.proof, err = s.plugin.policy.Proof(s.token.Claims)
+	return err
 }
 
 // judge decides on the token, or has the stream wait for keys. It may be
 // called again when they have come.
 func (s *stream) judge() types.Action {
 	p := s.plugin
-	issuer, err := p.policy.Issuer(s.rule, s.required, s.token.Claims)
+	issuer, err := s.proof.Issuer(s.rule, s.required)
 	if err != nil {
 		return s.refuse(err)
 	}
@@ -183,40 +202,81 @@ func (s *stream) judge() types.Action {
 	if err := s.token.CheckTime(now, p.times[issuer.Index]); err != nil {
 		return s.refuseOf(issuer, err)
 	}
-	switch err := p.keys[issuer.Index].verify(s.token, now); {
-	case errors.Is(err, errWait):
+	identity, err := s.authenticate(issuer, now)
+	if errors.Is(err, errWait) {
 		return s.wait(issuer, now)
-	case err != nil:
+	}
+	if err != nil {
 		return s.refuseOf(issuer, err)
 	}
-
-	identity, err := s.authorize(issuer)
-	if err == nil {
+	err = s.authorize(issuer, identity)
+	switch {
+	case err == nil:
 		return s.allow(reasonOK, issuer, identity)
-	}
-	if issuer.Config.ReportOnly && policy.ByRule(err) && identity != nil {
+	case issuer.Config.ReportOnly && policy.ByRule(err):
 		return s.report(err, issuer, identity)
+	default:
+		return s.refuseOf(issuer, err)
 	}
-	return s.refuseOf(issuer, err)
 }
 
-// authorize says who calls, and whether the rule lets them. It returns the
-// identity along with a rule's refusal.
-func (s *stream) authorize(issuer *policy.Issuer) (*policy.Identity, error) {
+// authenticate returns who the token speaks for, if one of the issuer's keys
+// has signed it and it is of a type and for an audience that is accepted here.
+// The signature is verified unless that was done before with a key that the
+// issuer still has.
+func (s *stream) authenticate(issuer *policy.Issuer, now time.Time) (*policy.Identity, error) {
+	p := s.plugin
+	keys := &p.keys[issuer.Index]
+	var known *verdict
+	if s.known != nil {
+		known = s.known.verdict(issuer)
+		if known == nil || !keys.holds(known, s.token, now) {
+			if err := s.parse(); err != nil {
+				return nil, err
+			}
+			known = nil
+		}
+	}
+	if known == nil {
+		var err error
+		if known, err = s.verify(issuer, keys, now); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.token.CheckType(issuer.Config.TokenTypes); err != nil {
 		return nil, err
 	}
 	if err := s.token.CheckAudience(s.rule.Audiences(issuer)); err != nil {
 		return nil, err
 	}
-	identity, err := issuer.Identify(s.token.Claims)
+	return known.identity, known.err
+}
+
+// verify verifies the token's signature, and remembers the outcome.
+func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*verdict, error) {
+	cache := s.plugin.cache
+	if keys.complete(now) && cache.isForged(s.compact, issuer, keys.generation()) {
+		return nil, jwt.ErrSignature
+	}
+	key, err := keys.verify(s.token, now)
 	if err != nil {
-		return identity, err
+		if errors.Is(err, jwt.ErrSignature) {
+			cache.keepForged(s.compact, issuer, keys.generation())
+		}
+		return nil, err
 	}
+	made := &verdict{issuer: issuer, key: key, generation: keys.generation()}
+	made.identity, made.err = issuer.Identify(s.token.Claims)
+	cache.keep(s.compact, s.token, s.proof, *made)
+	return made, nil
+}
+
+// authorize says whether the rule lets the identity pass.
+func (s *stream) authorize(issuer *policy.Issuer, identity *policy.Identity) error {
 	if s.errRequired != nil {
-		return identity, s.errRequired
+		return s.errRequired
 	}
-	return identity, s.rule.Authorize(s.required, issuer, identity)
+	return s.rule.Authorize(s.required, issuer, identity)
 }
 
 // wait pauses the stream until its keys have come or its time is up.
