@@ -1,6 +1,8 @@
 package filter_test
 
 import (
+	"io"
+	"log"
 	"testing"
 	"time"
 
@@ -13,11 +15,17 @@ import (
 // native runs the filter in the SDK's emulator.
 type native struct{ proxytest.HostEmulator }
 
-// start configures the filter.
+// start configures the filter, at [scenario.Now].
 func start(t *testing.T, config string, properties map[[2]string]string) native {
 	t.Helper()
+	return startAt(t, config, properties, func() time.Time { return scenario.Now })
+}
+
+func startAt(t *testing.T, config string, properties map[[2]string]string, now func() time.Time) native {
+	t.Helper()
+	log.SetOutput(io.Discard) // where the emulator repeats the filter's log
 	option := proxytest.NewEmulatorOption().
-		WithVMContext(&filter.VM{Now: func() time.Time { return scenario.Now }}).
+		WithVMContext(&filter.VM{Now: now}).
 		WithPluginConfiguration([]byte(config))
 	for name, value := range properties {
 		option.WithProperty([]string{"xds", "route_metadata", "filter_metadata", name[0], name[1]}, []byte(value))
