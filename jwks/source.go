@@ -150,11 +150,12 @@ type Outcome struct {
 //
 //   - at the start;
 //   - before the keys cease to be fresh: when 80 % to 95 % of their lifetime has
-//     passed, but not within a minute of the last fetch. Their lifetime is the
+//     passed, or earlier where a fetch may take longer than the rest, but not
+//     within a minute of the document's own fetch. Their lifetime is the
 //     policy's RefreshInterval or the max-age of the answer's Cache-Control,
 //     whichever is shorter, but at least a minute; no-store and no-cache are a
-//     max-age of 0. Where this leaves less time than a fetch may take, they stay
-//     fresh until that fetch must have ended;
+//     max-age of 0. Where that minute leaves less time than a fetch may take,
+//     they stay fresh until it must have ended;
 //   - when an unknown kid has been seen: see [Source.Want];
 //   - after a failure, once the back-off is over, which goes before the other
 //     reasons: between half of 1 s and 1 s after the first failure, and twice
@@ -453,10 +454,13 @@ func (s *Source) take(set *Set, at time.Duration, a Answer) (changed bool) {
 	if age, ok := maxAge(a.CacheControl); ok {
 		lifetime = max(minLifetime, min(age, lifetime))
 	}
+	// A fetch that begins at the latest refresh ends before the freshness does.
+	fetch, spread := s.policy.Timeout+slack, lifetime*15/100
+	latest := min(lifetime*95/100, lifetime-fetch)
 	s.set = set
 	s.fetched = at
-	s.refresh = at + max(minLifetime, lifetime*80/100+s.random(lifetime*15/100))
-	s.fresh = max(at+lifetime, s.refresh+s.policy.Timeout+slack)
+	s.refresh = at + max(minLifetime, latest-spread+s.random(spread))
+	s.fresh = max(at+lifetime, s.refresh+fetch)
 	s.stale = s.fresh + s.policy.MaxStale
 	s.failures = 0
 	s.wanted = false
