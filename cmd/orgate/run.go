@@ -34,7 +34,10 @@ type runOptions struct {
 func newRun() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run --config FILE --upstream URL [--cluster NAME=URL]...",
+		Use: "run --config FILE --upstream URL [--cluster NAME=URL]...",
+
+		DisableFlagsInUseLine: true,
+
 		Short: "Serve HTTP through the plugin, for development",
 		Long: `Run the plugin in a proxy of its own and forward what it lets pass to one
 upstream. It takes the place of Envoy while you develop: it is not for
@@ -70,13 +73,13 @@ a port in use.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "the plugin's configuration `FILE` (required)")
-	f.StringVar(&o.upstream, "upstream", "", "the `URL` that requests go to (required)")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "a cluster that the plugin may call, as `NAME=URL`; may be repeated")
-	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "the `ADDR`ess to listen on")
-	f.StringVar(&o.admin, "admin", "", "the `ADDR`ess to serve /stats and /ready on (default none)")
-	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "the plugin's `FILE`")
-	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "the number `N` of workers, each with a VM")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
+	f.StringVar(&o.upstream, "upstream", "", "send requests on to `URL`: scheme, host and port (required)")
+	f.StringArrayVar(&o.clusters, "cluster", nil, "let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
+	f.StringVar(&o.admin, "admin", "", "serve /stats and /ready on `ADDR` (default none)")
+	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
+	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
 	// The default depends on the machine; help should not.
 	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"

@@ -13,9 +13,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -26,35 +23,11 @@ import (
 
 	"github.com/orgate/orgate/e2e/echo"
 	"github.com/orgate/orgate/host"
+	"github.com/orgate/orgate/host/hosttest"
 )
 
 // guest is the plugin in testdata/guest.
-var guest *host.Plugin
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "gateway")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		file := filepath.Join(dir, "guest.wasm")
-		build := exec.Command("go", "build", "-buildmode=c-shared", "-o", file, "./testdata/guest")
-		build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-		if out, err := build.CombinedOutput(); err != nil {
-			panic(fmt.Sprintf("build the guest: %v\n%s", err, out))
-		}
-		wasm, err := os.ReadFile(file)
-		if err != nil {
-			panic(err)
-		}
-		if guest, err = host.Compile(context.Background(), wasm); err != nil {
-			panic(err)
-		}
-		defer guest.Close()
-		return m.Run()
-	}())
-}
+func guest(t *testing.T) *host.Plugin { return hosttest.Compile(t, "testdata/guest") }
 
 // recorder keeps the log.
 type recorder struct {
@@ -129,7 +102,7 @@ func serve(t *testing.T, change func(*Config)) *served {
 	t.Cleanup(upstream.Close)
 	s := &served{log: &recorder{}}
 	c := Config{
-		Plugin:   guest,
+		Plugin:   guest(t),
 		Upstream: parse(t, upstream.URL),
 		Log:      slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		backOff:  time.Millisecond,
@@ -575,8 +548,9 @@ func TestWorkersTakeTurns(t *testing.T) {
 }
 
 func TestRefusedConfiguration(t *testing.T) {
+	plugin := guest(t)
 	before := runtime.NumGoroutine()
-	_, err := New(Config{Plugin: guest, Upstream: parse(t, "http://127.0.0.1:1"), Configuration: []byte("refuse"), Workers: 2})
+	_, err := New(Config{Plugin: plugin, Upstream: parse(t, "http://127.0.0.1:1"), Configuration: []byte("refuse"), Workers: 2})
 	var refused *RefusedError
 	if !errors.As(err, &refused) {
 		t.Fatal(err)
@@ -592,9 +566,9 @@ func TestRefusedConfiguration(t *testing.T) {
 func TestBadConfig(t *testing.T) {
 	tests := map[string]Config{
 		"no plugin":          {Upstream: parse(t, "http://a.test")},
-		"no upstream":        {Plugin: guest},
-		"upstream with path": {Plugin: guest, Upstream: parse(t, "http://a.test/x")},
-		"relative cluster":   {Plugin: guest, Upstream: parse(t, "http://a.test"), Clusters: map[string]*url.URL{"c": parse(t, "x")}},
+		"no upstream":        {Plugin: guest(t)},
+		"upstream with path": {Plugin: guest(t), Upstream: parse(t, "http://a.test/x")},
+		"relative cluster":   {Plugin: guest(t), Upstream: parse(t, "http://a.test"), Clusters: map[string]*url.URL{"c": parse(t, "x")}},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,217 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orgate/orgate/e2e/echo"
+	"github.com/orgate/orgate/e2e/idp"
+	"github.com/orgate/orgate/host/hosttest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"orgate": main})
+}
+
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			e.Defer(func() { l.Close() })
+			e.Setenv("BUSY", l.Addr().String())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status},
+	})
+}
+
+// status runs a command and compares its exit status with the first argument.
+func status(ts *testscript.TestScript, negated bool, args []string) {
+	if negated || len(args) < 2 {
+		ts.Fatalf("usage: status N command...")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	got := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("%s: exit status %d, want %d", strings.Join(args[1:], " "), got, want)
+	}
+}
+
+// write puts a file in a new directory.
+func write(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestConfigurationThatThePluginRefuses(t *testing.T) {
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "org1", "issuer": "x", "organization": "org1", "oops": 1}], "rulez": []}`))
+	var stdout, stderr bytes.Buffer
+	code := execute(t.Context(), []string{"run", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"}, &stdout, &stderr)
+	if code != 1 || stdout.Len() > 0 {
+		t.Errorf("exit status %d, standard output %q", code, &stdout)
+	}
+	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
+	for _, part := range []string{"issuers[0].oops", "issuers[0].signatureValidation", "rulez"} {
+		want := "orgate run: " + file + ": " + part + ": "
+		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, want) }) {
+			t.Errorf("no line begins with %q:\n%s", want, &stderr)
+		}
+	}
+	if len(lines) != 3 {
+		t.Errorf("%d lines, want 3:\n%s", len(lines), &stderr)
+	}
+}
+
+func TestRunServesUntilASignal(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "orgate")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	provider := idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
+	if err := provider.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer provider.Close()
+	upstream := httptest.NewServer(echo.Handler())
+	defer upstream.Close()
+	configuration, err := json.Marshal(map[string]any{
+		"organization": "org1",
+		"issuers": []any{map[string]any{
+			"name": "org1", "issuer": provider.Issuer("org1"), "organization": "org1",
+			"signatureValidation": map[string]any{"jwks": map[string]any{"url": provider.JWKSURL("org1"), "cluster": "idp"}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := write(t, "orgate.json", configuration)
+	token := provider.Mint("org1")
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
+		t.Run(signal.String(), func(t *testing.T) {
+			cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
+				"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "2", "--cluster", "idp="+provider.URL())
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var log strings.Builder
+			lines := bufio.NewReader(io.TeeReader(stderr, &log))
+			admin := address(t, lines, `msg=administration .*address=(\S+)`)
+			listen := address(t, lines, `msg=listening .*address=(\S+)`)
+			type verdict struct {
+				Status       int
+				Organization []string
+			}
+			got := map[string]verdict{}
+			for name, authorization := range map[string]string{"token": "Bearer " + token, "none": ""} {
+				req, err := http.NewRequest("GET", "http://"+listen+"/orders?q=secret", nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if authorization != "" {
+					req.Header.Set("Authorization", authorization)
+				}
+				status, body := fetch(t, req)
+				var saw echo.Answer
+				if err := json.Unmarshal(body, &saw); err != nil {
+					t.Fatal(err)
+				}
+				got[name] = verdict{status, saw.Values("x-wso2-organization")}
+			}
+			want := map[string]verdict{"token": {200, []string{"org1"}}, "none": {401, nil}}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("verdicts (-want +got):\n%s", diff)
+			}
+			req, err := http.NewRequest("GET", "http://"+admin+"/stats", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, body := fetch(t, req); status != 200 || !bytes.Contains(body, []byte("orgate_requests")) {
+				t.Errorf("stats: %d %s", status, body)
+			}
+			if err := cmd.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, lines); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%v\n%s", err, &log)
+			}
+			if strings.Contains(log.String(), "secret") || strings.Contains(log.String(), token) {
+				t.Errorf("the log has what it must not:\n%s", &log)
+			}
+		})
+	}
+}
+
+// address reads lines until one matches.
+func address(t *testing.T, lines *bufio.Reader, pattern string) string {
+	t.Helper()
+	expression := regexp.MustCompile(pattern)
+	var read strings.Builder
+	for {
+		line, err := lines.ReadString('\n')
+		read.WriteString(line)
+		if m := expression.FindStringSubmatch(line); m != nil {
+			return m[1]
+		}
+		if err != nil {
+			t.Fatalf("no line matches %s:\n%s", pattern, &read)
+		}
+	}
+}
+
+func fetch(t *testing.T, req *http.Request) (int, []byte) {
+	t.Helper()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, body
+}
