@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/orgate/orgate/host"
 	"github.com/orgate/orgate/host/hosttest"
 )
@@ -67,16 +65,4 @@ func (p probe) lines(t *testing.T, what string, more ...[2]string) string {
 		t.Fatalf("%s: %s %+v\n%s", what, action, stream.LocalResponse(), strings.Join(*p.logs, "\n"))
 	}
 	return string(stream.LocalResponse().Body)
-}
-
-func TestSmoke(t *testing.T) {
-	p := newProbe(t, host.Config{})
-	for _, what := range []string{"maps", "properties", "data", "metrics", "beyond", "foreign", "status"} {
-		fmt.Println(p.lines(t, what, [2]string{"x-two", "1"}, [2]string{"x-two", "2"}, [2]string{"x-empty", ""}))
-	}
-	if diff := cmp.Diff(1, p.LiveContexts()); diff != "" {
-		t.Error(diff)
-	}
-	fmt.Println(strings.Join(*p.logs, "\n"))
-	fmt.Println(p.HostCalls(), p.MemoryBytes())
 }

@@ -413,8 +413,7 @@ var table = map[string]func(*lines) types.Action{
 		_, err = proxywasm.DequeueSharedQueue(id)
 		w.add("dequeue nothing %v", err)
 		w.add("enqueue %v", proxywasm.EnqueueSharedQueue(id, []byte("one")))
-		w.add("enqueue empty %v", proxywasm.EnqueueSharedQueue(id, nil))
-		w.add("enqueue to nobody %v", proxywasm.EnqueueSharedQueue(99, nil))
+		w.add("enqueue to nobody %v", proxywasm.EnqueueSharedQueue(99, []byte("x")))
 		return types.ActionPause
 	},
 	"metrics": func(w *lines) types.Action {
