@@ -1,0 +1,154 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/orgate/orgate/host/hosttest"
+)
+
+// plugin is a file with the built plugin.
+func plugin(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "orgate.wasm")
+	if err := os.WriteFile(file, hosttest.Wasm(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestStory(t *testing.T) {
+	s, err := newStage(t.Context(), plugin(t), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	for _, o := range s.tell(t.Context(), story) {
+		t.Run(o.name, func(t *testing.T) {
+			if !o.right() {
+				t.Error(strings.Join(o.row(), " | "))
+			}
+		})
+	}
+}
+
+// A demonstration that cannot fail shows nothing.
+func TestWrongExpectationsAreMarked(t *testing.T) {
+	s, err := newStage(t.Context(), plugin(t), io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	twice := orgOne("orders:read")
+	twice["x-wso2-roles"] = "admin"
+	wrong := []step{
+		{name: "status", path: "/org1/orders", status: 403, code: "900902"},
+		{name: "code", path: "/org1/orders", status: 401, code: "900901"},
+		{name: "a header too few", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: twice},
+		{name: "a header too many", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: nobody()},
+		{name: "another value", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: orgOne("orders:write")},
+		{name: "no token to be had", path: "/org1/orders", tokens: fetchedOne("admin"), status: 200},
+	}
+	outcomes := s.tell(t.Context(), wrong)
+	if n := countWrong(outcomes); n != len(wrong) {
+		t.Errorf("%d wrong, want %d", n, len(wrong))
+	}
+	var table bytes.Buffer
+	printTable(&table, outcomes)
+	lines := strings.Split(strings.TrimSpace(table.String()), "\n")[1:]
+	for i, line := range lines {
+		if !strings.HasPrefix(line, "✗") {
+			t.Errorf("%s is not marked: %s", wrong[i].name, line)
+		}
+	}
+}
+
+func TestRun(t *testing.T) {
+	wasm := plugin(t)
+	tests := []struct {
+		name           string
+		args           []string
+		status         int
+		stdout, stderr string
+	}{
+		{"the story", []string{"--wasm", wasm}, 0, `All \d+ requests were answered as they should be\.\n$`, `^$`},
+		{"no plugin", []string{"--wasm", "missing.wasm"}, 1, `^$`, `^demo: open missing.wasm: no such file or directory \(make build builds the plugin\)\n$`},
+		{"an argument", []string{"extra"}, 2, `^$`, `^demo: unexpected argument "extra"\n$`},
+		{"an unknown flag", []string{"--extra"}, 2, `^$`, `flag provided but not defined`},
+		{"with the log", []string{"--wasm", wasm, "--log"}, 0, ``, `reason=organization`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			if status := run(t.Context(), tt.args, &stdout, &stderr); status != tt.status {
+				t.Errorf("status %d, want %d", status, tt.status)
+			}
+			if !regexp.MustCompile(tt.stdout).Match(stdout.Bytes()) {
+				t.Errorf("standard output does not match %s:\n%s", tt.stdout, &stdout)
+			}
+			if !regexp.MustCompile(tt.stderr).Match(stderr.Bytes()) {
+				t.Errorf("standard error does not match %s:\n%s", tt.stderr, &stderr)
+			}
+			if strings.Contains(stdout.String()+stderr.String(), "eyJ") {
+				t.Error("a token is printed")
+			}
+		})
+	}
+}
+
+// TestServe sends what the curl commands send.
+func TestServe(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	read, write := io.Pipe()
+	status := make(chan int, 1)
+	wasm := plugin(t)
+	go func() {
+		status <- run(ctx, []string{"--wasm", wasm, "--serve"}, write, io.Discard)
+		write.Close()
+	}()
+	var output strings.Builder
+	for buf := make([]byte, 4096); !strings.Contains(output.String(), "Ctrl-C ends it."); {
+		n, err := read.Read(buf)
+		output.Write(buf[:n])
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, &output)
+		}
+	}
+	command := regexp.MustCompile(`(?m)^# .*: (\d+)\ncurl -si (?:-H 'Authorization: (\S+ \S+)' )?(http\S+)$`)
+	commands := command.FindAllStringSubmatch(output.String(), -1)
+	if len(commands) != 7 {
+		t.Errorf("%d commands, want 7:\n%s", len(commands), &output)
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for _, c := range commands {
+		req, err := http.NewRequest("GET", c[3], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c[2] != "" {
+			req.Header.Set("Authorization", c[2])
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if got := res.Status[:3]; got != c[1] {
+			t.Errorf("status %s: %s", got, c[0])
+		}
+	}
+	stop()
+	if _, err := io.Copy(io.Discard, read); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-status; got != 0 {
+		t.Errorf("status %d", got)
+	}
+}
