@@ -162,6 +162,10 @@ func TestIdentify(t *testing.T) {
 			Identity{},
 		},
 		{
+			"mapping to the payload's header", claims("o", "X-Payload"), `,"o":"x"`,
+			Identity{},
+		},
+		{
 			"two mappings to one header", claims("a", "x-a", "b", "x_a"), `,"a":"1","b":"2"`,
 			Identity{Headers: [][2]string{{"x-a", "1"}}},
 		},
@@ -175,7 +179,7 @@ func TestIdentify(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&entry)
 			}
-			p := New(&config.Config{Issuers: []config.Issuer{entry}, Headers: defaultHeaders})
+			p := New(&config.Config{Issuers: []config.Issuer{entry}, Headers: defaultHeaders, ForwardPayload: "x-payload"})
 			token := claimsOf(t, `{"iss":"`+iss+`","sub":"me"`+tt.token+`}`)
 			i, err := p.Issuer(p.rest, "org1", token)
 			if err != nil {
@@ -454,12 +458,12 @@ func TestNothingIsNoPermission(t *testing.T) {
 
 func TestIdentityHeaders(t *testing.T) {
 	entry := issuer("idp", "org1", func(i *config.Issuer) {
-		i.ClaimMappings = []config.ClaimMapping{{RemoteClaim: named("t"), LocalClaim: "X-Tier"}}
+		i.ClaimMappings = []config.ClaimMapping{{RemoteClaim: named("t"), LocalClaim: "X-Tier"}, {RemoteClaim: named("p"), LocalClaim: "-path"}}
 	})
 	headers := defaultHeaders
 	headers.Roles = ""
 	p := New(&config.Config{Issuers: []config.Issuer{entry}, Headers: headers, ForwardPayload: "x-jwt-payload"})
-	want := []string{"x-jwt-payload", "x-orgate-report", "x-tier", "x-wso2-consumer-key", "x-wso2-organization", "x-wso2-scopes", "x-wso2-username"}
+	want := []string{"-path", "x-jwt-payload", "x-orgate-report", "x-tier", "x-wso2-consumer-key", "x-wso2-organization", "x-wso2-scopes", "x-wso2-username"}
 	if diff := cmp.Diff(want, p.StripHeaders()); diff != "" {
 		t.Errorf("-want +got\n%s", diff)
 	}

@@ -181,9 +181,6 @@ func (x *index) find(host, path, method string) int {
 	if h := x.exact[host]; h != nil {
 		best = h.find(path, method, best)
 	}
-	if len(x.suffixes) == 0 || host[0] == '[' {
-		return best
-	}
 	end := len(host)
 	for range x.labels {
 		dot := strings.LastIndexByte(host[:end], '.')

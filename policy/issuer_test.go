@@ -81,6 +81,41 @@ func TestIssuerOfAToken(t *testing.T) {
 			nil, "org1", `"realm":"org2"`, "two", true,
 		},
 		{
+			"missing claim for the only entry that the rule names while another proves otherwise",
+			[]config.Issuer{issuer("one", "org1", org("tenant"), orIssuer), issuer("two", "org2", org("realm"))},
+			[]string{"one"}, "org1", `"realm":"org2"`, "one", true,
+		},
+		{
+			"missing claim for one entry while another could prove otherwise and does not",
+			[]config.Issuer{issuer("one", "org1", org("tenant"), orIssuer), issuer("two", "org2", org("realm"))},
+			nil, "org1", `"realm":"org9"`, "one", false,
+		},
+		{
+			"missing claim for one entry while nobody is bound to what another claim says",
+			[]config.Issuer{issuer("one", "org1", org("tenant"), orIssuer), issuer("two", "org2", org("realm")), issuer("three", "org3", org("tenant"))},
+			nil, "org1", `"realm":"org3"`, "one", false,
+		},
+		{
+			"claim of another entry's",
+			[]config.Issuer{issuer("one", "org1", org("tenant")), issuer("two", "org2", org("realm"))},
+			nil, "*", `"realm":"org1","tenant":"org9"`, "one", true,
+		},
+		{
+			"claim of another entry's, and its own proves elsewhere",
+			[]config.Issuer{issuer("one", "org1", org("realm")), issuer("two", "org2", org("tenant"))},
+			nil, "*", `"realm":"org2","tenant":"org2"`, "two", false,
+		},
+		{
+			"claim of another entry's before the free one's",
+			[]config.Issuer{issuer("one", "org1", org("tenant")), issuer("free", "*", org("realm"))},
+			nil, "*", `"realm":"org1"`, "free", false,
+		},
+		{
+			"no claim beside one with a claim, token without",
+			[]config.Issuer{issuer("one", "org1"), issuer("two", "org2", byClaim)},
+			nil, "org1", `"x":1`, "one", true,
+		},
+		{
 			"missing claim for both, both would vouch",
 			[]config.Issuer{issuer("one", "org1", byClaim, orIssuer), issuer("two", "org2", byClaim, orIssuer)},
 			nil, "org2", `"x":1`, "one", true,
@@ -230,5 +265,19 @@ func TestAudiences(t *testing.T) {
 	i := p.groups[iss].issuers[0]
 	if diff := cmp.Diff([][]string{{"x"}, {"y"}}, [][]string{p.rules[0].Audiences(i), p.rules[1].Audiences(i)}); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestIssuerVouchesForNoTokenThatCouldBeOfSeveral, however it was chosen.
+func TestIssuerVouchesForNoTokenThatCouldBeOfSeveral(t *testing.T) {
+	p := New(&config.Config{Issuers: []config.Issuer{issuer("one", "org1"), issuer("two", "org2")}, Rules: []config.Rule{{}}})
+	for _, i := range p.groups[iss].issuers {
+		id, err := i.Identify(claimsOf(t, `{"iss":"`+iss+`","sub":"me"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := p.rules[0].Authorize(i.Config.Organization, i, id); id.Organization != "" || !errors.Is(err, ErrOrganization) {
+			t.Errorf("%s: organization %q, %v", i.Name, id.Organization, err)
+		}
 	}
 }

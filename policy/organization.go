@@ -18,15 +18,8 @@ type organizationSource struct {
 	// The host's pattern: before and after the organization.
 	before, after string
 	// The path's pattern: segments, and which of them is the organization.
-	segments []patternSegment
+	segments []string
 	capture  int
-}
-
-// patternSegment is a segment of a path's pattern: a text, or any one that is
-// not empty.
-type patternSegment struct {
-	text string
-	any  bool
 }
 
 type sourceKind int
@@ -47,10 +40,7 @@ func newOrganizationSource(o config.Organization) organizationSource {
 	case o.Literal != "":
 		return organizationSource{kind: literal, text: o.Literal}
 	case o.FromHost != "":
-		before, after, ok := strings.Cut(strings.ToLower(o.FromHost), placeholder)
-		if !ok {
-			after = "/" // which no host has
-		}
+		before, after, _ := strings.Cut(strings.ToLower(o.FromHost), placeholder)
 		return organizationSource{kind: fromHost, before: before, after: strings.TrimSuffix(after, ".")}
 	case o.FromPath != "":
 		s := organizationSource{kind: fromPath, capture: -1}
@@ -58,7 +48,7 @@ func newOrganizationSource(o config.Organization) organizationSource {
 			if segment == placeholder {
 				s.capture = i
 			}
-			s.segments = append(s.segments, patternSegment{text: decodePath(segment), any: isWildcard(segment)})
+			s.segments = append(s.segments, decodePath(segment))
 		}
 		return s
 	case o.FromRouteMetadata != "":
@@ -133,16 +123,16 @@ func (s *organizationSource) inPath(path string) string {
 	organization := ""
 	rest, more := path[1:], true
 	for i, want := range s.segments {
-		if i == len(s.segments)-1 && want.text == "" && i > 0 { // the slash at the pattern's end
+		if i == len(s.segments)-1 && want == "" && i > 0 { // the slash at the pattern's end
 			break
 		}
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
 		switch {
-		case want.any && segment == "", !want.any && segment != want.text:
-			return ""
 		case i == s.capture:
 			organization = segment
+		case segment != want:
+			return ""
 		}
 		if !more && i < len(s.segments)-1 {
 			return ""

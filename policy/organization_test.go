@@ -46,6 +46,9 @@ func TestRequiredOrganization(t *testing.T) {
 		{"host with user information", host, "org2@org1.api.example.com", "/", nil, "", ErrAmbiguousPath},
 		{"host with nothing in its place", host, ".api.example.com", "/", nil, "", ErrAmbiguousPath},
 		{"host with half the pattern", middle, "api.example.com", "/", nil, "", ErrOrganization},
+		{"host alone", config.Organization{FromHost: "{org}"}, "org1", "/", nil, "org1", nil},
+		{"address alone", config.Organization{FromHost: "{org}"}, "[::1]", "/", nil, "", ErrOrganization},
+		{"pattern in capitals", config.Organization{FromHost: "{org}.API.example.com"}, "org1.api.example.com", "/", nil, "org1", nil},
 		{"no host", host, "", "/", nil, "", ErrOrganization},
 		{"address", host, "[::1]", "/", nil, "", ErrOrganization},
 
