@@ -397,6 +397,52 @@ func TestAuthorize(t *testing.T) {
 	}
 }
 
+func TestRequiredClaims(t *testing.T) {
+	p := New(&config.Config{Issuers: []config.Issuer{issuer("idp", "org1", func(i *config.Issuer) {
+		i.RequiredClaims = []config.ClaimName{named("tier"), named("a.b")}
+	})}})
+	for token, want := range map[string]string{
+		`"tier":"","a":{"b":0}`:        "",
+		`"tier":[],"a.b":false`:        "",
+		`"tier":null,"a":{"b":1}`:      "required claim: missing",
+		`"a":{"b":1}`:                  "required claim: missing",
+		`"tier":"gold","a":{"b":null}`: "required claim: missing",
+		`"tier":"gold","a":1`:          "required claim: missing",
+	} {
+		i := p.groups[iss].issuers[0]
+		id, err := i.Identify(claimsOf(t, `{"iss":"`+iss+`","sub":"me",`+token+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		if err := p.rest.Authorize("org1", i, id); err != nil {
+			if got = err.Error(); !errors.Is(err, ErrMissingClaim) || !errors.Is(err, ErrClaim) || !ByRule(err) {
+				t.Errorf("%s: %v", token, err)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", token, got, want)
+		}
+	}
+}
+
+func TestErrorsSayNothingOfTokenOrConfiguration(t *testing.T) {
+	for _, err := range []error{
+		&ClaimError{Use: "required", Claim: named("secret"), Problem: missing},
+		&ScopeError{Scopes: []string{"secret"}, Challenge: "secret"},
+		errNoOrganization, errNotBound, errOther, errUndecided, ErrRole, ErrConsumerKey, ErrClaimRule, ErrUnknownIssuer,
+	} {
+		if strings.Contains(err.Error(), "secret") || err.Error() == "" {
+			t.Errorf("%q", err)
+		}
+	}
+	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, notOrigin, ErrClaim, &ClaimError{Use: "username", Problem: empty}, errors.New("other")} {
+		if ByRule(err) {
+			t.Errorf("%v is by rule", err)
+		}
+	}
+}
+
 func TestScopeErrorTellsWhatTheRuleAsksFor(t *testing.T) {
 	entry := issuer("idp", "org1")
 	p := New(&config.Config{

@@ -96,6 +96,16 @@ func TestIssuerOfAToken(t *testing.T) {
 			nil, "org1", `"realm":"org3"`, "one", false,
 		},
 		{
+			"missing claim for one entry while the free one proves otherwise",
+			[]config.Issuer{issuer("one", "org1", org("tenant"), orIssuer), issuer("free", "*", org("realm"))},
+			nil, "org1", `"realm":"org2"`, "free", true,
+		},
+		{
+			"missing claim for the only entry that the rule names while the free one proves otherwise",
+			[]config.Issuer{issuer("one", "org1", org("tenant"), orIssuer), issuer("free", "*", org("realm"))},
+			[]string{"one"}, "org1", `"realm":"org2"`, "one", true,
+		},
+		{
 			"claim of another entry's",
 			[]config.Issuer{issuer("one", "org1", org("tenant")), issuer("two", "org2", org("realm"))},
 			nil, "*", `"realm":"org1","tenant":"org9"`, "one", true,

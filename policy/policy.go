@@ -11,12 +11,12 @@
 // # The way of a request
 //
 //	rule, err := p.Route(request)                  // ErrAmbiguousPath
-//	required, err := rule.RequiredOrganization(request)
+//	required, err := rule.RequiredOrganization(request) // ErrOrganization
 //	proof, err := p.Proof(claims)                  // ErrUnknownIssuer
 //	issuer, err := proof.Issuer(rule, required)    // ErrUnknownIssuer
 //	// … the token is verified with the issuer's keys …
 //	identity, err := issuer.Identify(claims)       // ErrClaim
-//	err = rule.Authorize(required, issuer, identity)
+//	err = rule.Authorize(required, issuer, identity) // see [ByRule]
 //
 // A [Proof] depends on the token alone and an [Identity] on the token and the
 // issuer: both may be kept with a verified token, so that a token seen before
@@ -161,7 +161,9 @@ func commonOrganization(issuers []*Issuer) string {
 // a rule without a name that asks for a token of the top level's organization.
 // The only error is [ErrAmbiguousPath].
 //
-// What it costs does not grow with the number of rules.
+// What it costs depends on the host's labels and the path's segments, not on
+// the number of rules. A segment for which one rule has a literal and another a
+// placeholder is followed both ways.
 func (p *Policy) Route(r *Request) (*Rule, error) {
 	host, path := "", ""
 	var err error
