@@ -92,11 +92,11 @@ func (x *exchange) on(f func(s *host.Stream) host.Action) host.Action {
 	return action
 }
 
-// run serves the exchange. It panics with http.ErrAbortHandler where the
+// run serves the exchange, whose target is the path. It panics with http.ErrAbortHandler where the
 // client's connection has to be cut.
-func (x *exchange) run() {
+func (x *exchange) run(path string) {
 	defer x.finish()
-	headers := requestHeaders(x.r)
+	headers := requestHeaders(x.r, path)
 	bodiless := x.r.Body == http.NoBody
 	started := false
 	action := host.Reset
@@ -182,7 +182,7 @@ func (x *exchange) finish() {
 		x.source.close()
 	}
 	x.requests.Wait()
-	line := []any{"method", x.r.Method, "path", pathOnly(x.r.RequestURI), "status", x.status}
+	line := []any{"method", x.r.Method, "path", pathOnly(x.r), "status", x.status}
 	line = append(line, verdict...)
 	if x.note != "" {
 		line = append(line, "note", x.note)

@@ -19,8 +19,8 @@
 //
 // # What it refuses
 //
-// CONNECT and upgrades are answered 403, and a path with a fragment 400, as
-// Envoy does by default. While a worker's VM is being restarted after a trap,
+// CONNECT and upgrades are answered 403, and a target with a fragment or without
+// a host 400, as Envoy does by default. While a worker's VM is being restarted after a trap,
 // its requests are answered 503.
 //
 // The package knows nothing of what the plugin does but the names of the
@@ -225,16 +225,21 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.exchanges.Done()
+	path, ok := originForm(r.Method, r.RequestURI)
 	switch {
 	case r.Method == http.MethodConnect:
 		g.refuse(rw, r, http.StatusForbidden, "CONNECT is not supported")
 	case r.Header.Get("Upgrade") != "":
 		g.refuse(rw, r, http.StatusForbidden, "upgrades are not supported")
-	case strings.Contains(r.RequestURI, "#"):
+	case !ok:
+		g.refuse(rw, r, http.StatusBadRequest, "the request's target is neither a path nor an http(s) URL")
+	case strings.Contains(path, "#"):
 		g.refuse(rw, r, http.StatusBadRequest, "the request's target has a fragment")
+	case r.Host == "":
+		g.refuse(rw, r, http.StatusBadRequest, "the request names no host")
 	default:
 		w := g.workers[(g.next.Add(1)-1)%uint64(len(g.workers))]
-		newExchange(w, rw, r).run()
+		newExchange(w, rw, r).run(path)
 	}
 }
 
@@ -242,5 +247,5 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 func (g *Gateway) refuse(rw http.ResponseWriter, r *http.Request, status int, why string) {
 	rw.Header().Set("Connection", "close")
 	http.Error(rw, why, status)
-	g.log.Info("request", "method", r.Method, "path", pathOnly(r.RequestURI), "status", status, "refused", why)
+	g.log.Info("request", "method", r.Method, "path", pathOnly(r), "status", status, "refused", why)
 }

@@ -269,6 +269,15 @@ func TestPathIsSentAsReceived(t *testing.T) {
 	}
 }
 
+func TestOptionsOfTheServer(t *testing.T) {
+	s := serve(t, nil)
+	res, _ := s.raw(t, "OPTIONS", "OPTIONS * HTTP/1.1", "Host: api.test", "")
+	if res.StatusCode != 200 || res.Header.Get("X-Guest") != "was here too" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	s.log.wait(t, "msg=request", "method=OPTIONS", "path=*")
+}
+
 func TestRefusals(t *testing.T) {
 	s := serve(t, nil)
 	tests := []struct {
@@ -280,6 +289,10 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"CONNECT", "CONNECT", []string{"CONNECT db.test:5432 HTTP/1.1", "Host: db.test:5432", ""}, 403, "CONNECT is not supported\n"},
 		{"upgrade", "GET", []string{"GET / HTTP/1.1", "Host: api.test", "Connection: Upgrade", "Upgrade: websocket", ""}, 403, "upgrades are not supported\n"},
+		{"no host", "GET", []string{"GET / HTTP/1.0", ""}, 400, "the request names no host\n"},
+		{"neither path nor URL", "GET", []string{"GET mailto:a?x://b/c HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
+		{"another scheme", "GET", []string{"GET ftp://api.test/ HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
+		{"asterisk", "GET", []string{"GET * HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
 		{"fragment", "GET", []string{"GET /a#b HTTP/1.1", "Host: api.test", ""}, 400, "the request's target has a fragment\n"},
 	}
 	for _, tt := range tests {

@@ -75,11 +75,12 @@ func headerOf(list host.Headers) http.Header {
 	return h
 }
 
-// requestHeaders are the headers of a request as the plugin sees them.
-func requestHeaders(r *http.Request) host.Headers {
+// requestHeaders are the headers of a request as the plugin sees them. The path
+// is that of originForm.
+func requestHeaders(r *http.Request, path string) host.Headers {
 	list := host.Headers{
 		{":authority", r.Host},
-		{":path", originForm(r.RequestURI)},
+		{":path", path},
 		{":method", r.Method},
 		{":scheme", "http"},
 	}
@@ -90,30 +91,35 @@ func requestHeaders(r *http.Request) host.Headers {
 	return list
 }
 
-// originForm is the target without the scheme and authority that a client may
-// have sent (RFC 9112 §3.2.2).
-func originForm(target string) string {
-	if strings.HasPrefix(target, "/") || target == "*" {
-		return target
+// originForm is a request's target without the scheme and authority that a
+// client may have sent (RFC 9112 §3.2.2). It reports false for what is neither
+// an http(s) URL nor a path, nor the "*" of OPTIONS.
+func originForm(method, target string) (path string, ok bool) {
+	if strings.HasPrefix(target, "/") {
+		return target, true
 	}
-	_, rest, ok := strings.Cut(target, "://")
-	if !ok {
-		return target
+	if target == "*" {
+		return target, method == http.MethodOptions
+	}
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", false
 	}
 	i := strings.IndexAny(rest, "/?")
 	switch {
 	case i < 0:
-		return "/"
+		return "/", true
 	case rest[i] == '?':
-		return "/" + rest[i:]
+		return "/" + rest[i:], true
 	}
-	return rest[i:]
+	return rest[i:], true
 }
 
-// pathOnly is a target without its query, which is nobody's business but the
-// upstream's.
-func pathOnly(target string) string {
-	path, _, _ := strings.Cut(originForm(target), "?")
+// pathOnly is a request's path without the query, which is nobody's business
+// but the upstream's.
+func pathOnly(r *http.Request) string {
+	path, _ := originForm(r.Method, r.RequestURI)
+	path, _, _ = strings.Cut(path, "?")
 	return path
 }
 
