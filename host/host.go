@@ -71,20 +71,6 @@ const (
 	LogCritical
 )
 
-// Errno is what a WASI function returns.
-type Errno uint32
-
-// The error numbers that the host answers with (WASI preview 1).
-const (
-	ErrnoSuccess Errno = 0
-	ErrnoBadf    Errno = 8
-	ErrnoFault   Errno = 21
-	ErrnoInval   Errno = 28
-	ErrnoNoent   Errno = 44
-	ErrnoNosys   Errno = 52
-	ErrnoNotsup  Errno = 58
-)
-
 // Action says what becomes of a stream after a callback. Its zero value lets
 // nothing pass.
 type Action uint32
@@ -167,9 +153,10 @@ type Config struct {
 	LogLevel LogLevel
 	// Clock is the time. If nil, [time.Now].
 	Clock func() time.Time
-	// PollOneoff is what WASI poll_oneoff answers. The zero value stands for
-	// [ErrnoNosys], as in Envoy before 1.39.
-	PollOneoff Errno
+	// Poll has WASI poll_oneoff succeed with no events, as in Envoy since
+	// 1.39. Without it the answer is ENOSYS, which the Go runtime does not
+	// survive once it has armed a timer.
+	Poll bool
 }
 
 // RootConfig describes a plugin (root) context.

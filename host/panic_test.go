@@ -175,7 +175,7 @@ func TestPanicElsewhere(t *testing.T) {
 			}
 		}},
 		{"log", "proxy_on_log", nil, func(t *testing.T, p probe) {
-			stream, _ := p.do("gc")
+			stream, _ := p.do("nothing")
 			stream.Close()
 		}},
 		{"plugin_done", "proxy_on_done", nil, func(t *testing.T, p probe) {

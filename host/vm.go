@@ -105,9 +105,6 @@ func (p *Plugin) NewVM(c Config) (*VM, error) {
 	if vm.config.Clock == nil {
 		vm.config.Clock = time.Now
 	}
-	if vm.config.PollOneoff == ErrnoSuccess {
-		vm.config.PollOneoff = ErrnoNosys
-	}
 	vm.ctx = &callContext{context.Background(), vm}
 	module, err := p.runtime.InstantiateModule(vm.ctx, p.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {

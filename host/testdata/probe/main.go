@@ -136,10 +136,9 @@ func (p *plugin) OnTick() {
 		count()
 	case told("tick_trap"):
 		trap()
-	case told("tick_gc"):
-		for range 20 {
+	case told("tick_garbage"):
+		for range 100 {
 			hog = append(hog[:0], make([]byte, 1<<20))
-			runtime.GC()
 		}
 	default:
 		for _, id := range p.waiting {
@@ -491,7 +490,8 @@ var table = map[string]func(*lines) types.Action{
 		w.Reset()
 		return types.ActionContinue
 	},
-	"gc": func(w *lines) types.Action {
+	"nothing": func(w *lines) types.Action { return types.ActionContinue },
+	"collect": func(w *lines) types.Action {
 		for range 5 {
 			runtime.GC()
 		}
