@@ -140,6 +140,36 @@ func TestParsePEMRefuses(t *testing.T) {
 	}
 	withNull := algorithm{rsaID, asn1.NullRawValue}
 	inner := append(pkcs1(n, 65537), 0)
+	sequence := func(parts ...[]byte) []byte {
+		der, err := asn1.Marshal(asn1.RawValue{Tag: asn1.TagSequence, IsCompound: true, Bytes: bytes.Join(parts, nil)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return der
+	}
+	// parts is what a sequence holds, one by one.
+	parts := func(der []byte) (parts [][]byte) {
+		var outer asn1.RawValue
+		if _, err := asn1.Unmarshal(der, &outer); err != nil {
+			t.Fatal(err)
+		}
+		for rest := outer.Bytes; len(rest) > 0; {
+			var part asn1.RawValue
+			var err error
+			if rest, err = asn1.Unmarshal(rest, &part); err != nil {
+				t.Fatal(err)
+			}
+			parts = append(parts, part.FullBytes)
+		}
+		return parts
+	}
+	null := []byte{5, 0}
+	spkiParts := parts(decoded.Bytes)
+	certificateParts := parts(certificate.Bytes)
+	tbsParts := parts(certificateParts[0])
+	withTBS := func(tbs ...[]byte) []byte {
+		return sequence(sequence(tbs...), certificateParts[1], certificateParts[2])
+	}
 
 	var eleven strings.Builder
 	for seed := range uint64(11) {
@@ -201,6 +231,17 @@ func TestParsePEMRefuses(t *testing.T) {
 		{"no parameters", block("PUBLIC KEY", info(algorithm{ID: rsaID}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
 		{"parameters that are not null", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 2, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
 		{"an RSA key for PSS alone", block("PUBLIC KEY", info(algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, asn1.NullRawValue}, pkcs1(n, 65537), 0)), "block 1: the key is not of the type RSA"},
+		{"null that holds something", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 5, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
+		{"more after the parameters", block("PUBLIC KEY", sequence(sequence(append(parts(spkiParts[0]), null)...), spkiParts[1])), "block 1: not a DER public key"},
+		{"more after the bits", block("PUBLIC KEY", sequence(spkiParts[0], spkiParts[1], null)), "block 1: not a DER public key"},
+		{"more after the exponent", block("RSA PUBLIC KEY", sequence(append(parts(pkcs1(n, 65537)), null)...)), "block 1: not a DER public key"},
+		{"more after the signature", block("CERTIFICATE", sequence(append(parts(certificate.Bytes), null)...)), "block 1: not a DER certificate"},
+		{"more after the extensions", block("CERTIFICATE", withTBS(append(parts(certificateParts[0]), null)...)), "block 1: not a DER certificate"},
+		{"certificate without a serial number", block("CERTIFICATE", withTBS(append([][]byte{tbsParts[0]}, tbsParts[2:]...)...)), "block 1: not a DER certificate"},
+		{"certificate whose key is missing", block("CERTIFICATE", withTBS(tbsParts[:6]...)), "block 1: not a DER certificate"},
+		{"certificate without a signature", block("CERTIFICATE", sequence(certificateParts[:2]...)), "block 1: not a DER certificate"},
+		{"length in too many octets", block("RSA PUBLIC KEY", append([]byte{0x30, 0x83, 0, 1, 10}, pkcs1(n, 65537)[4:]...)), "block 1: not a DER public key"},
+		{"number with a needless octet", block("RSA PUBLIC KEY", sequence(parts(pkcs1(n, 65537))[0], []byte{2, 4, 0, 1, 0, 1})), "block 1: not a DER public key"},
 		{"certificate cut", block("CERTIFICATE", certificate.Bytes[:300]), "block 1: not a DER certificate"},
 	}
 	for _, test := range tests {

@@ -101,6 +101,9 @@ const (
 	// ResultNoUsableKey means that no key of the set may be used, because of
 	// what it is or because it is not pinned: see [ErrNoUsableKey].
 	ResultNoUsableKey Result = "no_usable_key"
+	// ResultDiscovery means that the discovery document was read, and does not
+	// lead to keys of the issuer: see [Answer.Misdirected].
+	ResultDiscovery Result = "discovery"
 	// ResultLate means that the answer was not looked at, because a newer
 	// fetch has begun, or a newer document has been taken.
 	ResultLate Result = "late"
@@ -125,6 +128,9 @@ type Answer struct {
 	CacheControl string
 	// Body is the document.
 	Body string
+	// Misdirected, if not nil, says why the discovery document that should have
+	// led to the JWK Set did not. There is then nothing else in the answer.
+	Misdirected error
 }
 
 // Outcome says what an [Answer] meant.
@@ -298,6 +304,37 @@ func (s *Source) Adopt(now time.Time, d Document) Outcome {
 	return Outcome{Result: ResultOK, Changed: s.take(set, at, d.Answer)}
 }
 
+// Failure is a fetch of another worker that failed.
+type Failure struct {
+	// Count is how many have failed in a row, at least 1.
+	Count int
+	// Retry is when the next fetch may begin.
+	Retry time.Time
+}
+
+// Failure is the last fetch, if it failed, and when the next may begin.
+func (s *Source) Failure(now time.Time) (Failure, bool) {
+	s.observe(now)
+	if s.failures == 0 {
+		return Failure{}, false
+	}
+	return Failure{s.failures, now.Add(max(0, s.retry-s.elapsed))}, true
+}
+
+// Defer takes another worker's failure for its own, so that all of them
+// together ask a provider that is down no more often than one would. A failure
+// that is no news, or that would defer the next fetch for longer than the
+// longest back-off, changes nothing.
+func (s *Source) Defer(now time.Time, f Failure) {
+	s.observe(now)
+	wait := f.Retry.Sub(now)
+	if f.Count <= s.failures || wait <= 0 || wait > maxBackoff {
+		return
+	}
+	s.failures = f.Count
+	s.retry = s.elapsed + wait
+}
+
 // Keys is the keys that may be used now, nil if there are none, and the state.
 // The set's Unusable says what was left out of the document.
 //
@@ -404,6 +441,8 @@ func (s *Source) due() time.Duration {
 // read makes keys of an answer.
 func (s *Source) read(a Answer) (*Set, Result, error) {
 	switch {
+	case a.Misdirected != nil:
+		return nil, ResultDiscovery, a.Misdirected
 	case a.Status == 0:
 		return nil, ResultNoAnswer, errors.New("no answer")
 	case a.Status != 200:
@@ -452,9 +491,10 @@ func (s *Source) take(set *Set, at time.Duration, a Answer) (changed bool) {
 	}
 	lifetime := s.policy.RefreshInterval
 	if age, ok := maxAge(a.CacheControl); ok {
-		lifetime = max(minLifetime, min(age, lifetime))
+		lifetime = min(age, lifetime)
 	}
 	// A fetch that begins at the latest refresh ends before the freshness does.
+	// The minute before it may begin makes a shorter lifetime longer.
 	fetch, spread := s.policy.Timeout+slack, lifetime*15/100
 	latest := min(lifetime*95/100, lifetime-fetch)
 	s.set = set

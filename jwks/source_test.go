@@ -582,6 +582,26 @@ func TestWant(t *testing.T) {
 			t.Error("not due after the back-off")
 		}
 	})
+	t.Run("a kid seen in the back-off is not remembered", func(t *testing.T) {
+		s := fetched(t, with(func(p *jwks.Policy) { p.UnknownKidCooldown = time.Second }), ok(docA))
+		for range 4 {
+			s.Finish(at(0), s.Begin(at(0)), unavailable)
+		}
+		if s.Want(at(3*time.Second), "x") {
+			t.Error("to wait in the back-off")
+		}
+		if fetch := s.Begin(at(4 * time.Second)); fetch.Wanted {
+			t.Errorf("%+v", fetch)
+		}
+	})
+	t.Run("the cool-down is a second at least", func(t *testing.T) {
+		s := fetched(t, jwks.Policy{}, ok(docA))
+		s.Want(at(0), "x")
+		s.Finish(at(0), s.Begin(at(0)), ok(docA))
+		if s.Want(at(time.Second-1), "x") || !s.Want(at(time.Second), "x") {
+			t.Error("not exactly a second")
+		}
+	})
 	t.Run("a kid that is known asks for nothing", func(t *testing.T) {
 		s := fetched(t, policy, ok(docA))
 		if s.Want(at(0), "a") || s.Due(at(0)) {
@@ -899,9 +919,14 @@ func TestZeroPolicy(t *testing.T) {
 	if n := len(w.fetches); n > 3600 {
 		t.Errorf("%d fetches in an hour", n)
 	}
+	w.takeFetches()
 	w.provider = func() jwks.Answer { return unavailable }
 	w.run(time.Minute + time.Second + slack)
 	w.want("expired")
+	w.run(time.Hour)
+	if n := w.takeFetches(); n > 10+3600/30 {
+		t.Errorf("%d fetches in an outage of an hour", n)
+	}
 }
 
 // Whatever happens, in whatever order:
