@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"errors"
 	"reflect"
 	"slices"
 	"strconv"
@@ -167,6 +168,16 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 			r.refuse(element(path+".pins", i), "must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
 		}
 	}
+}
+
+// CheckURL returns what is wrong with the location of a document: it must be an
+// absolute http or https URL with a host, and without user information,
+// fragment, and characters that must be percent-encoded (RFC 3986 §2).
+func CheckURL(url string) error {
+	if fault := urlFault(url); fault != "" {
+		return errors.New(fault)
+	}
+	return nil
 }
 
 // urlFault says why a key location will not do, or "". Nothing of a URL with

@@ -30,6 +30,7 @@
 package filter
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -50,5 +51,5 @@ func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	if now == nil {
 		now = proxyTime
 	}
-	return &plugin{id: id, now: now}
+	return &plugin{id: id, now: now, worker: rand.Uint64() | 1}
 }

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"math"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -110,21 +111,32 @@ func (k *keyring) holds(v *verdict, token *jwt.Token, now time.Time) bool {
 // location is a place that keys are fetched from, on behalf of every issuer
 // that names it with the same settings.
 type location struct {
-	source  *jwks.Source
-	cluster string
-	url     string
-	headers [][2]string
-	timeout time.Duration
-	issuers []string // names, for metrics and logs
+	key       string // what issuers that share it have in common
+	source    *jwks.Source
+	cluster   string
+	url       string     // of the JWK Set, or of the discovery document
+	discovery *discovery // nil if url is the JWK Set's
+	timeout   time.Duration
+	issuers   []string // names, for metrics and logs
 
+	// patience is how long a turn in fetching lasts.
+	patience time.Duration
+	alone    bool   // shared data does not work
+	document int64  // when the fetch of the newest document seen began
+	deferred int64  // until when other workers' failures have deferred a fetch
 	reported uint64 // age in seconds, as the gauge says
 }
 
 // newKeyrings prepares the keys of all issuers. Issuers that name the same
 // location with the same settings share it.
-func newKeyrings(c *config.Config, jitter func() float64) ([]keyring, []*location, error) {
+// Locations that were there before are kept, with the keys that they have.
+func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, error) {
 	var locations []*location
 	byKey := map[string]*location{}
+	kept := map[string]*location{}
+	for _, l := range before {
+		kept[l.key] = l
+	}
 	rings := make([]keyring, len(c.Issuers))
 	var problems []error
 	for i := range c.Issuers {
@@ -151,13 +163,18 @@ func newKeyrings(c *config.Config, jitter func() float64) ([]keyring, []*locatio
 			ring.inline = set.Pin(j.Pins)
 			continue
 		}
-		key := locationKey(j)
-		if byKey[key] == nil {
-			byKey[key] = newLocation(j, jitter)
-			locations = append(locations, byKey[key])
+		key := locationKey(issuer.Issuer, j)
+		l := byKey[key]
+		if l == nil {
+			if l = kept[key]; l == nil {
+				l = newLocation(key, issuer.Issuer, j)
+			}
+			l.issuers = nil
+			byKey[key] = l
+			locations = append(locations, l)
 		}
-		ring.location = byKey[key]
-		ring.location.issuers = append(ring.location.issuers, issuer.Name)
+		ring.location = l
+		l.issuers = append(l.issuers, issuer.Name)
 	}
 	return rings, locations, errors.Join(problems...)
 }
@@ -178,36 +195,34 @@ func unusable(place string, set *jwks.Set, err error) error {
 }
 
 // locationKey is what two issuers must have in common to share a location.
-func locationKey(j *config.JWKS) string {
+func locationKey(issuer string, j *config.JWKS) string {
 	parts := []string{j.Cluster, j.URL}
+	if j.WellKnown != "" {
+		parts = []string{j.Cluster, j.WellKnown, issuer, strconv.FormatBool(j.AllowOtherOrigin)}
+	}
 	for _, d := range [...]config.Duration{j.Timeout, j.RefreshInterval, j.MaxStale, j.UnknownKidCooldown} {
 		parts = append(parts, strconv.FormatInt(int64(d), 10))
 	}
 	return strings.Join(append(parts, j.Pins...), "\x00")
 }
 
-func newLocation(j *config.JWKS, jitter func() float64) *location {
-	scheme, authority, path := splitURL(j.URL)
-	return &location{
-		source: jwks.NewSource(jwks.Policy{
-			RefreshInterval:    time.Duration(j.RefreshInterval),
-			MaxStale:           time.Duration(j.MaxStale),
-			UnknownKidCooldown: time.Duration(j.UnknownKidCooldown),
-			Timeout:            time.Duration(j.Timeout),
-			Pins:               j.Pins,
-		}, jitter),
-		cluster: j.Cluster,
-		url:     j.URL,
-		timeout: time.Duration(j.Timeout),
-		headers: [][2]string{
-			{":method", "GET"},
-			{":scheme", scheme},
-			{":authority", authority},
-			{":path", path},
-			{"accept", "application/json, application/jwk-set+json"},
-			{"user-agent", "orgate"},
-		},
+func newLocation(key, issuer string, j *config.JWKS) *location {
+	l := &location{key: key, cluster: j.Cluster, url: j.URL, timeout: time.Duration(j.Timeout)}
+	whole := l.timeout
+	if j.WellKnown != "" {
+		l.url = j.WellKnown
+		l.discovery = &discovery{issuer: issuer, url: j.WellKnown, anyOrigin: j.AllowOtherOrigin}
+		whole *= 2 // one request after the other
 	}
+	l.patience = whole + time.Second
+	l.source = jwks.NewSource(jwks.Policy{
+		RefreshInterval:    time.Duration(j.RefreshInterval),
+		MaxStale:           time.Duration(j.MaxStale),
+		UnknownKidCooldown: time.Duration(j.UnknownKidCooldown),
+		Timeout:            whole,
+		Pins:               j.Pins,
+	}, rand.Float64)
+	return l
 }
 
 // splitURL takes apart an absolute URL that package config has checked. It
@@ -225,21 +240,47 @@ func splitURL(u string) (scheme, authority, path string) {
 	return scheme, authority, path
 }
 
-// fetch starts a fetch. It must be called from a tick. A call that the proxy
-// refuses counts as a fetch that failed.
+// fetch starts a fetch. It must be called from a tick.
 func (p *plugin) fetch(l *location, now time.Time) {
 	fetch := l.source.Begin(now)
-	_, err := proxywasm.DispatchHttpCall(l.cluster, l.headers, nil, nil, uint32(min(l.timeout.Milliseconds(), math.MaxUint32)),
-		func(headers, bodySize, _ int) { p.fetched(l, fetch, headers, bodySize) })
+	p.get(l, l.url, func(answer jwks.Answer) {
+		if l.discovery == nil || answer.Status != 200 || answer.Body == "" || len(answer.Body) > jwks.MaxDocument {
+			p.finish(l, fetch, answer)
+			return
+		}
+		url, err := l.discovery.follow(answer.Body)
+		if err != nil {
+			p.finish(l, fetch, jwks.Answer{Misdirected: err})
+			return
+		}
+		p.get(l, url, func(answer jwks.Answer) { p.finish(l, fetch, answer) })
+	})
+}
+
+// get requests a document through the location's cluster. A call that the
+// proxy refuses has no answer, like one that fails later.
+func (p *plugin) get(l *location, url string, then func(jwks.Answer)) {
+	scheme, authority, path := splitURL(url)
+	headers := [][2]string{
+		{":method", "GET"},
+		{":scheme", scheme},
+		{":authority", authority},
+		{":path", path},
+		{"accept", "application/json, application/jwk-set+json"},
+		{"user-agent", "orgate"},
+	}
+	milliseconds := uint32(min(max(l.timeout.Milliseconds(), 1), math.MaxUint32))
+	_, err := proxywasm.DispatchHttpCall(l.cluster, headers, nil, nil, milliseconds,
+		func(headers, bodySize, _ int) { then(answerOf(headers, bodySize)) })
 	if err != nil {
 		proxywasm.LogError("cluster " + l.cluster + ": cannot fetch the keys of " + strings.Join(l.issuers, ", ") + ": " + err.Error())
-		p.finish(l, fetch, jwks.Answer{})
+		then(jwks.Answer{})
 	}
 }
 
-// fetched takes the answer to a fetch. Some proxies answer a call that failed
-// with no headers, others with a status of their own: both are failures.
-func (p *plugin) fetched(l *location, fetch jwks.Fetch, headers, bodySize int) {
+// answerOf reads the answer to a callout. Some proxies answer a call that
+// failed with no headers, others with a status of their own: both are failures.
+func answerOf(headers, bodySize int) jwks.Answer {
 	var answer jwks.Answer
 	if headers > 0 {
 		if pairs, err := proxywasm.GetHttpCallResponseHeaders(); err == nil {
@@ -253,7 +294,7 @@ func (p *plugin) fetched(l *location, fetch jwks.Fetch, headers, bodySize int) {
 			answer.Body = string(body)
 		}
 	}
-	p.finish(l, fetch, answer)
+	return answer
 }
 
 func readAnswer(headers [][2]string) jwks.Answer {
@@ -272,35 +313,39 @@ func readAnswer(headers [][2]string) jwks.Answer {
 	return answer
 }
 
-// finish tells the source what became of its fetch, logs and counts it, and
-// judges the requests that were waiting for keys.
+// finish tells the source and the other workers what became of a fetch, logs
+// and counts it, and judges the requests that were waiting for keys.
 func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
 	now := p.now()
 	outcome := l.source.Finish(now, fetch, answer)
+	p.share(l, fetch, answer, outcome, now)
 	quietly(func() { p.report(l, outcome, now) })
 	p.wake()
 }
 
 // report logs and counts the end of a fetch.
 func (p *plugin) report(l *location, outcome jwks.Outcome, now time.Time) {
-	set, _ := l.source.Keys(now)
 	for _, name := range l.issuers {
-		line := "issuer " + name + ": fetch of " + l.url + ": "
 		if outcome.Err != nil {
-			proxywasm.LogWarn(line + outcome.Err.Error())
-		} else {
-			proxywasm.LogInfo(line + strconv.Itoa(len(set.Keys)) + " keys")
+			proxywasm.LogWarn("issuer " + name + ": fetch of " + l.url + ": " + outcome.Err.Error())
 		}
 		p.metrics.fetch(name, string(outcome.Result))
-		if set != nil {
-			p.metrics.gauge(familyKeys, name, uint64(len(set.Keys)))
-		} else {
-			p.metrics.gauge(familyKeys, name, 0)
-		}
 	}
-	if set != nil && outcome.Err == nil {
+	p.reportKeys(l, now)
+}
+
+// reportKeys logs and counts the keys that a location has.
+func (p *plugin) reportKeys(l *location, now time.Time) {
+	set, _ := l.source.Keys(now)
+	keys := 0
+	if set != nil {
+		keys = len(set.Keys)
 		for _, problem := range set.Unusable {
 			proxywasm.LogWarn("issuer " + l.issuers[0] + ": key not used: " + problem.Error())
 		}
+	}
+	for _, name := range l.issuers {
+		proxywasm.LogInfo("issuer " + name + ": " + strconv.Itoa(keys) + " keys from " + l.url)
+		p.metrics.gauge(familyKeys, name, uint64(keys))
 	}
 }

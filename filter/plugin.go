@@ -3,7 +3,6 @@ package filter
 import (
 	"errors"
 	"math"
-	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -18,8 +17,9 @@ import (
 // request.
 type plugin struct {
 	types.DefaultPluginContext
-	id  uint32
-	now func() time.Time
+	id     uint32
+	now    func() time.Time
+	worker uint64 // tells workers apart that take turns in fetching, never 0
 
 	config    *config.Config
 	policy    *policy.Policy
@@ -39,8 +39,8 @@ const (
 	soon    = time.Millisecond
 	regular = time.Second
 	// patience is the longest period while streams are waiting: how late the
-	// end of a wait may be noticed.
-	patience = 100 * time.Millisecond
+	// end of a wait, or another worker's keys, may be noticed.
+	patience = 25 * time.Millisecond
 )
 
 // OnPluginStart reads the configuration. Every mistake in it is logged, and
@@ -70,7 +70,7 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
-	keys, locations, err := newKeyrings(c, rand.Float64)
+	keys, locations, err := newKeyrings(c, p.locations)
 	if err != nil {
 		return err
 	}
@@ -80,6 +80,10 @@ func (p *plugin) configure(document string) error {
 	p.metrics = newMetrics()
 	p.cache = newTokenCache(c.Limits.CachedTokens)
 	p.period = 0
+	now := p.now()
+	for _, l := range locations {
+		p.adopt(l, now)
+	}
 	first := regular
 	if len(locations) > 0 {
 		first = soon
@@ -112,20 +116,26 @@ func (p *plugin) OnTick() {
 		return
 	}
 	now := p.now()
+	period := regular
+	news := false
 	for _, l := range p.locations {
+		news = p.adopt(l, now) || news
 		if l.source.Due(now) {
+			if !p.takeTurn(l, now) {
+				continue // another worker fetches
+			}
 			p.fetch(l, now)
 		}
+		period = min(period, max(soon, l.source.Next(now).Sub(now)))
 		quietly(func() { p.reportAge(l, now) })
 	}
-	quietly(func() { p.metrics.cached(p.cache) })
-	p.expire(now)
-	period := regular
-	if len(p.waiting) > 0 {
-		period = patience
+	if news {
+		p.wake()
 	}
-	for _, l := range p.locations {
-		period = min(period, max(soon, l.source.Next(now).Sub(now)))
+	p.expire(now)
+	quietly(func() { p.metrics.cached(p.cache) })
+	if len(p.waiting) > 0 {
+		period = min(period, patience)
 	}
 	if err := p.tickEvery(period); err != nil {
 		proxywasm.LogError("tick: " + err.Error())

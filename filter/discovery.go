@@ -1,0 +1,56 @@
+package filter
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/strictjson"
+	"github.com/tidwall/gjson"
+)
+
+// discovery leads from an OpenID Connect discovery document to the JWK Set
+// (OpenID Connect Discovery 1.0 §3 and §4.3).
+type discovery struct {
+	// issuer is what the document must say it is of.
+	issuer string
+	// url is where the document is.
+	url string
+	// anyOrigin allows the JWK Set to be of another origin than the document.
+	anyOrigin bool
+}
+
+// follow returns the location of the JWK Set. The document must be of the very
+// issuer: one of another issuer would bring that one's keys. What is wrong is
+// said without the document's content.
+func (d *discovery) follow(document string) (string, error) {
+	metadata, err := strictjson.ParseObject(document)
+	if err != nil {
+		return "", errors.New("discovery document: " + err.Error())
+	}
+	issuer, _ := metadata.Get("issuer")
+	if issuer.Type != gjson.String || issuer.Str != d.issuer {
+		return "", errors.New("discovery document: it is of another issuer")
+	}
+	uri, _ := metadata.Get("jwks_uri")
+	if uri.Type != gjson.String || config.CheckURL(uri.Str) != nil {
+		return "", errors.New("discovery document: jwks_uri is not an absolute http(s) URL")
+	}
+	if !d.anyOrigin && origin(uri.Str) != origin(d.url) {
+		return "", errors.New("discovery document: jwks_uri is of another origin, which allowOtherOrigin would allow")
+	}
+	return uri.Str, nil
+}
+
+// origin is a URL's origin (RFC 6454 §4), with the port in any case. The URL
+// has been checked by [config.CheckURL].
+func origin(u string) string {
+	scheme, authority, _ := splitURL(strings.ToLower(u))
+	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
+		return scheme + "://" + authority
+	}
+	if scheme == "https" {
+		return scheme + "://" + authority + ":443"
+	}
+	return scheme + "://" + authority + ":80"
+}
