@@ -13,11 +13,7 @@ import (
 // refused for now, as the path without indexes; "=" and a string after it
 // refuse that value alone. This is the one place: a field that is built is
 // taken off the list.
-var unsupported = []string{
-	"issuers[].signatureValidation.jwks.wellKnown",
-	"issuers[].signatureValidation.jwks.allowOtherOrigin",
-	"signatureVerification=host",
-}
+var unsupported = []string{}
 
 // Unsupported returns the fields that Parse refuses for now, as paths without
 // indexes ("issuers[].signatureValidation.jwks.wellKnown"), those of which one

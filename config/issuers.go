@@ -56,7 +56,7 @@ func algorithmFault(name string) string {
 	case strings.HasPrefix(upper, "HS"):
 		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
 	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") || strings.HasPrefix(upper, "ED448"):
-		return quote(name) + " is not supported yet; must be " + accepted
+		return quote(name) + " is not supported; must be " + accepted
 	case slices.Contains(supported, upper):
 		return "must be in capitals: " + quote(upper)
 	default:

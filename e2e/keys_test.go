@@ -62,6 +62,14 @@ func judged(t *testing.T, s *host.Stream, status int, reason string) {
 	}
 }
 
+// verdict is an outcome in short: "200 ok".
+func verdict(o scenario.Outcome) string {
+	if o.Passed {
+		o.Status = 200
+	}
+	return fmt.Sprint(o.Status, " ", o.Reason)
+}
+
 func request(token string, headers ...[2]string) scenario.Request {
 	return scenario.Request{Token: token, Headers: headers}
 }

@@ -64,11 +64,12 @@ func (k *keyring) generation() uint64 {
 }
 
 // verify verifies a token's signature with the issuer's own keys and returns
-// the key. The error is [errWait] if the right key may be on its way.
-func (k *keyring) verify(token *jwt.Token, now time.Time) (*jwt.Key, error) {
+// the key. The error is [errWait] if the right key may be on its way. Arithmetic
+// may be nil.
+func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithmetic) (*jwt.Key, error) {
 	candidates := k.candidates(token, now)
 	for _, key := range candidates {
-		err := token.Verify(key)
+		err := token.VerifyWith(key, arithmetic)
 		if err == nil {
 			return key, nil
 		}

@@ -28,6 +28,9 @@ type plugin struct {
 	locations []*location
 	metrics   *metrics
 	cache     *tokenCache
+	// arithmetic is the proxy's if it is asked for, or else nil.
+	arithmetic       jwt.Arithmetic
+	noHostArithmetic bool // it was asked for, and is not there
 
 	waiting []*stream     // for keys, in the order they came
 	period  time.Duration // of the tick, as last set
@@ -79,6 +82,10 @@ func (p *plugin) configure(document string) error {
 	p.policy = policy.New(c)
 	p.metrics = newMetrics()
 	p.cache = newTokenCache(c.Limits.CachedTokens)
+	p.arithmetic, p.noHostArithmetic = nil, false
+	if c.SignatureVerification == "host" {
+		p.arithmetic = p.hostArithmetic
+	}
 	p.period = 0
 	now := p.now()
 	for _, l := range locations {

@@ -258,7 +258,7 @@ func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*v
 	if keys.complete(now) && cache.isForged(s.compact, issuer, keys.generation()) {
 		return nil, jwt.ErrSignature
 	}
-	key, err := keys.verify(s.token, now)
+	key, err := keys.verify(s.token, now, s.plugin.arithmetic)
 	if err != nil {
 		if errors.Is(err, jwt.ErrSignature) {
 			cache.keepForged(s.compact, issuer, keys.generation())

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/sha512"
+	"errors"
 	"sync/atomic"
 )
 
@@ -40,6 +41,9 @@ type algorithm struct {
 	hash crypto.Hash
 	pss  bool // RSASSA-PSS (§3.5), or else RSASSA-PKCS1-v1_5 (§3.3)
 }
+
+// hashName is the hash's name as an [Arithmetic] knows it.
+func (a *algorithm) hashName() string { return "sha" + a.name[2:] }
 
 var algorithms = [...]algorithm{
 	{"RS256", crypto.SHA256, false},
@@ -79,7 +83,21 @@ func algorithmOf(name string) *algorithm {
 // size or an exponent that is not used; and [ErrSignature] else. The signature must be
 // exactly as long as the key's modulus (RFC 8017 §8.1.2, §8.2.2), and the salt
 // of a PSS signature as long as the hash (RFC 7518 §3.5).
-func (t *Token) Verify(k *Key) error {
+func (t *Token) Verify(k *Key) error { return t.VerifyWith(k, nil) }
+
+// An Arithmetic verifies an RSASSA-PKCS1-v1_5 signature (RFC 8017 §8.2.2) over a
+// text, with a hash named "sha256", "sha384" or "sha512", in place of this
+// package. It returns [ErrUnavailable] if it cannot, which has this package do
+// it, and any other error if it is in doubt.
+type Arithmetic func(hash string, key *Key, signature []byte, text string) (valid bool, err error)
+
+// ErrUnavailable is what an [Arithmetic] that is not there returns.
+var ErrUnavailable = errors.New("signature verification is not available")
+
+// VerifyWith is [Token.Verify] with the arithmetic done by another, where the
+// algorithm and the key's exponent are such as that one knows; nil is none. Its
+// errors are returned as they are.
+func (t *Token) VerifyWith(k *Key, other Arithmetic) error {
 	alg := algorithmOf(t.Algorithm)
 	if alg == nil {
 		return ErrAlgorithm
@@ -95,6 +113,17 @@ func (t *Token) Verify(k *Key) error {
 	}
 	if len(t.signature) != k.RSA.Size() {
 		return errSignatureLength
+	}
+	if other != nil && !alg.pss && k.RSA.E <= maxNativeExponent {
+		valid, err := other(alg.hashName(), k, t.signature, t.signingInput)
+		switch {
+		case err == nil && valid:
+			return nil
+		case err == nil:
+			return ErrSignature
+		case !errors.Is(err, ErrUnavailable):
+			return err
+		}
 	}
 	arithmetic.Add(1)
 	if !alg.verify(k.RSA, t.signingInput, t.signature) {

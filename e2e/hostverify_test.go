@@ -1,0 +1,72 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host"
+)
+
+// TestSignaturesVerifiedByTheHost: with the proxy's function the verdicts are
+// the same; without it the sandbox does the work; an answer that is not a clear
+// yes refuses.
+func TestSignaturesVerifiedByTheHost(t *testing.T) {
+	config := strings.Replace(scenario.Config(), `"rules"`, `"signatureVerification": "host", "rules"`, 1)
+	good, forged := scenario.First().Token(), scenario.Stranger().Token()
+	answering := func(result string, status host.Status) host.ForeignFunction {
+		return func([]byte) ([]byte, host.Status) { return []byte(result), status }
+	}
+	for _, c := range []struct {
+		name     string
+		function host.ForeignFunction
+		good     string // what becomes of the good token
+		forged   string
+	}{
+		{"as Envoy does", host.VerifySignature, "200 ok", "401 bad_signature"},
+		{"no such function", nil, "200 ok", "401 bad_signature"},
+		{"unimplemented", answering("", host.Unimplemented), "200 ok", "401 bad_signature"},
+		{"always yes", answering("\x08\x01", host.OK), "200 ok", "200 ok"},
+		{"always no", answering("\x08\x00", host.OK), "401 bad_signature", "401 bad_signature"},
+		{"nothing", answering("", host.OK), "401 bad_signature", "401 bad_signature"},
+		{"an error", answering("\x12\x03bad", host.OK), "401 bad_signature", "401 bad_signature"},
+		{"yes and an error", answering("\x08\x01\x12\x03bad", host.OK), "500 internal", "500 internal"},
+		{"garbage", answering("yes", host.OK), "500 internal", "500 internal"},
+		{"bad argument", answering("", host.BadArgument), "500 internal", "500 internal"},
+		{"internal failure", answering("\x08\x01", host.InternalFailure), "500 internal", "500 internal"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorker(t, config, func(hc *host.Config) {
+				if c.function != nil {
+					hc.Foreign = map[string]host.ForeignFunction{"verify_signature": c.function}
+				}
+			})
+			for token, want := range map[string]string{good: c.good, forged: c.forged} {
+				if got := verdict(w.Serve(scenario.Request{Path: "/org1", Token: token})); got != want {
+					t.Errorf("%s, want %s", got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestHostVerifiesWhatTheSandboxWould: the whole table again, with the
+// arithmetic done by the host.
+func TestHostVerifiesWhatTheSandboxWould(t *testing.T) {
+	config := strings.Replace(scenario.Config(), `"rules"`, `"signatureVerification": "host", "rules"`, 1)
+	calls := 0
+	w := newWorker(t, config, func(hc *host.Config) {
+		hc.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+			calls++
+			return host.VerifySignature(arguments)
+		}}
+	})
+	for _, c := range scenario.Basics() {
+		if diff := c.Check(w.Serve(c.Request)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.Name, diff)
+		}
+	}
+	if calls == 0 {
+		t.Error("the host was never asked")
+	}
+}
