@@ -224,6 +224,7 @@ func TestFinishResults(t *testing.T) {
 	}{
 		{"a set", ok(docB), nil, jwks.ResultOK, "", nil, "b fresh"},
 		{"the longest set", ok(longest), nil, jwks.ResultOK, "", nil, "b fresh"},
+		{"a discovery document that leads elsewhere", jwks.Answer{Misdirected: errors.New("another issuer")}, nil, jwks.ResultDiscovery, "another issuer", nil, "a fresh"},
 		{"no answer", jwks.Answer{}, nil, jwks.ResultNoAnswer, "no answer", nil, "a fresh"},
 		{"no status, but a body", jwks.Answer{Body: docB}, nil, jwks.ResultNoAnswer, "no answer", nil, "a fresh"},
 		{"an error with keys in it", jwks.Answer{Status: 500, Body: docB}, nil, jwks.ResultStatus, "status 500", nil, "a fresh"},
@@ -903,6 +904,59 @@ func TestAdopt(t *testing.T) {
 		}
 		if !s.Want(at(32*time.Second), "x") {
 			t.Error("asks for nothing after the cool-down")
+		}
+	})
+}
+
+func TestDefer(t *testing.T) {
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	failing := func(failures int) *jwks.Source {
+		s := jwks.NewSource(policy, nil)
+		for range failures {
+			s.Finish(start, s.Begin(start), unavailable)
+		}
+		return s
+	}
+	tests := []struct {
+		name    string
+		source  *jwks.Source
+		failure jwks.Failure
+		next    time.Duration
+	}{
+		{"the first failure", failing(0), jwks.Failure{Count: 1, Retry: at(time.Second)}, time.Second},
+		{"one more failure", failing(1), jwks.Failure{Count: 2, Retry: at(time.Second)}, time.Second},
+		{"the longest wait", failing(0), jwks.Failure{Count: 20, Retry: at(5 * time.Minute)}, 5 * time.Minute},
+		{"no failure", failing(0), jwks.Failure{Retry: at(time.Minute)}, 0},
+		{"as many failures", failing(1), jwks.Failure{Count: 1, Retry: at(time.Minute)}, 500 * time.Millisecond},
+		{"fewer failures", failing(2), jwks.Failure{Count: 1, Retry: at(time.Minute)}, time.Second},
+		{"a wait that is over", failing(1), jwks.Failure{Count: 2, Retry: at(0)}, 500 * time.Millisecond},
+		{"a wait too long to be one", failing(1), jwks.Failure{Count: 2, Retry: at(5*time.Minute + 1)}, 500 * time.Millisecond},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			test.source.Defer(start, test.failure)
+			if got := test.source.Next(start).Sub(start); got != test.next {
+				t.Errorf("next after %v, want %v", got, test.next)
+			}
+		})
+	}
+
+	t.Run("is what another source says", func(t *testing.T) {
+		one, other := failing(3), failing(0)
+		failure, ok := one.Failure(start)
+		if diff := cmp.Diff(jwks.Failure{Count: 3, Retry: at(2 * time.Second)}, failure); !ok || diff != "" {
+			t.Errorf("%v (-want +got):\n%s", ok, diff)
+		}
+		if failure, ok := other.Failure(start); ok {
+			t.Errorf("%+v", failure)
+		}
+		other.Defer(start, failure)
+		if got, ok := other.Failure(start); !ok || got != failure {
+			t.Errorf("%+v, want %+v", got, failure)
+		}
+		other.Finish(at(2*time.Second), other.Begin(at(2*time.Second)), unavailable)
+		if got := other.Next(at(2 * time.Second)).Sub(at(2 * time.Second)); got != 4*time.Second {
+			t.Errorf("the next wait is %v", got)
 		}
 	})
 }
