@@ -4,7 +4,7 @@
 GO ?= go
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
-GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
 # How long "make fuzz" spends on each target, and what "make bench" runs.
 FUZZTIME ?= 20s
