@@ -216,7 +216,7 @@ func TestParsePEMRefuses(t *testing.T) {
 		{"negative exponent", block("RSA PUBLIC KEY", pkcs1(n, -3)), "block 1: the exponent is below 3"},
 		{"even exponent", block("RSA PUBLIC KEY", pkcs1(n, 65536)), "block 1: the exponent is even"},
 		{"exponent 2^31+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31+1)), "block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
-		{"exponent 2^32+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<32+1)), "block 1: the exponent is above 2^32-1"},
+		{"exponent 2^32+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<32+1)), "block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
 
 		{"empty block", block("PUBLIC KEY", nil), "block 1: not a DER public key"},
 		{"empty certificate", block("CERTIFICATE", nil), "block 1: not a DER certificate"},

@@ -23,10 +23,6 @@ const (
 	MaxKeys = 100
 	// MaxCandidates is the most keys that one token is tried with.
 	MaxCandidates = 10
-
-	maxExponent = 1<<32 - 1
-	// crypto/rsa refuses larger exponents.
-	maxVerifiableExponent = 1<<31 - 1
 )
 
 var (
@@ -59,9 +55,8 @@ type Set struct {
 //   - its kty is "RSA";
 //   - its n and e are unpadded base64url numbers in the fewest octets (RFC 7518
 //     §2, §6.3.1), save that n may have a sign octet, see below;
-//   - n is odd and has 2048 to 8192 bits, e is odd and from 3 to 2^31−1 (the
-//     contract allows 2^32−1, but crypto/rsa verifies with nothing above
-//     2^31−1);
+//   - n is odd and has 2048 to 8192 bits, e is odd and from 3 to 2^31−1,
+//     the largest that crypto/rsa verifies with;
 //   - its use, if any, is "sig"; its key_ops, if any, hold "verify"; its alg, if
 //     any, is one of [jwt.Algorithms]; its kid, if any, is a string;
 //   - it has no member of a private key (RFC 7518 §6.3.2): whoever read the
@@ -341,12 +336,10 @@ func newKey(kid, alg string, n, e *big.Int) (*jwt.Key, error) {
 	switch {
 	case e.Sign() <= 0 || e.BitLen() < 2:
 		return nil, errors.New("the exponent is below 3")
-	case !e.IsUint64() || e.Uint64() > maxExponent:
-		return nil, errors.New("the exponent is above 2^32-1")
+	case !e.IsUint64() || e.Uint64() > jwt.MaxExponent:
+		return nil, errors.New("the exponent is above 2^31-1, with which crypto/rsa does not verify")
 	case e.Bit(0) == 0:
 		return nil, errors.New("the exponent is even")
-	case e.Uint64() > maxVerifiableExponent:
-		return nil, errors.New("the exponent is above 2^31-1, with which crypto/rsa does not verify")
 	}
 	return &jwt.Key{
 		ID:         kid,

@@ -17,16 +17,18 @@ type Key struct {
 	// any that fits the key.
 	Algorithm string
 	// RSA is the key: 2048 to 8192 bits (RFC 7518 §3.3), and an odd exponent
-	// from 3 to 2^32−1.
+	// from 3 to [MaxExponent].
 	RSA *rsa.PublicKey
 	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
 	Thumbprint string
 }
 
-// The sizes of a key, in bits.
+// The bounds of a key: its sizes in bits, and the largest exponent that crypto/rsa
+// verifies with.
 const (
-	MinKeyBits = 2048
-	MaxKeyBits = 8192
+	MinKeyBits  = 2048
+	MaxKeyBits  = 8192
+	MaxExponent = 1<<31 - 1
 )
 
 // Allows reports whether the key may be used with a signature algorithm: one
@@ -95,8 +97,8 @@ type Arithmetic func(hash string, key *Key, signature []byte, text string) (vali
 var ErrUnavailable = errors.New("signature verification is not available")
 
 // VerifyWith is [Token.Verify] with the arithmetic done by another, where the
-// algorithm and the key's exponent are such as that one knows; nil is none. Its
-// errors are returned as they are.
+// algorithm is such as that one knows; nil is none. Its errors are returned as
+// they are.
 func (t *Token) VerifyWith(k *Key, other Arithmetic) error {
 	alg := algorithmOf(t.Algorithm)
 	if alg == nil {
@@ -108,13 +110,13 @@ func (t *Token) VerifyWith(k *Key, other Arithmetic) error {
 	if k.RSA.N == nil || k.RSA.N.BitLen() < MinKeyBits || k.RSA.N.BitLen() > MaxKeyBits {
 		return errKeySize
 	}
-	if k.RSA.E < 3 || k.RSA.E&1 == 0 || int64(k.RSA.E) > maxExponent {
+	if k.RSA.E < 3 || k.RSA.E&1 == 0 || k.RSA.E > MaxExponent {
 		return errKeyExponent
 	}
 	if len(t.signature) != k.RSA.Size() {
 		return errSignatureLength
 	}
-	if other != nil && !alg.pss && k.RSA.E <= maxNativeExponent {
+	if other != nil && !alg.pss {
 		valid, err := other(alg.hashName(), k, t.signature, t.signingInput)
 		switch {
 		case err == nil && valid:
@@ -142,9 +144,6 @@ var (
 // verify reports whether signature is the key's, over input.
 func (a *algorithm) verify(key *rsa.PublicKey, input string, signature []byte) bool {
 	digest := a.digest(input)
-	if key.E > maxNativeExponent {
-		return a.verifyLargeExponent(key, digest, signature)
-	}
 	if a.pss {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 		return rsa.VerifyPSS(key, a.hash, digest, signature, options) == nil
