@@ -105,15 +105,12 @@ func answerTo(err error) *answer {
 }
 
 // headers renders the response headers: the body's type, the challenge and,
-// where it is known when to come back, Retry-After in seconds.
-func (a *answer) headers(c *config.Errors, err error, retryAfter int) [][2]string {
+// with a 503, Retry-After in seconds. An answer to gRPC has no body; the proxy
+// makes its content type.
+func (a *answer) headers(c *config.Errors, err error, retryAfter int, grpc bool) [][2]string {
 	headers := make([][2]string, 0, 3)
-	if c.Format == "problem" {
-		headers = append(headers, [2]string{"content-type", "application/problem+json"})
-	} else if c.Format == "plain" {
-		headers = append(headers, [2]string{"content-type", "text/plain; charset=utf-8"})
-	} else {
-		headers = append(headers, [2]string{"content-type", "application/json"})
+	if !grpc {
+		headers = append(headers, [2]string{"content-type", contentType(c.Format)})
 	}
 	if a.challenge != noChallenge {
 		headers = append(headers, [2]string{"www-authenticate", a.authenticate(c.Realm, err)})
@@ -122,6 +119,18 @@ func (a *answer) headers(c *config.Errors, err error, retryAfter int) [][2]strin
 		headers = append(headers, [2]string{"retry-after", strconv.Itoa(max(retryAfter, 1))})
 	}
 	return headers
+}
+
+// contentType is the type of the bodies of a format.
+func contentType(format string) string {
+	switch format {
+	case "problem":
+		return "application/problem+json"
+	case "plain":
+		return "text/plain; charset=utf-8"
+	default:
+		return "application/json"
+	}
 }
 
 // authenticate is the value of WWW-Authenticate.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/jwt"
 	"github.com/orgate/orgate/policy"
@@ -71,8 +72,11 @@ func TestAnswerHeaders(t *testing.T) {
 		{errKeysUnavailable, [][2]string{{"content-type", "application/json"}, {"retry-after", "7"}}},
 		{errInternal, [][2]string{{"content-type", "application/json"}}},
 	} {
-		if diff := cmp.Diff(row.want, answerTo(row.err).headers(c, row.err, 7)); diff != "" {
+		if diff := cmp.Diff(row.want, answerTo(row.err).headers(c, row.err, 7, false)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", row.err, diff)
+		}
+		if diff := cmp.Diff(row.want[1:], answerTo(row.err).headers(c, row.err, 7, true), cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%v, gRPC (-want +got):\n%s", row.err, diff)
 		}
 	}
 }

@@ -391,7 +391,7 @@ func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
 	var headers [][2]string
 	grpcStatus := int32(-1)
 	if c := p.config; c != nil {
-		headers = a.headers(&c.Errors, err, p.retryAfter(issuer))
+		headers = a.headers(&c.Errors, err, p.retryAfter(issuer), s.request.grpc)
 		body = a.body(c.Errors.Format)
 	}
 	switch {
@@ -441,7 +441,7 @@ func (s *stream) tell(reason string, issuer *policy.Issuer, identity *policy.Ide
 			return err
 		}
 	}
-	if identity != nil {
+	if identity != nil && identity.Organization != "" { // none, in report-only mode
 		return proxywasm.SetProperty(propertyOrganization, []byte(identity.Organization))
 	}
 	return nil
