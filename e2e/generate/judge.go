@@ -1,0 +1,391 @@
+package generate
+
+import (
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/orgate/orgate/e2e/scenario"
+)
+
+// faults are reasons to refuse a request, as the metric's label and the status:
+// "scope 403".
+type faults []string
+
+func (f *faults) add(fault string) { *f = append(*f, fault) }
+
+// judgement is what a request deserves.
+type judgement struct {
+	// public: it passes without an identity.
+	public bool
+	// faults that do not depend on the issuer. It is refused for any of them.
+	faults faults
+	// claimants are the entries that the token may be judged by.
+	claimants []*claimant
+}
+
+// claimant is a token in the eyes of one entry.
+type claimant struct {
+	issuer *Issuer
+	// hard faults refuse the token always, soft ones unless the issuer is in
+	// report-only mode. A token without a good signature has unproven ones.
+	unproven, hard, soft faults
+	// organization is whom the token speaks for, "" for nobody.
+	organization string
+	// headers are the identity, by name in lower case.
+	headers map[string]string
+	payload string
+}
+
+func (c *claimant) passes() bool {
+	return len(c.unproven)+len(c.hard) == 0 && (len(c.soft) == 0 || c.issuer.ReportOnly)
+}
+
+// judge says what a request deserves.
+func (config *Config) judge(r scenario.Request) judgement {
+	path, hosts := config.looks()
+	preflight := r.Method == "OPTIONS" && len(r.Headers.Values("origin")) > 0 && len(r.Headers.Values("access-control-request-method")) > 0
+	if preflight && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) {
+		return judgement{public: true}
+	}
+	q := target{method: r.Method, metadata: r.RouteMetadata[[2]string{"orgate", "organization"}]}
+	ok := true
+	if hosts {
+		q.host, ok = cleanHost(r.Map().Values(":authority")[0])
+	}
+	if ok && path && !(r.Method == "OPTIONS" && r.Map().Values(":path")[0] == "*") {
+		q.segments, ok = cleanPath(r.Map().Values(":path")[0])
+	}
+	if !ok {
+		return judgement{faults: faults{"path 400"}}
+	}
+	rule := config.route(q)
+	if rule.Public {
+		return judgement{public: true}
+	}
+	tokens := config.tokens(r)
+	switch {
+	case len(tokens) == 0 && rule.Optional:
+		return judgement{public: true}
+	case len(tokens) == 0:
+		return judgement{faults: faults{"missing 401"}}
+	case len(tokens) > 1:
+		return judgement{faults: faults{"malformed 401"}}
+	}
+	maxBytes := 8192
+	if config.Limits != nil && config.Limits.TokenBytes > 0 {
+		maxBytes = config.Limits.TokenBytes
+	}
+	t, problems := readToken(tokens[0], maxBytes)
+	if len(problems) > 0 {
+		return judgement{faults: problems}
+	}
+	j := judgement{}
+	for _, i := range config.inUse() {
+		if i.Issuer == t.issuer && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, i.Name)) {
+			j.claimants = append(j.claimants, config.claim(i, rule, config.required(rule, q), t))
+		}
+	}
+	if len(j.claimants) == 0 {
+		j.faults.add("unknown_issuer 401")
+	}
+	return j
+}
+
+// inUse are the issuers of the environment.
+func (config *Config) inUse() []*Issuer {
+	var used []*Issuer
+	for _, i := range config.Issuers {
+		if config.Environment == "" || i.Environments == nil || slices.Contains(i.Environments, "*") || slices.Contains(i.Environments, config.Environment) {
+			used = append(used, i)
+		}
+	}
+	return used
+}
+
+// organizationOf is the organization that a rule names, or the top level, or
+// the one that all issuers have.
+func (config *Config) organizationOf(rule *Rule) any {
+	switch {
+	case rule.Organization != nil:
+		return rule.Organization
+	case config.Organization != nil:
+		return config.Organization
+	}
+	used := config.inUse()
+	for _, i := range used {
+		if i.Organization != used[0].Organization || i.Organization == "*" {
+			return nil
+		}
+	}
+	return used[0].Organization
+}
+
+// looks reports whether rules look at paths, and at hosts.
+func (config *Config) looks() (paths, hosts bool) {
+	for _, rule := range append([]*Rule{{}}, config.Rules...) {
+		m := rule.Match
+		paths = paths || m.Path+m.PathPrefix+m.PathTemplate != ""
+		hosts = hosts || len(m.Hosts) > 0
+		if from, ok := config.organizationOf(rule).(From); ok {
+			paths = paths || from["fromPath"] != ""
+			hosts = hosts || from["fromHost"] != ""
+		}
+	}
+	return paths, hosts
+}
+
+// target is what rules look at. Segments is nil for a target that is no path.
+type target struct {
+	method, host string
+	segments     []string
+	metadata     string
+}
+
+// ambiguous are the paths that may be read in two ways: "//", dot segments and
+// backslashes; what is no path; path parameters, fragments, control characters
+// and spaces; broken escapes, and those of what needs none or means something;
+// escapes of an escape.
+var ambiguous = regexp.MustCompile(`(?s)^[^/]|^$|//|/\.{1,2}(/|$)|[\\;#\x00-\x20\x7f]` +
+	`|%($|.$|[^0-9a-fA-F]|.[^0-9a-fA-F])` +
+	`|%(2[fF]|5[cC]|3[bB]|3[fF]|23|[01].|7[fF])` +
+	`|%(3[0-9]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|2[dDeE]|5[fF]|7[eE])` +
+	`|%25([0-9a-fA-F]{2}|[uU])`)
+
+// cleanPath is the decoded segments of a request's path.
+func cleanPath(requestTarget string) ([]string, bool) {
+	path, _, _ := strings.Cut(requestTarget, "?")
+	if ambiguous.MatchString(path) {
+		return nil, false
+	}
+	decoded, err := url.PathUnescape(path)
+	if err != nil || !utf8.ValidString(decoded) {
+		return nil, false
+	}
+	return strings.Split(decoded[1:], "/"), true
+}
+
+var (
+	plainHost   = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+	numericHost = regexp.MustCompile(`^\[[0-9a-fA-F:.]{2,}\]$`)
+	port        = regexp.MustCompile(`:[0-9]*$`)
+)
+
+// cleanHost is the host of an authority, or false if it is none.
+func cleanHost(authority string) (string, bool) {
+	host := port.ReplaceAllString(authority, "")
+	switch {
+	case host == "":
+		return "", true
+	case numericHost.MatchString(host):
+		return strings.ToLower(host), true
+	}
+	host = strings.TrimSuffix(host, ".")
+	return strings.ToLower(host), plainHost.MatchString(host)
+}
+
+// route is the first rule that matches.
+func (config *Config) route(q target) *Rule {
+	for _, rule := range config.Rules {
+		if rule.Match.matches(q) {
+			return rule
+		}
+	}
+	return &Rule{}
+}
+
+func (m *Match) matches(q target) bool {
+	if len(m.Methods) > 0 && !slices.Contains(m.Methods, q.method) {
+		return false
+	}
+	if len(m.Hosts) > 0 && !slices.ContainsFunc(m.Hosts, func(pattern string) bool {
+		pattern = strings.ToLower(pattern)
+		suffix, wildcard := strings.CutPrefix(pattern, "*")
+		return !wildcard && q.host == pattern || wildcard && strings.HasSuffix(q.host, suffix) && net.ParseIP(q.host) == nil
+	}) {
+		return false
+	}
+	switch {
+	case m.Path != "":
+		return slices.Equal(q.segments, segments(m.Path))
+	case m.PathPrefix != "":
+		return q.segments != nil && hasPrefix(q.segments, segments(m.PathPrefix))
+	case m.PathTemplate != "":
+		return q.segments != nil && fits(q.segments, segments(m.PathTemplate))
+	}
+	return true
+}
+
+func segments(path string) []string {
+	parts := strings.Split(path[1:], "/")
+	for i := range parts {
+		parts[i], _ = url.PathUnescape(parts[i])
+	}
+	return parts
+}
+
+// hasPrefix is for whole segments. A prefix that ends in a slash is for what is
+// below alone.
+func hasPrefix(path, prefix []string) bool {
+	last := len(prefix) - 1
+	if prefix[last] == "" {
+		return len(path) > last && slices.Equal(path[:last], prefix[:last])
+	}
+	return len(path) > last && slices.Equal(path[:last+1], prefix)
+}
+
+func fits(path, template []string) bool {
+	for i, want := range template {
+		switch {
+		case want == "**":
+			return true
+		case i >= len(path):
+			return false
+		case want == "*" || strings.HasPrefix(want, "{"):
+			if path[i] == "" {
+				return false
+			}
+		case want != path[i]:
+			return false
+		}
+	}
+	return len(path) == len(template)
+}
+
+// required is the organization that the rule requires, "" if the request names
+// none.
+func (config *Config) required(rule *Rule, q target) string {
+	from, ok := config.organizationOf(rule).(From)
+	if !ok {
+		literal, _ := config.organizationOf(rule).(string)
+		return literal
+	}
+	found := q.metadata
+	if strings.ContainsFunc(found, func(c rune) bool { return c < ' ' }) {
+		found = ""
+	}
+	if pattern := from["fromHost"]; pattern != "" {
+		found = captured(strings.Split(q.host, "."), strings.Split(pattern, "."), true)
+		if strings.HasPrefix(found, "[") {
+			found = ""
+		}
+	}
+	if pattern := from["fromPath"]; pattern != "" {
+		found = captured(q.segments, strings.Split(pattern[1:], "/"), false)
+	}
+	if found == "*" {
+		return ""
+	}
+	return found
+}
+
+// captured is the part in the place of {org}, "" unless the others are equal.
+func captured(parts, pattern []string, whole bool) string {
+	if !whole && pattern[len(pattern)-1] == "" {
+		if len(parts) < len(pattern) {
+			return ""
+		}
+		pattern = pattern[:len(pattern)-1]
+	}
+	if len(parts) < len(pattern) || whole && len(parts) > len(pattern) {
+		return ""
+	}
+	found := ""
+	for i, want := range pattern {
+		if want == "{org}" {
+			found = parts[i]
+		} else if want != parts[i] {
+			return ""
+		}
+	}
+	return found
+}
+
+// sources are the token sources, with their defaults.
+func sources(config *Config) TokenSources {
+	if config.TokenSources == nil {
+		return TokenSources{Headers: []HeaderSource{{"authorization", "Bearer "}}}
+	}
+	s := *config.TokenSources
+	if s.Headers == nil {
+		s.Headers = []HeaderSource{{"authorization", "Bearer "}}
+	}
+	return s
+}
+
+// tokens are all tokens of the request.
+func (config *Config) tokens(r scenario.Request) []string {
+	s := sources(config)
+	var tokens []string
+	for _, h := range r.Map() {
+		tokens = append(tokens, s.inHeader(h)...)
+	}
+	for _, parameter := range s.parameters(r.Map().Values(":path")[0]) {
+		tokens = append(tokens, parameter.token...)
+	}
+	for _, cookie := range s.cookies(r.Map()) {
+		tokens = append(tokens, cookie.token...)
+	}
+	return tokens
+}
+
+func (s *TokenSources) inHeader(h [2]string) []string {
+	var tokens []string
+	for _, source := range s.Headers {
+		if !strings.EqualFold(h[0], source.Name) || len(h[1]) < len(source.Prefix) || !strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
+			continue
+		}
+		if token := strings.Trim(h[1][len(source.Prefix):], " \t"); token != "" {
+			tokens = append(tokens, token)
+		}
+	}
+	return tokens
+}
+
+// part is a part of a query or of the cookies, with the token that it is, if it
+// is one.
+type part struct {
+	text  string
+	token []string
+}
+
+func (s *TokenSources) parameters(requestTarget string) []part {
+	requestTarget, _, _ = strings.Cut(requestTarget, "#")
+	_, query, ok := strings.Cut(requestTarget, "?")
+	if !ok {
+		return nil
+	}
+	var parts []part
+	for _, text := range strings.Split(query, "&") {
+		p := part{text: text}
+		name, value, _ := strings.Cut(text, "=")
+		if name, err := url.QueryUnescape(name); err == nil && value != "" && slices.Contains(s.Query, name) {
+			token, err := url.QueryUnescape(value)
+			if err != nil {
+				token = "%"
+			}
+			p.token = []string{token}
+		}
+		parts = append(parts, p)
+	}
+	return parts
+}
+
+func (s *TokenSources) cookies(headers scenario.Headers) []part {
+	var parts []part
+	for _, h := range headers.Values("cookie") {
+		for _, text := range strings.Split(h, ";") {
+			text = strings.Trim(text, " \t")
+			p := part{text: text}
+			name, value, _ := strings.Cut(text, "=")
+			if value = strings.Trim(value, " \t"); value != "" && slices.Contains(s.Cookies, strings.Trim(name, " \t")) {
+				p.token = []string{value}
+			}
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}

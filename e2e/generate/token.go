@@ -1,0 +1,287 @@
+package generate
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/orgate/orgate/e2e/scenario"
+)
+
+// token is a well-formed token.
+type token struct {
+	compact, payload string
+	header, claims   map[string]json.RawMessage
+	algorithm, kid   string
+	typ, issuer      string
+}
+
+// readToken reads a token as strictly as it must be.
+func readToken(compact string, maxBytes int) (*token, faults) {
+	malformed := faults{"malformed 401"}
+	parts := strings.Split(compact, ".")
+	if len(compact) > maxBytes || len(parts) != 3 {
+		return nil, malformed
+	}
+	for _, p := range parts {
+		octets, err := base64.RawURLEncoding.DecodeString(p)
+		if p == "" || err != nil || base64.RawURLEncoding.EncodeToString(octets) != p {
+			return nil, malformed
+		}
+	}
+	t := &token{compact: compact, payload: parts[1]}
+	var ok, hasAlgorithm bool
+	if t.header, ok = readObject(parts[0]); !ok {
+		return nil, malformed
+	}
+	if t.claims, ok = readObject(parts[1]); !ok {
+		return nil, malformed
+	}
+	for name, value := range map[string]*string{"alg": &t.algorithm, "kid": &t.kid, "typ": &t.typ} {
+		raw, present := t.header[name]
+		hasAlgorithm = hasAlgorithm || present && name == "alg"
+		if present && !isString(raw, value) {
+			return nil, malformed
+		}
+	}
+	for _, name := range []string{"crit", "b64"} {
+		if _, present := t.header[name]; present {
+			return nil, malformed
+		}
+	}
+	if raw, present := t.claims["iss"]; present && (!isString(raw, &t.issuer) || t.issuer == "") {
+		return nil, malformed
+	}
+	if raw, present := t.claims["aud"]; present {
+		if _, ok := stringOrStrings(raw); !ok {
+			return nil, malformed
+		}
+	}
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if raw, present := t.claims[name]; present && date(raw) == nil {
+			return nil, malformed
+		}
+	}
+	if !hasAlgorithm {
+		return nil, faults{"bad_algorithm 401"}
+	}
+	return t, nil
+}
+
+// readObject reads a part: base64url of strict JSON.
+func readObject(part string) (map[string]json.RawMessage, bool) {
+	doc, err := base64.RawURLEncoding.DecodeString(part)
+	if err != nil || !utf8.Valid(doc) || !json.Valid(doc) || hasLoneSurrogate(string(doc)) {
+		return nil, false
+	}
+	d := json.NewDecoder(bytes.NewReader(doc))
+	d.UseNumber()
+	if first, err := d.Token(); err != nil || first != json.Delim('{') || !distinct(d, true, 1) {
+		return nil, false
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(doc, &members); err != nil {
+		return nil, false
+	}
+	return members, true
+}
+
+// distinct reads the rest of an object or an array, and reports whether no
+// object has a member twice and none is nested too deep.
+func distinct(d *json.Decoder, object bool, depth int) bool {
+	if depth > 32 {
+		return false
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		if object {
+			name, err := d.Token()
+			if err != nil || seen[name.(string)] {
+				return false
+			}
+			seen[name.(string)] = true
+		}
+		value, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if delim, ok := value.(json.Delim); ok && !distinct(d, delim == '{', depth+1) {
+			return false
+		}
+	}
+	_, err := d.Token()
+	return err == nil
+}
+
+func hasLoneSurrogate(doc string) bool {
+	unit := func(at int) uint64 {
+		if len(doc) < at+6 || doc[at] != '\\' || doc[at+1] != 'u' {
+			return 0
+		}
+		n, _ := strconv.ParseUint(doc[at+2:at+6], 16, 16)
+		return n
+	}
+	for i := 0; i < len(doc); i++ {
+		if doc[i] != '\\' {
+			continue
+		}
+		switch n := unit(i); {
+		case n >= 0xdc00 && n < 0xe000:
+			return true
+		case n >= 0xd800 && n < 0xdc00:
+			if low := unit(i + 6); low < 0xdc00 || low >= 0xe000 {
+				return true
+			}
+			i += 11
+		default:
+			i++
+		}
+	}
+	return false
+}
+
+func isString(raw json.RawMessage, value *string) bool {
+	return raw[0] == '"' && json.Unmarshal(raw, value) == nil
+}
+
+func stringOrStrings(raw json.RawMessage) ([]string, bool) {
+	var one string
+	if isString(raw, &one) {
+		return []string{one}, true
+	}
+	var several []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &several) != nil {
+		return nil, false
+	}
+	list := []string{}
+	for _, raw := range several {
+		if !isString(raw, &one) {
+			return nil, false
+		}
+		list = append(list, one)
+	}
+	return list, true
+}
+
+// date is a NumericDate up to the end of the year 9999, or nil.
+func date(raw json.RawMessage) *big.Rat {
+	if raw[0] != '-' && (raw[0] < '0' || raw[0] > '9') {
+		return nil
+	}
+	if _, exponent, ok := strings.Cut(strings.ToLower(string(raw)), "e"); ok {
+		if n, err := strconv.Atoi(exponent); err != nil || n > 1000 || n < -1000 {
+			return nil // not generated
+		}
+	}
+	r, ok := new(big.Rat).SetString(string(raw))
+	if !ok || r.Sign() < 0 || r.Cmp(big.NewRat(253402300799, 1)) > 0 {
+		return nil
+	}
+	return r
+}
+
+func seconds(duration, otherwise string) *big.Rat {
+	if duration == "" {
+		duration = otherwise
+	}
+	d, err := time.ParseDuration(duration)
+	if err != nil {
+		panic(err)
+	}
+	return big.NewRat(int64(d), int64(time.Second))
+}
+
+// timeFaults are what is wrong with the token's times.
+func (t *token) timeFaults(i *Issuer) faults {
+	var f faults
+	now := new(big.Rat).SetInt64(scenario.Now.Unix())
+	skew := seconds(i.ClockSkew, "60s")
+	plus := func(a, b *big.Rat) *big.Rat { return new(big.Rat).Add(a, b) }
+	if raw, ok := t.claims["exp"]; ok {
+		if now.Cmp(plus(date(raw), skew)) >= 0 {
+			f.add("expired 401")
+		}
+	} else if i.RequireExpiration == nil || *i.RequireExpiration {
+		f.add("claim 401")
+	}
+	for _, name := range []string{"nbf", "iat"} {
+		if raw, ok := t.claims[name]; ok && plus(now, skew).Cmp(date(raw)) < 0 {
+			f.add("not_yet_valid 401")
+		}
+	}
+	if i.MaxTokenAge != "" {
+		if raw, ok := t.claims["iat"]; !ok {
+			f.add("claim 401")
+		} else if now.Cmp(plus(plus(date(raw), seconds(i.MaxTokenAge, "")), skew)) >= 0 {
+			f.add("expired 401")
+		}
+	}
+	return f
+}
+
+// signatureFaults are what is wrong with the token's signature.
+func (t *token) signatureFaults(i *Issuer) faults {
+	allowed := i.Algorithms
+	if allowed == nil {
+		allowed = []string{"RS256"}
+	}
+	if !slices.Contains(allowed, t.algorithm) {
+		return faults{"bad_algorithm 401"}
+	}
+	var candidates []*scenario.Signer
+	if set := i.SignatureValidation.JWKS; set != nil {
+		for _, k := range set.keys {
+			pinned := len(set.Pins) == 0 || slices.Contains(set.Pins, thumbprint(k.signer))
+			if pinned && (k.alg == "" || k.alg == t.algorithm) && (t.kid == "" || t.kid == k.kid) {
+				candidates = append(candidates, k.signer)
+			}
+		}
+	}
+	if certificate := i.SignatureValidation.Certificate; certificate != nil && len(candidates) == 0 {
+		candidates = []*scenario.Signer{certificate.signer}
+	}
+	if len(candidates) == 0 {
+		return faults{"unknown_key 401"}
+	}
+	for _, s := range candidates {
+		jws, err := jose.ParseSignedCompact(t.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
+		if err != nil {
+			continue
+		}
+		if _, err := jws.Verify(&s.Key.PublicKey); err == nil {
+			return nil
+		}
+	}
+	return faults{"bad_signature 401"}
+}
+
+// lookup finds a claim: under its literal name, or where the path leads.
+func (t *token) lookup(name any) (json.RawMessage, bool) {
+	path, ok := name.([]string)
+	if !ok {
+		if raw, ok := t.claims[name.(string)]; ok {
+			return raw, true
+		}
+		path = strings.Split(name.(string), ".")
+	}
+	members := t.claims
+	for _, step := range path[:len(path)-1] {
+		var inner map[string]json.RawMessage
+		raw, ok := members[step]
+		if !ok || raw[0] != '{' || json.Unmarshal(raw, &inner) != nil {
+			return nil, false
+		}
+		members = inner
+	}
+	raw, ok := members[path[len(path)-1]]
+	return raw, ok
+}
+
+func isNull(raw json.RawMessage) bool { return string(raw) == "null" }
