@@ -19,6 +19,12 @@ import (
 // default limit.
 const maxHeld = 1 << 20
 
+// How much of a body is read ahead, and at once.
+const (
+	readAhead = 1 << 20
+	chunkSize = 32 << 10
+)
+
 var (
 	errDecided    = errors.New("the plugin ended the request")
 	errHeld       = errors.New("the plugin holds more than 1 MiB of the body")
@@ -473,8 +479,10 @@ func (x *exchange) pass(from *source, d direction) (host.Action, error) {
 	return action, nil
 }
 
-// source reads a body ahead by one chunk, so that its end and its errors are
-// seen while the plugin pauses.
+// source reads a body ahead, by 1 MiB at most, so that its end and its errors
+// are seen while the plugin pauses. net/http notices that a client is gone only
+// by reading: one that leaves a longer body behind is noticed when the plugin
+// goes on.
 type source struct {
 	chunks chan chunk
 	stop   chan struct{}
@@ -489,11 +497,11 @@ type chunk struct {
 
 // newSource reads until the end, an error, which it reports at once, or close.
 func newSource(body io.Reader, failed func(error)) *source {
-	s := &source{chunks: make(chan chunk), stop: make(chan struct{}), done: make(chan struct{})}
+	s := &source{chunks: make(chan chunk, readAhead/chunkSize), stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
 		for {
-			buf := make([]byte, 32<<10)
+			buf := make([]byte, chunkSize)
 			n, err := body.Read(buf)
 			if err != nil && err != io.EOF {
 				select {

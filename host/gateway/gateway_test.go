@@ -688,3 +688,61 @@ func TestAdmin(t *testing.T) {
 		}
 	}
 }
+
+func TestManyClientsSomeOfWhomLeave(t *testing.T) {
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	defer provider.Close()
+	s := serve(t, func(c *Config) {
+		c.Workers = 2
+		c.Configuration = []byte("tick")
+		c.Clusters = map[string]*url.URL{"idp": parse(t, provider.URL)}
+	})
+	kinds := []struct {
+		do     string
+		body   int
+		status int // 0: the client leaves
+	}{
+		{"", 0, 200}, {"", 100_000, 200}, {"answer", 0, 401}, {"answer", 100_000, 401}, {"tick", 10, 200},
+		{"callout", 0, 200}, {"callout", 100_000, 200}, {"hold", 100_000, 200}, {"answer-body", 10, 403},
+		{"answer-response", 0, 502}, {"forever", 0, 0}, {"forever", 100_000, 0},
+	}
+	var clients sync.WaitGroup
+	for n := range 12 {
+		clients.Go(func() {
+			for i := range 24 {
+				k := kinds[(n+i)%len(kinds)]
+				ctx, leave := context.WithCancel(t.Context())
+				if k.status == 0 {
+					time.AfterFunc(5*time.Millisecond, leave)
+				}
+				req, err := http.NewRequestWithContext(ctx, "POST", s.url+"/", bytes.NewReader(make([]byte, k.body)))
+				if err != nil {
+					t.Error(err)
+				}
+				req.Header.Set("x-do", k.do)
+				req.Header.Set("x-cluster", "idp")
+				req.Header.Set("x-callout-path", "/")
+				got := 0
+				if res, err := s.client.Do(req); err == nil {
+					_, err = io.Copy(io.Discard, res.Body)
+					res.Body.Close()
+					if got = res.StatusCode; err != nil {
+						t.Errorf("%+v: %v", k, err)
+					}
+				}
+				leave()
+				if got != k.status {
+					t.Errorf("%+v: status %d", k, got)
+				}
+			}
+		})
+	}
+	clients.Wait()
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.metrics.Values()["guest_live"]; n != 0 {
+		t.Errorf("%d streams are left", n)
+	}
+	noneLeft(t)
+}

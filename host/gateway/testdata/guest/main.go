@@ -83,6 +83,8 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 	_ = proxywasm.RemoveHttpRequestHeader("x-remove")
 	_ = proxywasm.AddHttpRequestHeader("x-guest", "was here")
 	switch s.do {
+	case "hold":
+		_ = proxywasm.RemoveHttpRequestHeader("content-length") // the body will be longer
 	case "answer":
 		_ = proxywasm.SendHttpResponse(401, [][2]string{{"content-type", "text/plain"}, {"x-local", "yes"}}, []byte("no entry\n"), -1)
 		return types.ActionPause
