@@ -23,6 +23,9 @@ type judgement struct {
 	public bool
 	// faults that do not depend on the issuer. It is refused for any of them.
 	faults faults
+	// several: there are several entries for the token's issuer. It may be of
+	// several organizations, and is then of none.
+	several bool
 	// claimants are the entries that the token may be judged by.
 	claimants []*claimant
 }
@@ -84,11 +87,16 @@ func (config *Config) judge(r scenario.Request) judgement {
 		return judgement{faults: problems}
 	}
 	j := judgement{}
+	entries := 0
 	for _, i := range config.inUse() {
+		if i.Issuer == t.issuer {
+			entries++
+		}
 		if i.Issuer == t.issuer && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, i.Name)) {
 			j.claimants = append(j.claimants, config.claim(i, rule, config.required(rule, q), t))
 		}
 	}
+	j.several = entries > 1
 	if len(j.claimants) == 0 {
 		j.faults.add("unknown_issuer 401")
 	}
