@@ -664,6 +664,26 @@ func TestLocalResponses(t *testing.T) {
 	}
 }
 
+// TestAnswerAnother answers one stream from a callback of another one. The
+// other one stops as well and is not resumed, as in Envoy: a plugin must not do
+// this.
+func TestAnswerAnother(t *testing.T) {
+	p := newProbe(t, host.Config{})
+	answered := p.root.NewStream()
+	defer answered.Close()
+	if action := answered.RequestHeaders(get, false); action != host.Continue {
+		t.Fatal(action)
+	}
+	stopped, action := p.do("answer another")
+	defer stopped.Close()
+	if action != host.Pause || stopped.LocalResponse() != nil {
+		t.Errorf("%s %+v, want a pause", action, stopped.LocalResponse())
+	}
+	if action := answered.RequestAction(); action != host.Answer || answered.LocalResponse().Status != 403 {
+		t.Errorf("%s, want an answer", action)
+	}
+}
+
 func TestCloseStream(t *testing.T) {
 	p := newProbe(t, host.Config{}, "tcp")
 	connection, _ := p.root.NewConnection()

@@ -501,6 +501,11 @@ var table = map[string]func(*lines) types.Action{
 		proxywasm.ResumeHttpRequest()
 		return types.ActionContinue
 	},
+	"answer another": func(w *lines) types.Action {
+		proxywasm.SetEffectiveContext(w.stream.id - 1)
+		proxywasm.SendHttpResponse(403, nil, nil, 7)
+		return types.ActionContinue
+	},
 	"close": func(w *lines) types.Action {
 		proxywasm.CloseDownstream()
 		return types.ActionPause
