@@ -45,8 +45,41 @@ func readRequest(headers [][2]string) request {
 			asksMethod = true
 		}
 	}
-	r.preflight = r.method == "OPTIONS" && origin && asksMethod
+	r.preflight = r.method == "OPTIONS" && origin && asksMethod && !overridesMethod(headers)
 	return r
+}
+
+// methodOverrides are headers by which many frameworks take a request for one
+// of another method. No browser's preflight has them.
+var methodOverrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
+
+func overridesMethod(headers [][2]string) bool {
+	for _, h := range headers {
+		for _, name := range methodOverrides {
+			if policy.SameHeader(h[0], name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// withoutIdentity is a Connection header (RFC 9110 §7.6.1) without the options
+// that name an identity header: an upstream that heeded one would drop the
+// header that the filter wrote.
+func withoutIdentity(connection string, p *policy.Policy) (rest string, changed bool) {
+	var kept []string
+	for option := range strings.SplitSeq(connection, ",") {
+		if option = strings.Trim(option, " \t"); p.IsIdentityHeader(option) {
+			changed = true
+			continue
+		}
+		kept = append(kept, option)
+	}
+	if !changed {
+		return connection, false
+	}
+	return strings.Join(kept, ","), true
 }
 
 // policyRequest is the request as package policy sees it.
@@ -112,7 +145,9 @@ type edit struct {
 func readCredentials(r *request, sources *config.TokenSources) credentials {
 	var c credentials
 	for i := range sources.Headers {
-		c.readHeader(r, &sources.Headers[i])
+		if name := sources.Headers[i].Name; !names(sources.Headers[:i], name) {
+			c.readHeader(r, name, sources.Headers[i:])
+		}
 	}
 	if len(sources.Query) > 0 {
 		c.readQuery(r, sources.Query)
@@ -123,16 +158,16 @@ func readCredentials(r *request, sources *config.TokenSources) credentials {
 	return c
 }
 
-// readHeader looks into one header. Values that carry no token, such as Basic
-// credentials, stay in the request.
-func (c *credentials) readHeader(r *request, source *config.HeaderSource) {
+// readHeader looks into one header, for the tokens of all sources of its name.
+// Values that carry no token, such as Basic credentials, stay in the request.
+func (c *credentials) readHeader(r *request, name string, sources []config.HeaderSource) {
 	found := false
 	var others []string
 	for _, h := range r.headers {
-		if h[0] != source.Name {
+		if h[0] != name {
 			continue
 		}
-		if token, ok := afterPrefix(h[1], source.Prefix); ok {
+		if token, ok := tokenIn(h[1], name, sources); ok {
 			c.tokens = append(c.tokens, token)
 			found = true
 		} else {
@@ -140,8 +175,32 @@ func (c *credentials) readHeader(r *request, source *config.HeaderSource) {
 		}
 	}
 	if found {
-		c.edits = append(c.edits, edit{source.Name, others})
+		c.edits = append(c.edits, edit{name, others})
 	}
+}
+
+// names reports whether one of the sources is the header.
+func names(sources []config.HeaderSource, header string) bool {
+	for i := range sources {
+		if sources[i].Name == header {
+			return true
+		}
+	}
+	return false
+}
+
+// tokenIn is the token in a value of the named header. Of several prefixes that
+// it begins with, the longest counts: one value carries one token.
+func tokenIn(value, name string, sources []config.HeaderSource) (token string, ok bool) {
+	longest := -1
+	for i := range sources {
+		prefix := sources[i].Prefix
+		if sources[i].Name == name && len(prefix) > longest && hasPrefixFold(value, prefix) {
+			token, ok = afterPrefix(value, prefix)
+			longest = len(prefix)
+		}
+	}
+	return token, ok
 }
 
 // afterPrefix is the token in a header's value: what follows the prefix and

@@ -11,7 +11,8 @@ import (
 
 func TestReadCredentials(t *testing.T) {
 	sources := config.TokenSources{
-		Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}, {Name: "x-token"}},
+		Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}, {Name: "x-token"},
+			{Name: "x-scheme", Prefix: "A"}, {Name: "x-scheme", Prefix: "A: "}, {Name: "x-scheme", Prefix: "B "}},
 		Query:   []string{"access_token"},
 		Cookies: []string{"token"},
 	}
@@ -36,6 +37,11 @@ func TestReadCredentials(t *testing.T) {
 			tokens: []string{"a", "b"}, edits: []edit{{header: "authorization"}}},
 		{name: "a header without a prefix", headers: [][2]string{{"x-token", "abc"}},
 			tokens: []string{"abc"}, edits: []edit{{header: "x-token"}}},
+		{name: "two schemes of a header", headers: [][2]string{{"x-scheme", "A a"}, {"x-scheme", "c"}, {"x-scheme", "b b"}},
+			tokens: []string{"a", "b"}, edits: []edit{{"x-scheme", []string{"c"}}}},
+		{name: "a scheme that begins another", headers: [][2]string{{"x-scheme", "A: a"}},
+			tokens: []string{"a"}, edits: []edit{{header: "x-scheme"}}},
+		{name: "a scheme that begins another, alone", headers: [][2]string{{"x-scheme", "A: "}}},
 		{name: "query, alone", path: "/a?access_token=abc",
 			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a"}}}},
 		{name: "query, first", path: "/a?access_token=abc&x=%41+b&&y",

@@ -134,25 +134,18 @@ func (s *stream) decide() types.Action {
 	if p.config == nil {
 		return s.refuse(errInternal)
 	}
-	for _, h := range s.request.headers {
-		if p.policy.IsIdentityHeader(h[0]) {
-			if err := proxywasm.RemoveHttpRequestHeader(h[0]); err != nil {
-				return s.refuse(errInternal)
-			}
-		}
+	if err := s.strip(); err != nil {
+		return s.refuse(errInternal)
 	}
 	credentials := readCredentials(&s.request, &p.config.TokenSources)
 	s.edits = credentials.edits
-	if s.request.preflight && p.config.BypassCORSPreflight {
-		return s.allow(reasonPublic, nil, nil)
-	}
 	query := s.request.policyRequest()
 	var err error
 	s.rule, err = p.policy.Route(&query)
 	if err != nil {
 		return s.refuse(err)
 	}
-	if s.rule.Public {
+	if s.rule.Public || s.request.preflight && p.config.BypassCORSPreflight {
 		return s.allow(reasonPublic, nil, nil)
 	}
 	switch len(credentials.tokens) {
@@ -173,6 +166,32 @@ func (s *stream) decide() types.Action {
 		return s.refuse(err)
 	}
 	return s.judge()
+}
+
+// strip removes every header that could be taken for an identity, and keeps
+// Connection headers from having those removed that are written later.
+func (s *stream) strip() error {
+	policy := s.plugin.policy
+	connection := edit{header: "connection"}
+	changed := false
+	for _, h := range s.request.headers {
+		switch {
+		case policy.IsIdentityHeader(h[0]):
+			if err := proxywasm.RemoveHttpRequestHeader(h[0]); err != nil {
+				return err
+			}
+		case h[0] == "connection":
+			rest, without := withoutIdentity(h[1], policy)
+			changed = changed || without
+			if rest != "" {
+				connection.values = append(connection.values, rest)
+			}
+		}
+	}
+	if !changed {
+		return nil
+	}
+	return connection.apply()
 }
 
 // parse reads the token. It is copied before, since what is kept of it would

@@ -133,6 +133,20 @@ func (p *Policy) IsIdentityHeader(name string) bool {
 	return p.headers.folded[string(buffer[:n])]
 }
 
+// SameHeader reports whether an upstream could take a header's name for another
+// one, which is in lower case: see [Policy.IsIdentityHeader].
+func SameHeader(name, other string) bool {
+	if len(name) != len(other) {
+		return false
+	}
+	for i := range len(name) {
+		if foldByte(name[i]) != foldByte(other[i]) {
+			return false
+		}
+	}
+	return true
+}
+
 // fold returns what all names that are one to an upstream have in common.
 func fold(name string) string {
 	b := []byte(name)

@@ -75,6 +75,16 @@ type Case struct {
 	Config  string // [Config], if empty; see [Expand]
 	Request Request
 	Want    Want
+	// Apart: the case needs a proxy that treats headers of one name each by
+	// itself, which the SDK's emulator does not.
+	Apart bool
+	// Fields are the fields of the configuration that the case is for, as
+	// paths without indexes: "issuers[].clockSkew". Without any one of them
+	// the outcome is another.
+	Fields []string
+	// Instead holds, for those of the fields that a configuration cannot be
+	// without, another value (JSON) with which the outcome is another.
+	Instead map[string]string
 }
 
 // Configuration is the configuration that the case runs with.
@@ -87,7 +97,7 @@ func (c *Case) Configuration() string {
 
 // All are all cases. No two have the same name.
 func All() []Case {
-	return slices.Concat(Basics())
+	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations())
 }
 
 // Want is a verdict. Its zero value is never right.
@@ -103,8 +113,12 @@ type Want struct {
 	Upstream map[string][]string
 	// Response lists headers of the answer likewise.
 	Response map[string][]string
+	// Answer holds all headers of the answer, if the others matter.
+	Answer Headers
 	// Body is the whole answer's body, if it matters.
 	Body *string
+	// Trailers lists trailers that the upstream must see, and must not see.
+	Trailers map[string][]string
 	// GRPC is the gRPC status of the answer, 0 for none.
 	GRPC int32
 }
@@ -123,12 +137,17 @@ func (c *Case) Check(got Outcome) string {
 		Code     string
 		Reason   string
 		Upstream map[string][]string
+		Trailers map[string][]string
 		Response map[string][]string
+		Answer   Headers
 		Body     string
 		GRPC     int32
+		Leak     string // a part of the token in the answer
 	}
-	want := verdict{c.Want.Status, c.Want.Code, c.Want.Reason, map[string][]string{}, map[string][]string{}, "", c.Want.GRPC}
-	have := verdict{Status: got.Status, Code: member(got.Body, "code"), Reason: got.Reason, Upstream: map[string][]string{}, Response: map[string][]string{}}
+	want := verdict{Status: c.Want.Status, Code: c.Want.Code, Reason: c.Want.Reason, GRPC: c.Want.GRPC,
+		Upstream: map[string][]string{}, Trailers: map[string][]string{}, Response: map[string][]string{}}
+	have := verdict{Status: got.Status, Code: member(got.Body, "code"), Reason: got.Reason,
+		Upstream: map[string][]string{}, Trailers: map[string][]string{}, Response: map[string][]string{}}
 	switch {
 	case got.Waiting:
 		have.Status = -1
@@ -145,17 +164,43 @@ func (c *Case) Check(got Outcome) string {
 		for name := range want.Upstream {
 			have.Upstream[name] = got.Upstream.Values(name)
 		}
+		for name, values := range c.Want.Trailers {
+			want.Trailers[name], have.Trailers[name] = values, got.Trailers.Values(name)
+		}
 	default:
+		have.Leak = c.leak(got)
 		have.GRPC = max(got.GRPC, 0)
 		for name, values := range c.Want.Response {
 			want.Response[name] = values
 			have.Response[name] = got.Headers.Values(name)
+		}
+		if c.Want.Answer != nil {
+			want.Answer, have.Answer = c.Want.Answer.Sorted(), got.Headers.Sorted()
 		}
 		if c.Want.Body != nil {
 			want.Body, have.Body = *c.Want.Body, got.Body
 		}
 	}
 	return gocmp.Diff(want, have, cmpopts.EquateEmpty())
+}
+
+// leak returns a part of the request's token that the answer holds, or "".
+func (c *Case) leak(got Outcome) string {
+	const shortest = 9 // what is shorter may be there by chance
+	for part := range strings.SplitSeq(c.Request.Token, ".") {
+		if len(part) < shortest {
+			continue
+		}
+		if strings.Contains(got.Body, part) {
+			return part
+		}
+		for _, h := range got.Headers {
+			if strings.Contains(h[1], part) {
+				return part
+			}
+		}
+	}
+	return ""
 }
 
 // Values are the values of a header.

@@ -2,14 +2,21 @@ package scenario
 
 import (
 	"crypto"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	_ "crypto/sha512" // for RS384 and its like
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"math/big"
+	"strings"
 	"sync"
+	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -85,6 +92,108 @@ func (s *Signer) Sign(header, payload string) string {
 	return input + "." + b64(string(signature))
 }
 
+// hashes are those of the algorithms, by the last digits of their names.
+var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
+
+// SignAs signs claims with an algorithm of RFC 7518 §3.1 of the RS or PS kind,
+// and says so in the header.
+func (s *Signer) SignAs(algorithm string, claims ...Claims) string {
+	input := b64(encode(Claims{"alg": algorithm, "typ": "JWT", "kid": s.KeyID})) + "." +
+		b64(encode(merge(append([]Claims{Basic()}, claims...)...)))
+	return input + "." + b64(string(s.signature(algorithm, input)))
+}
+
+func (s *Signer) signature(algorithm, input string) []byte {
+	hash := hashes[algorithm[2:]]
+	h := hash.New()
+	h.Write([]byte(input))
+	var signature []byte
+	var err error
+	if algorithm[:2] == "PS" {
+		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+	} else {
+		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, h.Sum(nil))
+	}
+	if err != nil {
+		panic(err)
+	}
+	return signature
+}
+
+// HMAC signs the usual claims with HS256, with a secret that is none.
+func HMAC(secret string, kid string) string {
+	input := b64(encode(Claims{"alg": "HS256", "typ": "JWT", "kid": kid})) + "." + b64(encode(Basic()))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(input))
+	return input + "." + b64(string(mac.Sum(nil)))
+}
+
+// Raw signs the usual claims with members appended that are given as JSON, so
+// that they may occur twice or be no JSON.
+func (s *Signer) Raw(members string, claims ...Claims) string {
+	payload := encode(merge(append([]Claims{Basic()}, claims...)...))
+	return s.Sign(s.header(), strings.TrimSuffix(payload, "}")+","+members+"}")
+}
+
+// RawHeader signs the usual claims under the usual header with members appended.
+func (s *Signer) RawHeader(members string) string {
+	return s.Sign(strings.TrimSuffix(s.header(), "}")+","+members+"}", encode(Basic()))
+}
+
+// Sized is a good token of the given number of bytes.
+func (s *Signer) Sized(bytes int) string {
+	payload := encode(merge(Basic(), Claims{"pad": ""}))
+	for extra := range 4 {
+		header := encode(Claims{"alg": "RS256", "typ": "JWT", "kid": s.KeyID, "pad": strings.Repeat("x", extra)})
+		fixed := base64.RawURLEncoding.EncodedLen(len(header)) + 2 + base64.RawURLEncoding.EncodedLen(s.Key.Size())
+		for pad := 0; ; pad++ {
+			size := fixed + base64.RawURLEncoding.EncodedLen(len(payload)+pad)
+			if size == bytes {
+				return s.Sign(header, encode(merge(Basic(), Claims{"pad": strings.Repeat("x", pad)})))
+			}
+			if size > bytes {
+				break
+			}
+		}
+	}
+	panic("no token has this size")
+}
+
+// PublicKey is the signer's public key as PEM (RFC 7468 §13).
+func (s *Signer) PublicKey() string {
+	der, err := x509.MarshalPKIXPublicKey(&s.Key.PublicKey)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// Certificate is a certificate of the signer's key as PEM, which expired long
+// before [Now].
+func (s *Signer) Certificate() string {
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: s.KeyID},
+		NotBefore: Now.AddDate(-3, 0, 0), NotAfter: Now.AddDate(-2, 0, 0).Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &s.Key.PublicKey, s.Key)
+	if err != nil {
+		panic(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// Thumbprint is the thumbprint of the signer's key (RFC 7638).
+func (s *Signer) Thumbprint() string {
+	sum := sha256.Sum256(fmt.Appendf(nil, `{"e":%q,"kty":"RSA","n":%q}`,
+		b64(string(big.NewInt(int64(s.Key.E)).Bytes())), b64(string(s.Key.N.Bytes()))))
+	return b64(string(sum[:]))
+}
+
+// AnyAlgorithmJWK is the signer's public key as a JWK that names no algorithm.
+func (s *Signer) AnyAlgorithmJWK() string {
+	return strings.Replace(s.JWK(), `"alg":"RS256",`, "", 1)
+}
+
 // JWK is the signer's public key as a JWK.
 func (s *Signer) JWK() string {
 	return fmt.Sprintf(`{"kty":"RSA","use":"sig","alg":"RS256","kid":%q,"n":%q,"e":%q}`, s.KeyID,
@@ -128,3 +237,9 @@ func encode(v any) string {
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 func member(document, name string) string { return gjson.Get(document, name).String() }
+
+func decode(text string, into any) {
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		panic(err)
+	}
+}
