@@ -1,0 +1,409 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/orgate/orgate/e2e"
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host"
+	"github.com/orgate/orgate/host/hosttest"
+)
+
+// Benchmarks of the built plugin. On a machine that does other things as well a
+// time is of little use by itself. So each is also given as a ratio to what a
+// bare verification takes in the same engine, measured in turns with it: the
+// ratio of the two medians, "×bare".
+
+// turn is about how long the plugin, and then the bare verification, is
+// measured in one go.
+const turn = 10 * time.Millisecond
+
+// distinct is how many tokens there are that a cache has never seen when their
+// turn comes again: more than it holds.
+const distinct = 4096 + 128
+
+func BenchmarkRequest(b *testing.B) {
+	for _, n := range []int{1, 100, 1000} {
+		config := benchConfig(n, "")
+		b.Run(fmt.Sprintf("hot/issuers=%d", n), func(b *testing.B) {
+			measure(b, config, same(benchHeaders(benchToken())), host.Continue)
+		})
+		b.Run(fmt.Sprintf("cold/issuers=%d", n), func(b *testing.B) {
+			measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue)
+		})
+	}
+	config := benchConfig(1, "")
+	b.Run("hot/tokens=4096", func(b *testing.B) {
+		measure(b, config, inTurn(requestsOf(benchTokens()[:4096])), host.Continue)
+	})
+	b.Run("cold/host", func(b *testing.B) {
+		config := benchConfig(1, `"signatureVerification": "host",`)
+		measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue)
+	})
+	for _, refused := range refusals() {
+		b.Run("refused/"+refused.name, func(b *testing.B) {
+			measure(b, config, inTurn(refused.requests()), host.Answer)
+		})
+	}
+	b.Run("public", func(b *testing.B) {
+		measure(b, config, same(headersTo("/public", "")), host.Continue)
+	})
+}
+
+// BenchmarkBare is the yardstick: a bare verification, and a request that does
+// nothing but read one header.
+func BenchmarkBare(b *testing.B) {
+	w := bareWorker(b)
+	for _, c := range []struct {
+		name  string
+		times int
+	}{{"verification", 1}, {"header", 0}} {
+		b.Run(c.name, func(b *testing.B) {
+			headers := bareHeaders(c.times)
+			for b.Loop() {
+				serve(b, w, headers, host.Continue)
+			}
+		})
+	}
+}
+
+// BenchmarkSoak sends requests with distinct tokens through one VM, as many as
+// ORGATE_SOAK says (a million takes minutes), and reports the VM's memory along
+// the way: it must be flat long before the end.
+func BenchmarkSoak(b *testing.B) {
+	requests := fromEnvironment(b, "ORGATE_SOAK", 20_000)
+	for b.Loop() {
+		w := benchWorker(b, hosttest.Plugin(b), benchConfig(1, ""))
+		tokens, stop := mint()
+		soak(b, w, requests, func(int) (host.Headers, host.Action) {
+			return benchHeaders(<-tokens), host.Continue
+		})
+		stop()
+		w.VM.Close()
+	}
+}
+
+// BenchmarkMixture sends 100,000 requests of every kind through one VM. Memory
+// must be flat, and no context may be left behind.
+func BenchmarkMixture(b *testing.B) {
+	requests := fromEnvironment(b, "ORGATE_MIXTURE", 100_000)
+	hot := requestsOf(benchTokens()[:64])
+	cold := inTurn(requestsOf(benchTokens()))
+	kinds := refusals()
+	var refused [][]host.Headers
+	for _, k := range kinds {
+		refused = append(refused, k.requests())
+	}
+	for b.Loop() {
+		w := benchWorker(b, hosttest.Plugin(b), benchConfig(1, ""))
+		soak(b, w, requests, func(i int) (host.Headers, host.Action) {
+			switch {
+			case i%20 == 0:
+				return cold(), host.Continue
+			case i%4 == 0:
+				of := refused[i/4%len(refused)]
+				return of[i%len(of)], host.Answer
+			default:
+				return hot[i%len(hot)], host.Continue
+			}
+		})
+		w.VM.Close()
+	}
+}
+
+// soak sends requests, and reports how the VM's memory developed.
+func soak(b *testing.B, w *e2e.Worker, requests int, next func(i int) (host.Headers, host.Action)) {
+	const mebibyte = 1 << 20
+	begin := time.Now()
+	for i := range requests {
+		headers, want := next(i)
+		serve(b, w, headers, want)
+		switch i + 1 {
+		case requests / 10:
+			b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@10%")
+		case requests / 2:
+			b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@50%")
+		}
+		if i%1000 == 0 {
+			w.Tick()
+		}
+	}
+	b.ReportMetric(float64(time.Since(begin).Microseconds())/float64(requests), "µs/request")
+	b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@end")
+	b.ReportMetric(float64(requests), "requests")
+	b.ReportMetric(float64(w.VM.LiveContexts()-1), "contexts-left")
+	if w.VM.LiveContexts() != 1 {
+		b.Errorf("%d contexts are left behind", w.VM.LiveContexts()-1)
+	}
+}
+
+// refusal is a kind of request that is refused before any arithmetic.
+type refusal struct {
+	name string
+	// request makes one; the number tells them apart.
+	request func(i int) host.Headers
+}
+
+func (r *refusal) requests() []host.Headers {
+	all := make([]host.Headers, 256)
+	for i := range all {
+		all[i] = r.request(i)
+	}
+	return all
+}
+
+// refusals are the kinds. Each token is signed by a good key.
+func refusals() []refusal {
+	token := func(header, claims scenario.Claims) string {
+		return scenario.First().With(header, benchClaims(claims))
+	}
+	return []refusal{
+		{"missing", func(int) host.Headers { return headersTo("/orders/1", "") }},
+		{"garbage", func(i int) host.Headers { return benchHeaders("nonsense" + strconv.Itoa(i)) }},
+		{"shape", func(i int) host.Headers {
+			return benchHeaders(token(nil, scenario.Claims{"jti": i}) + "=")
+		}},
+		{"duplicate", func(i int) host.Headers {
+			return benchHeaders(scenario.First().Raw(`"roles":[]`, benchClaims(scenario.Claims{"jti": i})))
+		}},
+		{"algorithm", func(i int) host.Headers {
+			return benchHeaders(token(scenario.Claims{"alg": "HS256"}, scenario.Claims{"jti": i}))
+		}},
+		{"issuer", func(i int) host.Headers {
+			return benchHeaders(token(nil, scenario.Claims{"iss": fmt.Sprintf("https://idp%d.example/", i+1000)}))
+		}},
+		{"expired", func(i int) host.Headers {
+			return benchHeaders(token(nil, scenario.Claims{"exp": scenario.Now.Unix() - 3600 - int64(i)}))
+		}},
+		{"early", func(i int) host.Headers {
+			return benchHeaders(token(nil, scenario.Claims{"nbf": scenario.Now.Unix() + 3600 + int64(i)}))
+		}},
+	}
+}
+
+// measure has the plugin judge b.N requests, in turns with the bare
+// verification, and reports what they take.
+func measure(b *testing.B, config string, next func() host.Headers, want host.Action) {
+	w := benchWorker(b, hosttest.Plugin(b), config)
+	defer w.VM.Close()
+	bare := bareWorker(b)
+	yardstick := bareHeaders(1)
+	if b.N > 1 { // or else it is a trial
+		timeOf(distinct, func() { serve(b, w, next(), want) })
+	}
+	perTurn := max(1, int(turn/timeOf(200, func() { serve(b, w, next(), want) })))
+	bareTurn := max(1, int(turn/timeOf(10, func() { serve(b, bare, yardstick, host.Continue) })))
+	calls := hostCalls(w)
+	var plugin, verification []time.Duration
+	b.ResetTimer()
+	for left := b.N; left > 0; left -= perTurn {
+		n := min(left, perTurn)
+		plugin = append(plugin, timeOf(n, func() { serve(b, w, next(), want) }))
+		b.StopTimer()
+		verification = append(verification, timeOf(bareTurn, func() { serve(b, bare, yardstick, host.Continue) }))
+		b.StartTimer()
+	}
+	b.StopTimer()
+	b.ReportMetric(float64(median(plugin))/float64(median(verification)), "×bare")
+	b.ReportMetric(float64(median(plugin).Nanoseconds())/1000, "µs/op")
+	b.ReportMetric(float64(hostCalls(w)-calls)/float64(b.N), "hostcalls/op")
+	b.ReportMetric(float64(w.VM.MemoryBytes())/(1<<20), "MiB")
+	objects, bytes := allocations(b, config, next, want)
+	b.ReportMetric(objects, "allocs/op")
+	b.ReportMetric(bytes, "B/op")
+	b.ReportMetric(0, "ns/op") // the host's share and the machine's other work are in it
+}
+
+// allocations are the objects and the bytes that a request allocates in the VM.
+func allocations(b *testing.B, config string, next func() host.Headers, want host.Action) (objects, bytes float64) {
+	const requests = 500
+	w := benchWorker(b, hosttest.Compile(b, "testdata/counted"), config)
+	defer w.VM.Close()
+	for range requests {
+		serve(b, w, next(), want)
+	}
+	w.Tick()
+	for range requests {
+		serve(b, w, next(), want)
+	}
+	w.Tick()
+	// Each tick logs twice; the requests are between the second line and the
+	// third.
+	var reports [][2]float64
+	for _, line := range w.Log {
+		var level, o, n, collections float64
+		if _, err := fmt.Sscanf(line, "%f allocated %f %f %f", &level, &o, &n, &collections); err == nil {
+			reports = append(reports, [2]float64{o, n})
+		}
+	}
+	if len(reports) != 4 {
+		b.Fatalf("%d reports of allocations, want 4", len(reports))
+	}
+	return (reports[2][0] - reports[1][0]) / requests, (reports[2][1] - reports[1][1]) / requests
+}
+
+// serve has the plugin judge a request.
+func serve(b *testing.B, w *e2e.Worker, headers host.Headers, want host.Action) {
+	s := w.NewStream()
+	got := s.RequestHeaders(headers, true)
+	s.Close()
+	if got != want {
+		b.Fatalf("%v, want %v: %v\n%s", got, want, s.LocalResponse(), strings.Join(w.Log, "\n"))
+	}
+}
+
+// timeOf is how long f takes, called n times.
+func timeOf(n int, f func()) time.Duration {
+	begin := time.Now()
+	for range n {
+		f()
+	}
+	return max(time.Since(begin)/time.Duration(n), 1)
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+func hostCalls(w *e2e.Worker) (all int) {
+	for _, n := range w.VM.HostCalls() {
+		all += n
+	}
+	return all
+}
+
+func benchWorker(b *testing.B, plugin *host.Plugin, config string) *e2e.Worker {
+	b.Helper()
+	w, err := e2e.NewWorker(plugin, config, func(c *host.Config) {
+		c.LogLevel = host.LogWarn
+		c.Foreign = map[string]host.ForeignFunction{"verify_signature": host.VerifySignature}
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return w
+}
+
+// bareWorker is the yardstick's VM.
+func bareWorker(b *testing.B) *e2e.Worker {
+	modulus := base64.RawURLEncoding.EncodeToString(scenario.First().Key.N.Bytes())
+	return benchWorker(b, hosttest.Compile(b, "testdata/bare"), modulus+"\n"+benchToken())
+}
+
+func bareHeaders(times int) host.Headers {
+	return append(headersTo("/", ""), [2]string{"times", strconv.Itoa(times)})
+}
+
+func headersTo(path, token string) host.Headers {
+	return host.Headers(scenario.Request{Path: path, Token: token, Headers: scenario.Headers{
+		{"user-agent", "curl/8.5.0"},
+		{"accept", "*/*"},
+		{"x-forwarded-for", "203.0.113.7"},
+		{"x-forwarded-proto", "https"},
+		{"x-request-id", "b1946ac9-4d3c-4c4f-9c9b-1c5c1e8f1f2a"},
+	}}.Map())
+}
+
+func benchHeaders(token string) host.Headers { return headersTo("/orders/4711?page=2", token) }
+
+func requestsOf(tokens []string) []host.Headers {
+	all := make([]host.Headers, len(tokens))
+	for i, token := range tokens {
+		all[i] = benchHeaders(token)
+	}
+	return all
+}
+
+func same(h host.Headers) func() host.Headers { return func() host.Headers { return h } }
+
+// inTurn returns one after the other, over and over.
+func inTurn(all []host.Headers) func() host.Headers {
+	i := -1
+	return func() host.Headers {
+		i = (i + 1) % len(all)
+		return all[i]
+	}
+}
+
+// benchClaims are claims that fill all five identity headers.
+func benchClaims(more scenario.Claims) scenario.Claims {
+	claims := scenario.Claims{"roles": []string{"admin", "user"}, "jti": "ed4d8a53-5d2e-4a0e-8ee2-6dd7f6a0a9a1"}
+	for name, value := range more {
+		claims[name] = value
+	}
+	return claims
+}
+
+var benchToken = sync.OnceValue(func() string { return scenario.First().Token(benchClaims(nil)) })
+
+// benchTokens are distinct tokens.
+var benchTokens = sync.OnceValue(func() []string {
+	minted, stop := mint()
+	defer stop()
+	tokens := make([]string, distinct)
+	for i := range tokens {
+		tokens[i] = <-minted
+	}
+	return tokens
+})
+
+// mint signs distinct tokens on all processors until it is stopped.
+func mint() (tokens <-chan string, stop func()) {
+	minted, done := make(chan string, 256), make(chan struct{})
+	signer := scenario.First()
+	for worker := range runtime.GOMAXPROCS(0) {
+		go func() {
+			for i := 0; ; i++ {
+				token := signer.Token(benchClaims(scenario.Claims{"jti": fmt.Sprintf("%d-%d", worker, i)}))
+				select {
+				case minted <- token:
+				case <-done:
+					return
+				}
+			}
+		}()
+	}
+	return minted, sync.OnceFunc(func() { close(done) })
+}
+
+// benchConfig has n issuers and n rules. The token's issuer and the request's
+// rule are the last ones.
+func benchConfig(n int, more string) string {
+	jwks := scenario.JWKS(scenario.First())
+	issuers, rules := make([]string, n), make([]string, n)
+	for i := range n {
+		issuer, path := fmt.Sprintf("https://idp.example/realms/%d", i), fmt.Sprintf("/api/%d", i)
+		if i == n-1 {
+			issuer, path = "https://idp1.example/", "/orders"
+		}
+		issuers[i] = fmt.Sprintf(`{"name": "idp%d", "issuer": %q, "organization": "org1", "organizationClaim": "org_id",
+			"audiences": ["https://api.example"], "rolesClaim": "roles", "signatureValidation": {"jwks": {"inline": %s}}}`, i, issuer, jwks)
+		rules[i] = fmt.Sprintf(`{"name": "rule%d", "match": {"pathPrefix": %q}, "organization": "org1", "scopes": ["orders:read"]}`, i, path)
+	}
+	rules = append(rules, `{"name": "public", "match": {"pathPrefix": "/public"}, "public": true}`)
+	return `{"organization": "org1", ` + more + `"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules, ",") + `]}`
+}
+
+// fromEnvironment is the number in an environment variable.
+func fromEnvironment(b *testing.B, name string, otherwise int) int {
+	b.Helper()
+	text := os.Getenv(name)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		b.Fatalf("%s=%s is not a number of requests", name, text)
+	}
+	return n
+}
