@@ -169,7 +169,7 @@ func (s *stage) configuration() ([]byte, error) {
 				"usernameClaim": "preferred_username",
 				"rolesClaim":    "realm_access.roles",
 				"signatureValidation": object{
-					"jwks": object{"url": s.org2.JWKSURL("org2"), "cluster": "idp2"},
+					"jwks": object{"wellKnown": s.org2.DiscoveryURL("org2"), "cluster": "idp2"},
 				},
 			},
 		},
