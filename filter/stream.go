@@ -39,10 +39,9 @@ type stream struct {
 	proof   *policy.Proof
 	known   *verified // what is known of the token from before, or nil
 
-	// required is the organization that the rule asks for, errRequired why
-	// the request names none.
-	required    string
-	errRequired error
+	// required is the organization that the rule asks for, "" if the request
+	// names none.
+	required string
 
 	deadline time.Time // of the wait for keys
 }
@@ -158,7 +157,12 @@ func (s *stream) decide() types.Action {
 	default:
 		return s.refuse(errSeveralTokens)
 	}
-	s.required, s.errRequired = s.rule.RequiredOrganization(&query)
+	// Where the request names no organization the token is judged all the
+	// same: what is wrong with it comes first.
+	s.required, err = s.rule.RequiredOrganization(&query)
+	if err != nil && !errors.Is(err, policy.ErrOrganization) {
+		return s.refuse(err)
+	}
 	s.compact = credentials.tokens[0]
 	if s.known = p.cache.get(s.compact); s.known != nil {
 		s.token, s.proof = s.known.token, s.known.proof
@@ -228,7 +232,7 @@ func (s *stream) judge() types.Action {
 	if err != nil {
 		return s.refuseOf(issuer, err)
 	}
-	err = s.authorize(issuer, identity)
+	err = s.rule.Authorize(s.required, issuer, identity)
 	switch {
 	case err == nil:
 		return s.allow(reasonOK, issuer, identity)
@@ -288,14 +292,6 @@ func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*v
 	made.identity, made.err = issuer.Identify(s.token.Claims)
 	cache.keep(s.compact, s.token, s.proof, *made)
 	return made, nil
-}
-
-// authorize says whether the rule lets the identity pass.
-func (s *stream) authorize(issuer *policy.Issuer, identity *policy.Identity) error {
-	if s.errRequired != nil {
-		return s.errRequired
-	}
-	return s.rule.Authorize(s.required, issuer, identity)
 }
 
 // wait pauses the stream until its keys have come or its time is up.

@@ -1,5 +1,4 @@
 package scenario
 
-func Fields() []Case        { return nil }
-func Answers() []Case       { return nil }
-func Organizations() []Case { return nil }
+func Fields() []Case  { return nil }
+func Answers() []Case { return nil }
