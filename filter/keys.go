@@ -40,24 +40,22 @@ func (k *keyring) sets(now time.Time) [2]*jwks.Set {
 	return [2]*jwks.Set{set, k.certificates}
 }
 
-// candidates are the keys that a token is tried with.
-func (k *keyring) candidates(token *jwt.Token, now time.Time) []*jwt.Key {
-	for _, set := range k.sets(now) {
+// candidates are the keys that a token is tried with. Others may come instead of
+// them, or besides, unless they are final: unless the JWK Set is here and has keys
+// for the token.
+func (k *keyring) candidates(token *jwt.Token, now time.Time) (keys []*jwt.Key, final bool) {
+	for i, set := range k.sets(now) {
 		if keys := set.Select(token); len(keys) > 0 {
-			return keys
+			return keys, i == 0 || k.location == nil
 		}
 	}
-	return nil
+	return nil, k.location == nil
 }
 
-// complete reports whether every key that the issuer is known to have is here.
-func (k *keyring) complete(now time.Time) bool {
-	return k.location == nil || k.sets(now)[0] != nil
-}
-
-// generation changes whenever the keys do.
-func (k *keyring) generation() uint64 {
-	if k.location == nil {
+// generation changes whenever the keys do. It is 0 while there are none but those
+// that are configured.
+func (k *keyring) generation(now time.Time) uint64 {
+	if k.location == nil || k.sets(now)[0] == nil {
 		return 0
 	}
 	return k.location.source.Generation()
@@ -67,7 +65,7 @@ func (k *keyring) generation() uint64 {
 // the key. The error is [errWait] if the right key may be on its way. Arithmetic
 // may be nil.
 func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithmetic) (*jwt.Key, error) {
-	candidates := k.candidates(token, now)
+	candidates, final := k.candidates(token, now)
 	for _, key := range candidates {
 		err := token.VerifyWith(key, arithmetic)
 		if err == nil {
@@ -77,14 +75,14 @@ func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithme
 			return nil, err
 		}
 	}
-	complete := k.complete(now)
-	if k.location != nil && (len(candidates) == 0 || !complete) && k.location.source.Want(now, token.KeyID) {
-		return nil, errWait
-	}
 	switch {
-	case len(candidates) > 0:
+	case final && len(candidates) > 0:
 		return nil, jwt.ErrSignature
-	case !complete:
+	case final:
+		return nil, jwt.ErrUnknownKey
+	case k.location.source.Want(now, token.KeyID):
+		return nil, errWait
+	case k.sets(now)[0] == nil:
 		return nil, errKeysUnavailable
 	default:
 		return nil, jwt.ErrUnknownKey
@@ -94,15 +92,14 @@ func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithme
 // holds reports whether the key that once verified the token would be asked to
 // verify it now.
 func (k *keyring) holds(v *verdict, token *jwt.Token, now time.Time) bool {
-	if k.location == nil {
+	generation := k.generation(now)
+	if v.generation == generation {
 		return true
 	}
-	if set, _ := k.location.source.Keys(now); set != nil && v.generation == k.generation() {
-		return true
-	}
-	for _, key := range k.candidates(token, now) {
+	keys, _ := k.candidates(token, now)
+	for _, key := range keys {
 		if key.Thumbprint == v.key.Thumbprint {
-			v.generation = k.generation()
+			v.generation = generation
 			return true
 		}
 	}
@@ -122,10 +119,15 @@ type location struct {
 
 	// patience is how long a turn in fetching lasts.
 	patience time.Duration
-	alone    bool   // shared data does not work
-	document int64  // when the fetch of the newest document seen began
-	deferred int64  // until when other workers' failures have deferred a fetch
-	reported uint64 // age in seconds, as the gauge says
+	alone    bool // shared data does not work
+	held     bool // another worker has the turn that this one was to take
+	waiters  int  // streams that were waiting as the tick began
+	// consulted is when the turns were last read, and the others are what
+	// stood there: when the fetch of the newest document began, until when
+	// failures defer the next, when the last one for an unknown kid began.
+	consulted                  time.Time
+	document, deferred, wanted int64
+	reported                   uint64 // age in seconds, as the gauge says
 }
 
 // newKeyrings prepares the keys of all issuers. Issuers that name the same
@@ -321,7 +323,7 @@ func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
 	outcome := l.source.Finish(now, fetch, answer)
 	p.share(l, fetch, answer, outcome, now)
 	quietly(func() { p.report(l, outcome, now) })
-	p.wake()
+	p.wake(l)
 }
 
 // report logs and counts the end of a fetch.

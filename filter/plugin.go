@@ -89,7 +89,7 @@ func (p *plugin) configure(document string) error {
 	p.period = 0
 	now := p.now()
 	for _, l := range locations {
-		p.adopt(l, now)
+		p.consult(l, now, false)
 	}
 	first := regular
 	if len(locations) > 0 {
@@ -124,20 +124,24 @@ func (p *plugin) OnTick() {
 	}
 	now := p.now()
 	period := regular
-	news := false
 	for _, l := range p.locations {
-		news = p.adopt(l, now) || news
-		if l.source.Due(now) {
-			if !p.takeTurn(l, now) {
-				continue // another worker fetches
-			}
+		l.waiters = 0
+	}
+	for _, w := range p.waiting {
+		w.location.waiters++
+	}
+	for _, l := range p.locations {
+		news, fetch := p.consult(l, now, true)
+		if fetch {
 			p.fetch(l, now)
 		}
-		period = min(period, max(soon, l.source.Next(now).Sub(now)))
+		if news {
+			p.wake(l)
+		}
+		if !l.held {
+			period = min(period, max(soon, l.source.Next(now).Sub(now)))
+		}
 		quietly(func() { p.reportAge(l, now) })
-	}
-	if news {
-		p.wake()
 	}
 	p.expire(now)
 	quietly(func() { p.metrics.cached(p.cache) })
@@ -165,9 +169,17 @@ func (p *plugin) reportAge(l *location, now time.Time) {
 	}
 }
 
-// hurry asks for a tick at once, because a stream waits for a fetch.
-func (p *plugin) hurry() {
-	if err := p.tickEvery(soon); err != nil {
+// hurry asks for a tick, because a stream waits: at once if a fetch is to be
+// made for it, or else in time to see what becomes of the one that is under way.
+func (p *plugin) hurry(l *location, now time.Time) {
+	period := patience
+	if !l.held && l.source.Due(now) {
+		period = soon
+	}
+	if period >= p.period {
+		return
+	}
+	if err := p.tickEvery(period); err != nil {
 		proxywasm.LogError("tick: " + err.Error())
 	}
 }
@@ -184,14 +196,25 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	return nil
 }
 
-// wake judges all waiting streams anew; those that must go on waiting do.
-func (p *plugin) wake() {
-	p.revisit((*stream).judge)
+// wake judges the streams anew that wait for keys from a location; those that
+// must go on waiting do.
+func (p *plugin) wake(l *location) {
+	p.revisit(func(s *stream) types.Action {
+		if s.location != l {
+			return types.ActionPause
+		}
+		return s.judge()
+	})
 }
 
-// expire refuses the streams whose wait is over.
+// expire refuses the streams whose wait is over. A clock that is set back makes
+// no wait longer than it was meant to be.
 func (p *plugin) expire(now time.Time) {
+	longest := now.Add(time.Duration(p.config.Limits.KeyWait))
 	p.revisit(func(s *stream) types.Action {
+		if s.deadline.After(longest) {
+			s.deadline = longest
+		}
 		if now.Before(s.deadline) {
 			return types.ActionPause
 		}

@@ -43,7 +43,8 @@ type stream struct {
 	// names none.
 	required string
 
-	deadline time.Time // of the wait for keys
+	location *location // of the keys that the stream waits for
+	deadline time.Time // of the wait
 }
 
 // OnHttpRequestHeaders decides on the request, unless it has to wait.
@@ -278,17 +279,18 @@ func (s *stream) authenticate(issuer *policy.Issuer, now time.Time) (*policy.Ide
 // verify verifies the token's signature, and remembers the outcome.
 func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*verdict, error) {
 	cache := s.plugin.cache
-	if keys.complete(now) && cache.isForged(s.compact, issuer, keys.generation()) {
+	generation := keys.generation(now)
+	if cache.isForged(s.compact, issuer, generation) {
 		return nil, jwt.ErrSignature
 	}
 	key, err := keys.verify(s.token, now, s.plugin.arithmetic)
 	if err != nil {
 		if errors.Is(err, jwt.ErrSignature) {
-			cache.keepForged(s.compact, issuer, keys.generation())
+			cache.keepForged(s.compact, issuer, generation)
 		}
 		return nil, err
 	}
-	made := &verdict{issuer: issuer, key: key, generation: keys.generation()}
+	made := &verdict{issuer: issuer, key: key, generation: generation}
 	made.identity, made.err = issuer.Identify(s.token.Claims)
 	cache.keep(s.compact, s.token, s.proof, *made)
 	return made, nil
@@ -305,7 +307,8 @@ func (s *stream) wait(issuer *policy.Issuer, now time.Time) types.Action {
 		s.deadline = now.Add(time.Duration(p.config.Limits.KeyWait))
 		p.waiting = append(p.waiting, s)
 	}
-	p.hurry()
+	s.location = p.keys[issuer.Index].location
+	p.hurry(s.location, now)
 	return types.ActionPause
 }
 

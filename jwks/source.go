@@ -11,6 +11,9 @@ import (
 // body it suffices to hand over the first MaxDocument+1 bytes.
 const MaxDocument = 512 << 10
 
+// MaxBackoff is the longest wait from one failed fetch to the next fetch.
+const MaxBackoff = 5 * time.Minute
+
 const (
 	// minLifetime is the least time from one fetch to the next, while
 	// fetches succeed.
@@ -19,9 +22,8 @@ const (
 	// under way.
 	slack = 5 * time.Second
 	// firstBackoff is the longest wait after the first failure; it doubles
-	// with every failure up to maxBackoff.
+	// with every failure up to MaxBackoff.
 	firstBackoff = time.Second
-	maxBackoff   = 5 * time.Minute
 	// longest bounds every duration of a policy, and every step of the clock,
 	// so that sums cannot overflow.
 	longest = 365 * 24 * time.Hour
@@ -261,7 +263,7 @@ func (s *Source) Finish(now time.Time, f Fetch, a Answer) Outcome {
 		return Outcome{Result: ResultLate, Err: errors.New("a newer fetch has begun")}
 	}
 	s.open = false
-	if s.set != nil && s.begun < s.fetched {
+	if s.overtaken() {
 		return Outcome{Result: ResultLate, Err: errors.New("a newer document has been taken")}
 	}
 	set, result, err := s.read(a)
@@ -276,20 +278,19 @@ func (s *Source) Finish(now time.Time, f Fetch, a Answer) Outcome {
 
 // Document is an answer that another worker has shared.
 type Document struct {
-	// Fetch is the fetch that brought it; of it, At and Wanted are used.
-	Fetch Fetch
+	// At is when the fetch that brought it began.
+	At time.Time
 	// Answer is what was given to that worker's Finish.
 	Answer Answer
 }
 
 // Adopt takes a document that another worker has fetched, if it is newer than
 // the source's own and not from the future, and is good: or else nothing
-// changes, and the outcome says why ([ResultLate] if it is not newer). If it
-// was fetched for an unknown kid, the cool-down begins here too. What Adopt
-// returns is no fetch of this source, and not to be counted as one.
+// changes, and the outcome says why ([ResultLate] if it is not newer). What
+// Adopt returns is no fetch of this source, and not to be counted as one.
 func (s *Source) Adopt(now time.Time, d Document) Outcome {
 	s.observe(now)
-	age := now.Sub(d.Fetch.At)
+	age := now.Sub(d.At)
 	at := s.elapsed - min(age, longest)
 	if age < 0 || s.set != nil && at <= s.fetched {
 		return Outcome{Result: ResultLate, Err: errors.New("not newer than the document at hand")}
@@ -298,10 +299,17 @@ func (s *Source) Adopt(now time.Time, d Document) Outcome {
 	if err != nil {
 		return Outcome{Result: result, Err: err}
 	}
-	if d.Fetch.Wanted {
-		s.cooled = max(s.cooled, at+s.policy.UnknownKidCooldown)
-	}
 	return Outcome{Result: ResultOK, Changed: s.take(set, at, d.Answer)}
+}
+
+// Cool says that another worker began a fetch for an unknown kid at the given
+// time, whatever became of it: the cool-down is everybody's. A time in the
+// future says nothing.
+func (s *Source) Cool(now, at time.Time) {
+	s.observe(now)
+	if age := now.Sub(at); age >= 0 {
+		s.cooled = max(s.cooled, s.elapsed-min(age, longest)+s.policy.UnknownKidCooldown)
+	}
 }
 
 // Failure is a fetch of another worker that failed.
@@ -323,12 +331,12 @@ func (s *Source) Failure(now time.Time) (Failure, bool) {
 
 // Defer takes another worker's failure for its own, so that all of them
 // together ask a provider that is down no more often than one would. A failure
-// that is no news, or that would defer the next fetch for longer than the
-// longest back-off, changes nothing.
+// that is no news, or that would defer the next fetch for longer than a back-off
+// of this source can be, changes nothing.
 func (s *Source) Defer(now time.Time, f Failure) {
 	s.observe(now)
 	wait := f.Retry.Sub(now)
-	if f.Count <= s.failures || wait <= 0 || wait > maxBackoff {
+	if f.Count <= s.failures || wait <= 0 || wait > s.maxBackoff() {
 		return
 	}
 	s.failures = f.Count
@@ -415,12 +423,18 @@ func (s *Source) observe(now time.Time) {
 	s.started, s.last = true, now
 	if s.open && !s.lapsed && s.elapsed >= s.lapse() {
 		s.lapsed = true
-		s.fail()
+		if !s.overtaken() {
+			s.fail()
+		}
 	}
 }
 
 // inFlight reports whether an answer is waited for.
 func (s *Source) inFlight() bool { return s.open && !s.lapsed }
+
+// overtaken reports whether a document has been taken that is newer than what
+// the last fetch can bring.
+func (s *Source) overtaken() bool { return s.set != nil && s.begun < s.fetched }
 
 // lapse is when the last fetch is given up.
 func (s *Source) lapse() time.Duration { return s.begun + s.policy.Timeout + slack }
@@ -507,9 +521,12 @@ func (s *Source) take(set *Set, at time.Duration, a Answer) (changed bool) {
 	return changed
 }
 
+// maxBackoff is the longest wait after a failure.
+func (s *Source) maxBackoff() time.Duration { return min(MaxBackoff, s.policy.RefreshInterval) }
+
 // fail begins the back-off after a failure.
 func (s *Source) fail() {
-	limit := min(maxBackoff, s.policy.RefreshInterval)
+	limit := s.maxBackoff()
 	wait := firstBackoff
 	for n := 0; n < s.failures && wait < limit; n++ {
 		wait *= 2

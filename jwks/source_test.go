@@ -818,12 +818,12 @@ func TestClockJumps(t *testing.T) {
 
 func TestAdopt(t *testing.T) {
 	at := func(d time.Duration) time.Time { return start.Add(d) }
-	document := func(d time.Duration, wanted bool, a jwks.Answer) jwks.Document {
-		return jwks.Document{Fetch: jwks.Fetch{At: at(d), Wanted: wanted}, Answer: a}
+	document := func(d time.Duration, a jwks.Answer) jwks.Document {
+		return jwks.Document{At: at(d), Answer: a}
 	}
 	t.Run("before the first fetch", func(t *testing.T) {
 		s := jwks.NewSource(policy, nil)
-		out := s.Adopt(at(time.Minute), document(0, false, ok(docA)))
+		out := s.Adopt(at(time.Minute), document(0, ok(docA)))
 		if out.Result != jwks.ResultOK || !out.Changed || s.Generation() == 0 {
 			t.Errorf("%+v", out)
 		}
@@ -836,7 +836,7 @@ func TestAdopt(t *testing.T) {
 	})
 	t.Run("so old that it is expired", func(t *testing.T) {
 		s := jwks.NewSource(policy, nil)
-		s.Adopt(at(48*time.Hour), document(0, false, ok(docA)))
+		s.Adopt(at(48*time.Hour), document(0, ok(docA)))
 		if now := at(48 * time.Hour); kids(s, now) != "expired" || !s.Due(now) {
 			t.Error(kids(s, now))
 		}
@@ -849,12 +849,12 @@ func TestAdopt(t *testing.T) {
 			result jwks.Result
 			keys   string
 		}{
-			{"older", document(-time.Minute, false, ok(docB)), jwks.ResultLate, "a fresh"},
-			{"the same", document(0, false, ok(docB)), jwks.ResultLate, "a fresh"},
-			{"from the future", document(11*time.Minute, false, ok(docB)), jwks.ResultLate, "a stale"},
-			{"bad", document(5*time.Minute, false, unavailable), jwks.ResultStatus, "a stale"},
-			{"empty", document(5*time.Minute, false, ok(`{"keys":[]}`)), jwks.ResultNoUsableKey, "a stale"},
-			{"newer", document(5*time.Minute, false, ok(docB)), jwks.ResultOK, "b fresh"},
+			{"older", document(-time.Minute, ok(docB)), jwks.ResultLate, "a fresh"},
+			{"the same", document(0, ok(docB)), jwks.ResultLate, "a fresh"},
+			{"from the future", document(11*time.Minute, ok(docB)), jwks.ResultLate, "a stale"},
+			{"bad", document(5*time.Minute, unavailable), jwks.ResultStatus, "a stale"},
+			{"empty", document(5*time.Minute, ok(`{"keys":[]}`)), jwks.ResultNoUsableKey, "a stale"},
+			{"newer", document(5*time.Minute, ok(docB)), jwks.ResultOK, "b fresh"},
 		} {
 			now := at(10 * time.Minute)
 			if test.keys == "a fresh" {
@@ -871,21 +871,21 @@ func TestAdopt(t *testing.T) {
 	t.Run("ends the back-off", func(t *testing.T) {
 		s := jwks.NewSource(policy, nil)
 		s.Finish(at(0), s.Begin(at(0)), unavailable)
-		s.Adopt(at(time.Second), document(time.Second, false, ok(docA)))
+		s.Adopt(at(time.Second), document(time.Second, ok(docA)))
 		if got := s.Next(at(time.Second)); !got.Equal(at(8*time.Minute + time.Second)) {
 			t.Errorf("next after %v", got.Sub(start))
 		}
 	})
 	t.Run("pins hold", func(t *testing.T) {
 		s := jwks.NewSource(with(func(p *jwks.Policy) { p.Pins = []string{thumb(1)} }), nil)
-		if out := s.Adopt(at(0), document(0, false, ok(docB))); out.Result != jwks.ResultNoUsableKey {
+		if out := s.Adopt(at(0), document(0, ok(docB))); out.Result != jwks.ResultNoUsableKey {
 			t.Errorf("%+v", out)
 		}
 	})
 	t.Run("overtakes a fetch in flight", func(t *testing.T) {
 		s := jwks.NewSource(policy, nil)
 		fetch := s.Begin(at(0))
-		s.Adopt(at(2*time.Second), document(time.Second, false, ok(docB)))
+		s.Adopt(at(2*time.Second), document(time.Second, ok(docB)))
 		if out := s.Finish(at(3*time.Second), fetch, ok(docA)); out.Result != jwks.ResultLate {
 			t.Errorf("%+v", out)
 		}
@@ -893,17 +893,52 @@ func TestAdopt(t *testing.T) {
 			t.Error(got)
 		}
 	})
-	t.Run("for an unknown kid: the cool-down is everybody's", func(t *testing.T) {
-		s := fetched(t, policy, ok(docA))
-		if !s.Want(at(time.Second), "x") {
-			t.Fatal("asks for nothing")
+	t.Run("overtakes a fetch that is lost: no failure", func(t *testing.T) {
+		s := jwks.NewSource(policy, nil)
+		s.Begin(at(0))
+		s.Adopt(at(2*time.Second), document(time.Second, ok(docB)))
+		given := policy.Timeout + slack
+		if _, failed := s.Failure(at(given)); failed {
+			t.Error("the lost fetch counts as a failure")
 		}
-		s.Adopt(at(3*time.Second), document(2*time.Second, true, ok(docA)))
-		if s.Due(at(3*time.Second)) || s.Want(at(3*time.Second), "x") || s.Want(at(32*time.Second-1), "x") {
+		if got := s.Next(at(given)); !got.Equal(at(8*time.Minute + time.Second)) {
+			t.Errorf("next after %v", got.Sub(start))
+		}
+	})
+}
+
+func TestCool(t *testing.T) {
+	at := func(d time.Duration) time.Time { return start.Add(d) }
+	t.Run("the cool-down is everybody's", func(t *testing.T) {
+		s := fetched(t, policy, ok(docA))
+		s.Cool(at(3*time.Second), at(2*time.Second))
+		if s.Want(at(3*time.Second), "x") || s.Want(at(32*time.Second-1), "x") {
 			t.Error("asks again within the cool-down")
 		}
 		if !s.Want(at(32*time.Second), "x") {
 			t.Error("asks for nothing after the cool-down")
+		}
+	})
+	t.Run("an earlier one shortens none", func(t *testing.T) {
+		s := fetched(t, policy, ok(docA))
+		s.Cool(at(9*time.Second), at(9*time.Second))
+		s.Cool(at(9*time.Second), at(0))
+		if s.Want(at(39*time.Second-1), "x") {
+			t.Error("asks again within the cool-down")
+		}
+	})
+	t.Run("one from the future is none", func(t *testing.T) {
+		s := fetched(t, policy, ok(docA))
+		s.Cool(at(0), at(1))
+		if !s.Want(at(0), "x") {
+			t.Error("asks for nothing")
+		}
+	})
+	t.Run("one from the beginning of time", func(t *testing.T) {
+		s := fetched(t, policy, ok(docA))
+		s.Cool(at(0), time.Time{})
+		if !s.Want(at(0), "x") {
+			t.Error("asks for nothing")
 		}
 	})
 }
@@ -941,6 +976,13 @@ func TestDefer(t *testing.T) {
 		})
 	}
 
+	t.Run("a wait longer than this source's longest", func(t *testing.T) {
+		s := jwks.NewSource(with(func(p *jwks.Policy) { p.RefreshInterval = time.Minute }), nil)
+		s.Defer(start, jwks.Failure{Count: 1, Retry: at(time.Minute + 1)})
+		if got := s.Next(start); !got.Equal(start) {
+			t.Errorf("next after %v", got.Sub(start))
+		}
+	})
 	t.Run("is what another source says", func(t *testing.T) {
 		one, other := failing(3), failing(0)
 		failure, ok := one.Failure(start)
