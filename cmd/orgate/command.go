@@ -15,6 +15,9 @@ import (
 // with 1. Every other error is one of usage and exits with 2.
 type failure struct{ err error }
 
+// errReported is the failure of a command that has said itself what is wrong.
+var errReported = errors.New("reported")
+
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
 
@@ -27,6 +30,9 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return 0
+	}
+	if errors.Is(err, errReported) {
+		return 1
 	}
 	var failed *failure
 	if errors.As(err, &failed) {
@@ -59,7 +65,7 @@ way, and 1 otherwise.`,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newVersion())
 	return root
 }
 

@@ -104,7 +104,6 @@ func (o *runOptions) check() (*server, error) {
 		wasmFile:   o.wasm,
 		listen:     o.listen,
 		admin:      o.admin,
-		clusters:   map[string]*url.URL{},
 		workers:    o.workers,
 	}
 	if o.config == "" {
@@ -117,17 +116,8 @@ func (o *runOptions) check() (*server, error) {
 	if s.upstream, err = parseServer(o.upstream); err != nil {
 		return nil, fmt.Errorf("--upstream: %w", err)
 	}
-	for _, c := range o.clusters {
-		name, location, ok := strings.Cut(c, "=")
-		if !ok || name == "" {
-			return nil, fmt.Errorf("--cluster: must be NAME=URL, got %q", c)
-		}
-		if s.clusters[name] != nil {
-			return nil, fmt.Errorf("--cluster: %q is given twice", name)
-		}
-		if s.clusters[name], err = parseServer(location); err != nil {
-			return nil, fmt.Errorf("--cluster %s: %w", name, err)
-		}
+	if s.clusters, err = parseClusters(o.clusters); err != nil {
+		return nil, err
 	}
 	if o.workers < 1 {
 		return nil, fmt.Errorf("--workers: must be at least 1, got %d", o.workers)

@@ -1,0 +1,211 @@
+// Package advice reads a configuration as the plugin does and says what is
+// wrong with it, and where; and, of one that the plugin takes, what its author
+// will hardly have meant.
+//
+// A mistake keeps the plugin from starting. Advice does not: there are reasons
+// to do each of the things that are advised against, and none of them can be
+// seen in the document.
+//
+// The package is for the command. It fetches nothing.
+package advice
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwks"
+)
+
+// Finding is a mistake in a document, or a piece of advice.
+type Finding struct {
+	// Code names the kind of advice, such as "no-audience". A mistake has
+	// none.
+	Code string `json:"code,omitempty"`
+	// Path is the field, such as "issuers[1].audiences"; "" is the document.
+	Path string `json:"path"`
+	// Line and Column, counted from 1 and in characters, say where the value
+	// begins, or, if it is missing, what should have held it.
+	Line    int    `json:"line"`
+	Column  int    `json:"column"`
+	Message string `json:"message"`
+}
+
+// Report is what there is to say about a document.
+type Report struct {
+	// Config is the configuration as the plugin reads it, nil if there are
+	// mistakes.
+	Config *config.Config
+	// Mistakes are what keeps the plugin from starting, in the document's
+	// order: of the document, and of the keys in it.
+	Mistakes []Finding
+	// Advice is given on documents without mistakes, in the document's order.
+	Advice []Finding
+
+	document *document
+}
+
+// Read reads a document.
+func Read(doc string) *Report {
+	r := &Report{}
+	c, err := config.Parse(doc)
+	var mistakes config.ErrorList
+	if errors.As(err, &mistakes) {
+		for _, m := range mistakes {
+			r.Mistakes = append(r.Mistakes, Finding{Path: m.Path, Line: m.Line, Column: m.Column, Message: m.Message})
+		}
+	}
+	if r.document = newDocument(doc); c == nil {
+		return r
+	}
+	r.checkKeys(c)
+	r.sort(r.Mistakes)
+	if len(r.Mistakes) > 0 {
+		return r
+	}
+	r.Config = c
+	a := &adviser{report: r, config: c}
+	a.issuers()
+	a.rules()
+	r.sort(r.Advice)
+	return r
+}
+
+// Place fills in where a field is.
+func (r *Report) Place(path string) (line, column int) { return r.document.place(path) }
+
+// IssuerPath returns the path of the issuer of this name. The configuration
+// may hold fewer issuers than the document: those of its environment.
+func (r *Report) IssuerPath(name string) string { return r.document.issuers[name] }
+
+func (r *Report) sort(findings []Finding) {
+	slices.SortStableFunc(findings, func(a, b Finding) int {
+		if a.Line != b.Line {
+			return a.Line - b.Line
+		}
+		return a.Column - b.Column
+	})
+}
+
+func (r *Report) mistake(path, message string) {
+	line, column := r.Place(path)
+	r.Mistakes = append(r.Mistakes, Finding{Path: path, Line: line, Column: column, Message: message})
+}
+
+// checkKeys reads the keys that are written down, each of which must be
+// usable.
+func (r *Report) checkKeys(c *config.Config) {
+	for i := range c.Issuers {
+		path := r.IssuerPath(c.Issuers[i].Name) + ".signatureValidation."
+		validation := &c.Issuers[i].SignatureValidation
+		if validation.Certificate != nil {
+			set, err := jwks.ParsePEM(validation.Certificate.CertificateInline)
+			r.checkSet(path+"certificate.certificateInline", set, err)
+		}
+		if validation.JWKS != nil && validation.JWKS.Inline != "" {
+			set, err := jwks.Parse(string(validation.JWKS.Inline))
+			r.checkSet(path+"jwks.inline", set, err)
+		}
+	}
+}
+
+func (r *Report) checkSet(path string, set *jwks.Set, err error) {
+	switch {
+	case err != nil:
+		r.mistake(path, err.Error())
+	case len(set.Unusable) > 0:
+		for _, reason := range set.Unusable {
+			r.mistake(path, reason.Error())
+		}
+	case len(set.Keys) == 0:
+		r.mistake(path, "holds no key")
+	}
+}
+
+// document tells where the values of a document are.
+type document struct {
+	text    string
+	offsets map[string]int
+	issuers map[string]string // paths by name
+}
+
+func newDocument(text string) *document {
+	d := &document{text: text, offsets: map[string]int{"": 0}, issuers: map[string]string{}}
+	if gjson.Valid(text) {
+		d.note("", gjson.Parse(text))
+	}
+	return d
+}
+
+func (d *document) note(path string, v gjson.Result) {
+	d.offsets[path] = v.Index
+	i := 0
+	v.ForEach(func(key, value gjson.Result) bool {
+		switch {
+		case v.IsArray():
+			d.note(path+"["+strconv.Itoa(i)+"]", value)
+			i++
+		case v.IsObject():
+			if key.Str == "name" && strings.HasPrefix(path, "issuers[") && !strings.Contains(path, ".") {
+				d.issuers[value.Str] = path
+			}
+			d.note(join(path, key.Str), value)
+		}
+		return v.IsArray() || v.IsObject()
+	})
+}
+
+// join returns the path of an object's member, as package config writes it.
+func join(path, name string) string {
+	plain := name != ""
+	for i, c := range name {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
+		plain = plain && (letter || i > 0 && ('0' <= c && c <= '9' || c == '-'))
+	}
+	switch {
+	case !plain:
+		return path + "[" + strconv.Quote(name) + "]"
+	case path == "":
+		return name
+	}
+	return path + "." + name
+}
+
+// place returns where the value at path begins, or what should hold it.
+func (d *document) place(path string) (line, column int) {
+	offset, ok := d.offsets[path]
+	for !ok {
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+		offset, ok = d.offsets[path]
+	}
+	before := d.text[:offset]
+	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
+}
+
+// adviser looks at one configuration.
+type adviser struct {
+	report *Report
+	config *config.Config
+}
+
+func (a *adviser) advise(code, path, format string, args ...any) {
+	line, column := a.report.Place(path)
+	a.report.Advice = append(a.report.Advice, Finding{
+		Code: code, Path: path, Line: line, Column: column, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// enumerate writes words as "a, b and c".
+func enumerate(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " and " + words[last]
+}

@@ -1,0 +1,191 @@
+package advice
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/orgate/orgate/config"
+)
+
+// issuers advises on each issuer.
+func (a *adviser) issuers() {
+	for i := range a.config.Issuers {
+		issuer := &a.config.Issuers[i]
+		path := a.report.IssuerPath(issuer.Name)
+		if len(issuer.Audiences) == 0 && !a.audienceOfRules(issuer) {
+			a.advise("no-audience", path+".audiences", "the audience is not checked: a token that %s issued for any other service is good here, too",
+				issuer.Name)
+		}
+		if should := providersIssuer(issuer.Issuer); should != "" {
+			a.advise("issuer-slash", path+".issuer", "%s", should)
+		}
+		a.locations(path, issuer)
+		a.shared(path, issuer)
+		if !issuer.ExcludeUnmappedRoles && len(issuer.RoleMappings) > 0 {
+			a.advise("unmapped-roles", path+".excludeUnmappedRoles", "a role that no mapping names passes under its own name:"+
+				" whoever names roles at the provider can grant every local role (%s)", quoteSome(localRoles(issuer)))
+		}
+		if issuer.Organization != config.Any && !canProve(issuer, issuer.Organization) {
+			a.advise("unprovable-organization", path+".organizationMapping", "no value of the organization claim leads to %q,"+
+				" which the issuer is bound to: all of its tokens are refused", issuer.Organization)
+		}
+	}
+}
+
+// audienceOfRules reports whether no token of the issuer is accepted without
+// a look at its audience, because rules name audiences wherever it may be
+// used.
+func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
+	everything := false
+	for i := range a.config.Rules {
+		rule := &a.config.Rules[i]
+		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
+		if used && len(rule.Audiences) == 0 {
+			return false
+		}
+		everything = everything || len(rule.Match.Hosts) == 0 && len(rule.Match.Methods) == 0 && pathOf(&rule.Match).any
+	}
+	return everything
+}
+
+func (a *adviser) locations(path string, issuer *config.Issuer) {
+	keys := issuer.SignatureValidation.JWKS
+	if keys == nil || len(keys.Pins) > 0 {
+		return // keys with a known thumbprint may come over any wire
+	}
+	for name, location := range map[string]string{"url": keys.URL, "wellKnown": keys.WellKnown} {
+		if len(location) > 5 && strings.EqualFold(location[:5], "http:") {
+			a.advise("plain-http", path+".signatureValidation.jwks."+name, "the keys come over plain http:"+
+				" whoever is on the way can put in one of their own and sign tokens with it; use https, or pin the keys (pins)")
+		}
+	}
+}
+
+// shared advises on issuers whose tokens may be of several organizations.
+func (a *adviser) shared(path string, issuer *config.Issuer) {
+	if !issuer.SharedAcrossOrganizations {
+		return
+	}
+	var organizations []string
+	for i := range a.config.Issuers {
+		if a.config.Issuers[i].Issuer == issuer.Issuer {
+			organizations = append(organizations, strconv.Quote(a.config.Issuers[i].Organization))
+		}
+	}
+	if len(organizations) < 2 {
+		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the issuer stands under one organization")
+		return
+	}
+	if !issuer.OrganizationClaim.IsZero() && issuer.MissingOrganization != "issuer" {
+		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the organization claim tells the organizations apart")
+		return
+	}
+	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that names no organization may call the APIs of %s alike",
+		issuer.Issuer, enumerate(organizations))
+}
+
+func localRoles(issuer *config.Issuer) []string {
+	var roles []string
+	for _, m := range issuer.RoleMappings {
+		if !slices.Contains(roles, m.LocalRole) {
+			roles = append(roles, m.LocalRole)
+		}
+	}
+	return roles
+}
+
+// quoteSome lists a few words, and says how many there are besides.
+func quoteSome(words []string) string {
+	const most = 5
+	var quoted []string
+	for i, w := range words {
+		if i == most {
+			quoted = append(quoted, strconv.Itoa(len(words)-most)+" more")
+			break
+		}
+		quoted = append(quoted, strconv.Quote(w))
+	}
+	return enumerate(quoted)
+}
+
+// canProve reports whether a token of the issuer could prove an organization.
+func canProve(issuer *config.Issuer, organization string) bool {
+	claimed := false
+	if !issuer.OrganizationClaim.IsZero() {
+		claimed = issuer.OrganizationMapping == nil
+		for _, mapped := range issuer.OrganizationMapping {
+			claimed = claimed || mapped == organization
+		}
+	}
+	switch issuer.Organization {
+	case config.Any:
+		return claimed
+	case organization:
+		return claimed || issuer.OrganizationClaim.IsZero() || issuer.MissingOrganization == "issuer"
+	}
+	return false
+}
+
+// providersIssuer says what the tokens of a known provider have as "iss", if
+// it is not what the configuration has.
+func providersIssuer(issuer string) string {
+	u, err := url.Parse(issuer)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	host, path := strings.ToLower(u.Hostname()), u.EscapedPath()
+	bare := strings.TrimRight(path, "/")
+	slash := path != bare
+	origin := u.Scheme + "://" + u.Host
+	without := func(provider string) string {
+		if !slash {
+			return ""
+		}
+		return provider + " issues tokens without a slash at the end: " + strconv.Quote(origin+bare)
+	}
+	segments := strings.Split(bare, "/")
+	switch {
+	case below(host, "auth0.com"):
+		if path != "/" {
+			return "Auth0 issues tokens with a slash after the domain: " + strconv.Quote(origin+"/")
+		}
+	case host == "sts.windows.net":
+		if !slash {
+			return "Entra ID issues tokens of version 1.0 with a slash at the end: " + strconv.Quote(origin+bare+"/")
+		}
+	case host == "login.microsoftonline.com":
+		return entra(origin, bare, slash)
+	case below(host, "okta.com"), below(host, "oktapreview.com"), below(host, "okta-emea.com"):
+		return without("Okta")
+	case host == "asgardeo.io", below(host, "asgardeo.io"):
+		if message := without("Asgardeo"); message != "" {
+			return message
+		}
+		if len(segments) >= 3 && segments[1] == "t" && !strings.HasSuffix(bare, "/oauth2/token") {
+			return "Asgardeo issues tokens with the token endpoint as issuer: " + strconv.Quote(origin+"/t/"+segments[2]+"/oauth2/token")
+		}
+	case slices.Contains(segments, "realms"):
+		return without("Keycloak")
+	case strings.HasSuffix(bare, "/oauth2/token"):
+		return without("WSO2 Identity Server")
+	}
+	return ""
+}
+
+func entra(origin, bare string, slash bool) string {
+	tenant, version, _ := strings.Cut(strings.TrimPrefix(bare, "/"), "/")
+	switch {
+	case tenant == "common" || tenant == "organizations" || tenant == "consumers":
+		return "Entra ID issues tokens with the tenant's id, never with " + strconv.Quote(tenant)
+	case version != "v2.0":
+		return "Entra ID issues tokens of version 2.0 as " + strconv.Quote(origin+"/"+tenant+"/v2.0") +
+			", and those of version 1.0 as " + strconv.Quote("https://sts.windows.net/"+tenant+"/")
+	case slash:
+		return "Entra ID issues tokens of version 2.0 without a slash at the end: " + strconv.Quote(origin+bare)
+	}
+	return ""
+}
+
+func below(host, domain string) bool { return strings.HasSuffix(host, "."+domain) }

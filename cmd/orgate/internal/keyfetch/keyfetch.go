@@ -1,0 +1,222 @@
+// Package keyfetch fetches the keys of a configuration's issuers as the plugin
+// does, one document after the other, and tells what it makes of them: which
+// keys are used, and why the others are not.
+//
+// Where the plugin asks a cluster of the proxy, a [Client] asks the URL's own
+// host, or the address that was given for the cluster.
+package keyfetch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tidwall/gjson"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/internal/strictjson"
+	"github.com/orgate/orgate/jwks"
+	"github.com/orgate/orgate/jwt"
+)
+
+// Client fetches documents.
+type Client struct {
+	// Clusters are the addresses of clusters: scheme, host and port. Of one
+	// that is not here, the URL's own host is asked.
+	Clusters map[string]*url.URL
+}
+
+// transport asks for documents as the plugin's callouts do: it follows no
+// redirects and does not decompress.
+var transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+
+// Document is an answer.
+type Document struct {
+	Status int
+	Header http.Header
+	Body   string // at most one byte more than [jwks.MaxDocument]
+}
+
+// Get fetches the document at a URL through a cluster.
+func (c *Client) Get(ctx context.Context, cluster, location string, timeout time.Duration) (*Document, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, location, nil)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json, application/jwk-set+json")
+	request.Header.Set("User-Agent", "orgate")
+	if address := c.Clusters[cluster]; address != nil {
+		request.Host = request.URL.Host
+		request.URL.Scheme, request.URL.Host = address.Scheme, address.Host
+	}
+	answer, err := transport.RoundTrip(request)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return nil, fmt.Errorf("no answer within %v (timeout)", timeout)
+		}
+		return nil, err
+	}
+	defer answer.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, jwks.MaxDocument+1))
+	if err != nil {
+		return nil, err
+	}
+	return &Document{Status: answer.StatusCode, Header: answer.Header, Body: string(body)}, nil
+}
+
+// Key is a key of an issuer's set.
+type Key struct {
+	// Name is how the key is told from the others: its kid, or its place.
+	Name string `json:"name"`
+	// Usable tells whether tokens are verified with it, and Reason why not.
+	Usable bool   `json:"usable"`
+	Reason string `json:"reason,omitempty"`
+	// Of usable keys.
+	Algorithm  string `json:"algorithm,omitempty"`
+	Bits       int    `json:"bits,omitempty"`
+	Thumbprint string `json:"thumbprint,omitempty"`
+}
+
+// Keys is what became of fetching an issuer's keys.
+type Keys struct {
+	// Issuer is the issuer's name.
+	Issuer string `json:"issuer"`
+	// Location is where the JWK Set is, "" if that was not found out.
+	Location string `json:"location"`
+	Keys     []Key  `json:"keys"`
+	// Error says why there is no key, "" if there is one.
+	Error string `json:"error,omitempty"`
+	// Path is the member of signatureValidation.jwks that the error is about.
+	Path string `json:"-"`
+}
+
+// Issuer fetches the keys of an issuer that names a location.
+func (c *Client) Issuer(ctx context.Context, issuer *config.Issuer) Keys {
+	k := Keys{Issuer: issuer.Name, Path: "url", Keys: []Key{}}
+	source := issuer.SignatureValidation.JWKS
+	timeout := time.Duration(source.Timeout)
+	k.Location = source.URL
+	if source.WellKnown != "" {
+		k.Path = "wellKnown"
+		document, err := c.get(ctx, source.Cluster, source.WellKnown, timeout)
+		if err == nil {
+			k.Location, err = Follow(issuer, document)
+		}
+		if err != nil {
+			k.Error = "discovery document: " + err.Error()
+			return k
+		}
+	}
+	document, err := c.get(ctx, source.Cluster, k.Location, timeout)
+	if err != nil {
+		k.Error = err.Error()
+		return k
+	}
+	set, err := jwks.Parse(document)
+	if err != nil {
+		k.Error = err.Error()
+		return k
+	}
+	k.describe(set, issuer)
+	return k
+}
+
+// get returns a document that the plugin would read.
+func (c *Client) get(ctx context.Context, cluster, location string, timeout time.Duration) (string, error) {
+	document, err := c.Get(ctx, cluster, location, timeout)
+	switch {
+	case err != nil:
+		return "", err
+	case document.Status >= 300 && document.Status < 400:
+		return "", fmt.Errorf("status %d: redirects are not followed, name the place itself", document.Status)
+	case document.Status != http.StatusOK:
+		return "", fmt.Errorf("status %d", document.Status)
+	case document.Body == "":
+		return "", errors.New("no body")
+	case len(document.Body) > jwks.MaxDocument:
+		return "", fmt.Errorf("more than %d bytes", jwks.MaxDocument)
+	}
+	return document.Body, nil
+}
+
+func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
+	pinned := set.Pin(issuer.SignatureValidation.JWKS.Pins)
+	for i, key := range set.Keys {
+		described := Key{
+			Name:       fmt.Sprintf("kid %q", key.ID),
+			Algorithm:  key.Algorithm,
+			Bits:       key.RSA.N.BitLen(),
+			Thumbprint: key.Thumbprint,
+		}
+		if key.ID == "" {
+			described.Name = fmt.Sprintf("usable key %d, without a kid", i+1)
+		}
+		fits := func(algorithm string) bool { return key.Allows(algorithm) }
+		switch {
+		case !slices.ContainsFunc(pinned.Keys, func(p *jwt.Key) bool { return p == key }):
+			described.Reason = "not pinned"
+		case !slices.ContainsFunc(issuer.Algorithms, fits):
+			described.Reason = "alg is none of the issuer's algorithms (" + strings.Join(issuer.Algorithms, ", ") + ")"
+		default:
+			described.Usable = true
+		}
+		k.Keys = append(k.Keys, described)
+	}
+	for _, reason := range set.Unusable {
+		name, why, _ := strings.Cut(reason.Error(), ": ")
+		k.Keys = append(k.Keys, Key{Name: name, Reason: why})
+	}
+	if !slices.ContainsFunc(k.Keys, func(key Key) bool { return key.Usable }) {
+		k.Error = "no usable key"
+	}
+}
+
+// Follow returns where an issuer's discovery document says that the JWK Set is
+// (OpenID Connect Discovery 1.0 §3, §4.3), under the plugin's conditions.
+func Follow(issuer *config.Issuer, document string) (string, error) {
+	metadata, err := strictjson.ParseObject(document)
+	if err != nil {
+		return "", err
+	}
+	name, _ := metadata.Get("issuer")
+	if name.Type != gjson.String || name.Str != issuer.Issuer {
+		return "", fmt.Errorf("it is of the issuer %q, the configuration has %q", name.Str, issuer.Issuer)
+	}
+	location, _ := metadata.Get("jwks_uri")
+	if location.Type != gjson.String {
+		return "", errors.New("no jwks_uri")
+	}
+	if err := config.CheckURL(location.Str); err != nil {
+		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	source := issuer.SignatureValidation.JWKS
+	if !source.AllowOtherOrigin && origin(location.Str) != origin(source.WellKnown) {
+		return "", fmt.Errorf("jwks_uri is of another origin, %s, which allowOtherOrigin would allow", origin(location.Str))
+	}
+	return location.Str, nil
+}
+
+// origin is a URL's origin (RFC 6454 §4), with the port in any case.
+func origin(location string) string {
+	u, err := url.Parse(strings.ToLower(location))
+	if err != nil {
+		return ""
+	}
+	port := u.Port()
+	switch {
+	case port != "":
+	case u.Scheme == "https":
+		port = "443"
+	default:
+		port = "80"
+	}
+	return u.Scheme + "://" + u.Hostname() + ":" + port
+}

@@ -1,0 +1,187 @@
+package render
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// IstioOptions says which of Istio's proxies run the plugin.
+type IstioOptions struct {
+	// Name is that of the WasmPlugin, and what the other objects' names begin
+	// with.
+	Name, Namespace string
+	// Selector are the labels of the proxies' pods. Gateway is, instead, the
+	// name of a Gateway of the Gateway API.
+	Selector []Label
+	Gateway  string
+	// Image is where Istio finds the plugin: an OCI image, or an http(s) or
+	// file URL. SHA256 is its digest, in hexadecimal, or "".
+	Image, SHA256 string
+	// PullSecret is the name of a secret with the registry's credentials, or
+	// "".
+	PullSecret string
+	// CA is a file with certificate authorities, as the proxy sees it.
+	CA string
+}
+
+// Label is a label of Kubernetes.
+type Label struct{ Name, Value string }
+
+// gatewayLabel is what Istio puts on the pods of a Gateway.
+const gatewayLabel = "gateway.networking.k8s.io/gateway-name"
+
+// istioHost is what Istio has to know about a host.
+type istioHost struct {
+	Object, Host string
+	Ports        []*server
+	// It is a service of the cluster, which Istio knows by itself.
+	InCluster bool
+}
+
+// Secured are the ports that TLS is begun for.
+func (h *istioHost) Secured() []*server {
+	var list []*server
+	for _, s := range h.Ports {
+		if s.TLS {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// Istio writes a WasmPlugin, and for each host with keys a ServiceEntry and,
+// where it is asked over TLS, a DestinationRule. Istio names clusters
+// "outbound|port||host": so do the issuers in what is written.
+func (d *Document) Istio(o IstioOptions) (string, error) {
+	if len(o.Selector) == 0 && o.Gateway == "" {
+		return "", errors.New("a WasmPlugin without selector and gateway is for every proxy in the namespace")
+	}
+	if !strings.Contains(o.Image, "://") {
+		o.Image = "oci://" + o.Image
+	}
+	pods := o.Selector
+	if o.Gateway != "" {
+		pods = []Label{{gatewayLabel, o.Gateway}}
+	}
+	var hosts []*istioHost
+	for _, s := range d.distinct() {
+		hosts = place(hosts, o.Name, s)
+	}
+	configuration := d.json(func(cluster, location string) string {
+		if s := d.find(location); s != nil {
+			return fmt.Sprintf("outbound|%d||%s", s.Port, istioName(s.Host))
+		}
+		return cluster
+	})
+	return write(istio, map[string]any{"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration})
+}
+
+// place adds a server to the hosts.
+func place(hosts []*istioHost, name string, s *server) []*istioHost {
+	host := istioName(s.Host)
+	for _, h := range hosts {
+		if h.Host == host {
+			h.Ports = append(h.Ports, s)
+			return hosts
+		}
+	}
+	return append(hosts, &istioHost{object(name, s), host, []*server{s}, strings.HasSuffix(host, clusterDomain)})
+}
+
+// clusterDomain is what the names of services end in.
+const clusterDomain = ".svc.cluster.local"
+
+// istioName is the name under which Istio knows a host.
+func istioName(host string) string {
+	if strings.HasSuffix(host, ".svc") {
+		return strings.TrimSuffix(host, ".svc") + clusterDomain
+	}
+	return host
+}
+
+const istio = `# Written by "orgate render istio".
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata:
+  name: {{quote .Options.Name}}
+  namespace: {{quote .Options.Namespace}}
+spec:
+{{- if .Options.Gateway}}
+  targetRefs:
+    - group: gateway.networking.k8s.io
+      kind: Gateway
+      name: {{quote .Options.Gateway}}
+{{- else}}
+  selector:
+    matchLabels:
+{{- range .Pods}}
+      {{quote .Name}}: {{quote .Value}}
+{{- end}}
+{{- end}}
+  url: {{quote .Options.Image}}
+{{- if .Options.SHA256}}
+  sha256: {{quote .Options.SHA256}}
+{{- end}}
+{{- if .Options.PullSecret}}
+  imagePullSecret: {{quote .Options.PullSecret}}
+{{- end}}
+  imagePullPolicy: IfNotPresent
+  pluginName: orgate
+  phase: AUTHN
+  # A plugin that fails lets no request pass.
+  failStrategy: FAIL_CLOSED
+  # The issuers' clusters have the names that Istio gives them.
+  pluginConfig:
+    {{indent 4 .Configuration}}
+{{- range .Hosts}}
+{{- if not .InCluster}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+spec:
+  hosts: [{{quote .Host}}]
+  exportTo: ["."]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports:
+{{- range .Ports}}
+    - number: {{.Port}}
+      name: {{if .TLS}}https{{else}}http{{end}}-{{.Port}}
+      protocol: {{if .TLS}}HTTPS{{else}}HTTP{{end}}
+{{- end}}
+{{- end}}
+{{- if .Secured}}
+---
+# The plugin calls the cluster with plain HTTP: the proxy begins the TLS, and
+# checks that the certificate is the host's. For the proxies with the plugin
+# alone: others begin their TLS themselves.
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+spec:
+  host: {{quote .Host}}
+  exportTo: ["."]
+  workloadSelector:
+    matchLabels:
+{{- range $.Pods}}
+      {{quote .Name}}: {{quote .Value}}
+{{- end}}
+  trafficPolicy:
+    portLevelSettings:
+{{- range .Secured}}
+      - port: {number: {{.Port}}}
+        tls:
+          mode: SIMPLE
+          sni: {{quote .Host}}
+          subjectAltNames: [{{quote .Host}}]
+          caCertificates: {{quote $.Options.CA}}
+{{- end}}
+{{- end}}
+{{- end}}
+`

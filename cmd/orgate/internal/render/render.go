@@ -1,0 +1,210 @@
+// Package render writes the plugin's configuration as what a proxy reads: an
+// Envoy bootstrap, or manifests for Istio or Envoy Gateway, with the clusters
+// that the keys are fetched through.
+//
+// The configuration goes in as it was written, member for member; where the
+// control plane names the clusters itself, the issuers' "cluster" values are
+// exchanged for its names. What comes out is YAML, with every name and value of
+// the user's in double quotes.
+//
+// The package knows no control plane's types: tests read what it writes with
+// those.
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"text/template"
+
+	"github.com/orgate/orgate/config"
+)
+
+// Document is a configuration of the plugin, to be rendered.
+type Document struct {
+	doc     string
+	servers []*server
+}
+
+// server is where keys are fetched from: a scheme, a host and a port.
+type server struct {
+	Host string // in lower case
+	Port int
+	TLS  bool
+	// Cluster is the configuration's name of it.
+	Cluster string
+	// Path is the first location on it, without the query.
+	Path string
+	// Slug is a name of it that is a label of DNS (RFC 1123 §2.1), unique in
+	// the document.
+	Slug string
+	// The first issuer that has it, for errors.
+	issuer string
+}
+
+// URL is the server without its default port.
+func (s *server) URL() string {
+	scheme, port := "http", ":"+strconv.Itoa(s.Port)
+	if s.TLS {
+		scheme = "https"
+	}
+	if s.TLS && s.Port == 443 || !s.TLS && s.Port == 80 {
+		port = ""
+	}
+	return scheme + "://" + s.Host + port
+}
+
+// Read reads a configuration. Its error is that of [config.Parse], or says
+// which servers cannot be rendered.
+func Read(doc string) (*Document, error) {
+	c, err := config.Parse(doc)
+	if err != nil {
+		return nil, err
+	}
+	d := &Document{doc: doc}
+	for i := range c.Issuers {
+		jwks := c.Issuers[i].SignatureValidation.JWKS
+		if jwks == nil || jwks.Cluster == "" {
+			continue
+		}
+		s, err := parseServer(jwks.URL + jwks.WellKnown) // one of them is empty
+		if err != nil {
+			return nil, fmt.Errorf("issuer %q: %w", c.Issuers[i].Name, err)
+		}
+		s.Cluster, s.issuer = jwks.Cluster, c.Issuers[i].Name
+		d.add(s)
+	}
+	return d, nil
+}
+
+func parseServer(location string) (*server, error) {
+	u, err := url.Parse(location)
+	if err != nil {
+		return nil, err
+	}
+	s := &server{Host: strings.ToLower(u.Hostname()), TLS: strings.EqualFold(u.Scheme, "https"), Path: u.EscapedPath()}
+	if s.Path == "" {
+		s.Path = "/"
+	}
+	switch port := u.Port(); {
+	case port != "":
+		if s.Port, err = strconv.Atoi(port); err != nil {
+			return nil, err
+		}
+	case s.TLS:
+		s.Port = 443
+	default:
+		s.Port = 80
+	}
+	if _, err := netip.ParseAddr(s.Host); err == nil && s.TLS {
+		return nil, fmt.Errorf("%s has an address for its host: a certificate is checked against a name", s.URL())
+	}
+	return s, nil
+}
+
+// add adds a server, unless the same cluster has it already.
+func (d *Document) add(s *server) {
+	slug := label(s.Host)
+	if !(s.TLS && s.Port == 443) {
+		slug = label(s.Host + "-" + strconv.Itoa(s.Port))
+	}
+	for _, known := range d.servers {
+		if known.URL() == s.URL() {
+			if known.Cluster == s.Cluster {
+				return
+			}
+			slug = known.Slug
+			break
+		}
+		if known.Slug == slug {
+			slug = shorten(slug, s.URL())
+		}
+	}
+	s.Slug = slug
+	d.servers = append(d.servers, s)
+}
+
+// distinct returns the servers, each once, whatever clusters they have.
+func (d *Document) distinct() []*server {
+	var list []*server
+	seen := map[string]bool{}
+	for _, s := range d.servers {
+		if !seen[s.URL()] {
+			seen[s.URL()] = true
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// find returns the server of a location.
+func (d *Document) find(location string) *server {
+	wanted, err := parseServer(location)
+	if err != nil {
+		return nil
+	}
+	for _, s := range d.servers {
+		if s.URL() == wanted.URL() {
+			return s
+		}
+	}
+	return nil
+}
+
+// longest is how long a label of DNS may be.
+const longest = 63
+
+// label makes a label of DNS of a text.
+func label(text string) string {
+	var b strings.Builder
+	for i := range len(text) {
+		c := text[i]
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('-')
+		}
+	}
+	name := strings.Trim(b.String(), "-")
+	if len(name) > longest {
+		name = shorten(name, text)
+	}
+	return name
+}
+
+// shorten makes room in a label for a hash of what it stands for.
+func shorten(name, of string) string {
+	sum := sha256.Sum256([]byte(of))
+	return strings.TrimRight(name[:min(len(name), longest-9)], "-") + "-" + hex.EncodeToString(sum[:4])
+}
+
+// object is the name of an object of Kubernetes that belongs to a server.
+func object(name string, s *server) string {
+	full := name + "-keys-" + s.Slug
+	if len(full) > longest {
+		full = shorten(full, full)
+	}
+	return full
+}
+
+// write fills a template in. Its functions are quote, for strings, and indent.
+func write(text string, values any) (string, error) {
+	t, err := template.New("").Funcs(template.FuncMap{"quote": quote, "indent": indent}).Parse(text)
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	if err := t.Execute(&b, values); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}
+
+// indent moves every line but the first to the right.
+func indent(spaces int, text string) string {
+	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", spaces))
+}
