@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/jwt"
 	"github.com/orgate/orgate/policy"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -405,13 +406,12 @@ func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
 	s.phase = refused
 	p := s.plugin
 	a := answerTo(err)
-	var body string
-	var headers [][2]string
 	grpcStatus := int32(-1)
-	if c := p.config; c != nil {
-		headers = a.headers(&c.Errors, err, p.retryAfter(issuer), s.request.grpc)
-		body = a.body(c.Errors.Format)
+	format := &config.Errors{} // the default one, for a fault, where there is no configuration
+	if p.config != nil {
+		format = &p.config.Errors
 	}
+	headers, body := a.headers(format, err, p.retryAfter(issuer), s.request.grpc), a.body(format.Format)
 	switch {
 	case s.request.grpc:
 		grpcStatus, body = a.grpc, a.description
