@@ -65,7 +65,7 @@ way, and 1 otherwise.`,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheck(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newRender(), newVersion())
 	return root
 }
 

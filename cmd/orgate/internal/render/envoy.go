@@ -119,6 +119,7 @@ static_resources:
                   headers_with_underscores_action: REJECT_REQUEST
                   idle_timeout: 3600s
                 request_headers_timeout: 10s
+                request_timeout: 60s
                 stream_idle_timeout: 300s
                 http2_protocol_options:
                   max_concurrent_streams: 100
