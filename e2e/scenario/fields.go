@@ -1,4 +1,3 @@
 package scenario
 
-func Fields() []Case  { return nil }
-func Answers() []Case { return nil }
+func Fields() []Case { return nil }
