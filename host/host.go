@@ -153,6 +153,9 @@ type Config struct {
 	LogLevel LogLevel
 	// Clock is the time. If nil, [time.Now].
 	Clock func() time.Time
+	// Fault is asked before each host call, by the name of the import, what
+	// it fails with; OK lets it be made. If nil, all are made.
+	Fault func(call string) Status
 	// Poll has WASI poll_oneoff succeed with no events, as in Envoy since
 	// 1.39. Without it the answer is ENOSYS, which the Go runtime does not
 	// survive once it has armed a timer.

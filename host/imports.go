@@ -121,7 +121,7 @@ func instantiateImports(ctx context.Context, runtime wazero.Runtime) error {
 
 // enter is what the guest calls: it counts, and keeps to the phases.
 func (f *hostFunction) enter(index int) api.GoModuleFunc {
-	allowed, call, params, result := f.allowed, f.call, f.params, len(f.results) > 0
+	module, name, allowed, call, params, result := f.module, f.name, f.allowed, f.call, f.params, len(f.results) > 0
 	return func(ctx context.Context, _ api.Module, stack []uint64) {
 		vm := ctx.(*callContext).vm
 		vm.counts[index]++
@@ -132,6 +132,12 @@ func (f *hostFunction) enter(index int) api.GoModuleFunc {
 		}
 		if vm.phase&allowed == 0 {
 			trap("%s while the guest %s", f.name, vm.phase)
+		}
+		if fault := vm.config.Fault; fault != nil && module == env {
+			if status := fault(name); status != OK {
+				stack[0] = uint64(status)
+				return
+			}
 		}
 		status := call(vm, stack)
 		if result {
