@@ -51,7 +51,7 @@ func (c *lru[V]) put(key string, value V, size int) {
 		return
 	}
 	for len(c.entries) >= c.maxEntries || c.bytes+size > c.maxBytes {
-		c.remove(c.root.prev.key)
+		c.drop(c.root.prev)
 	}
 	e := &lruEntry[V]{key: key, size: size, value: value}
 	c.entries[key] = e
@@ -62,10 +62,13 @@ func (c *lru[V]) put(key string, value V, size int) {
 // remove drops the value under the key, if there is one.
 func (c *lru[V]) remove(key string) {
 	e := c.entries[key]
-	if e == nil {
-		return
+	if e != nil {
+		c.drop(e)
 	}
-	delete(c.entries, key)
+}
+
+func (c *lru[V]) drop(e *lruEntry[V]) {
+	delete(c.entries, e.key)
 	c.bytes -= e.size
 	e.unlink()
 }

@@ -74,12 +74,10 @@ type refusal struct {
 
 func (r *refusal) Error() string { return r.reason.Error() + ": " + r.what }
 
-func (r *refusal) Unwrap() []error {
-	if r.cause == nil {
-		return []error{r.reason}
-	}
-	return []error{r.reason, r.cause}
-}
+// Is and Unwrap let [errors.Is] find the reason and the cause.
+func (r *refusal) Is(target error) bool { return target == r.reason }
+
+func (r *refusal) Unwrap() error { return r.cause }
 
 // A Token is a token that [Parse] has read. It is not verified, and not
 // changed by being verified.
@@ -115,7 +113,11 @@ func (t *Token) WithoutClaims() *Token {
 	rest := *t
 	rest.Claims = Claims{}
 	rest.signingInput, rest.signature = "", nil
-	rest.Algorithm = strings.Clone(t.Algorithm)
+	if alg := algorithmOf(t.Algorithm); alg != nil {
+		rest.Algorithm = alg.name
+	} else {
+		rest.Algorithm = strings.Clone(t.Algorithm)
+	}
 	rest.KeyID = strings.Clone(t.KeyID)
 	rest.Type = strings.Clone(t.Type)
 	rest.audience = make([]string, len(t.audience))

@@ -71,9 +71,9 @@ func (t *Token) Expiry() (time.Time, bool) {
 // A numericDate is a NumericDate (RFC 7519 §2): seconds since the epoch, with
 // any fraction.
 type numericDate struct {
-	present     bool
 	seconds     int64
-	nanoseconds int64
+	nanoseconds int32
+	present     bool
 	more        bool // than the nanoseconds
 }
 
@@ -84,12 +84,12 @@ const (
 )
 
 // floor returns the date or the nanosecond before it.
-func (d numericDate) floor() time.Time { return time.Unix(d.seconds, d.nanoseconds) }
+func (d numericDate) floor() time.Time { return time.Unix(d.seconds, int64(d.nanoseconds)) }
 
 // ceil returns the date or the nanosecond after it.
 func (d numericDate) ceil() time.Time {
 	if d.more {
-		return time.Unix(d.seconds, d.nanoseconds+1)
+		return time.Unix(d.seconds, int64(d.nanoseconds)+1)
 	}
 	return d.floor()
 }
@@ -120,7 +120,7 @@ func readDate(value *gjson.Result) (numericDate, bool) {
 	}
 	const fraction = 9
 	for i := point; i < point+fraction; i++ {
-		d.nanoseconds = d.nanoseconds*10 + at(i)
+		d.nanoseconds = d.nanoseconds*10 + int32(at(i))
 	}
 	d.more = int64(len(digits)) > point+fraction
 	if d.seconds > maxSeconds || d.seconds == maxSeconds && (d.nanoseconds > 0 || d.more) {

@@ -43,6 +43,7 @@ func newHeaderNames(c *config.Config, i *config.Issuer) headerNames {
 
 // writeHeaders renders the identity headers. The error is an ErrClaim.
 func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
+	id.Headers = make([][2]string, 0, 5+len(i.headers.mappings))
 	write := func(name, value string) {
 		if name != "" && value != "" {
 			id.Headers = append(id.Headers, [2]string{name, value})

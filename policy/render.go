@@ -52,21 +52,22 @@ func listClaim(claims jwt.Claims, use string, name config.ClaimName, split bool)
 	var list []string
 	add := func(s string) {
 		if s != "" {
-			list = append(list, strings.Clone(s))
+			list = append(list, s)
 		}
 	}
 	fit := true
 	switch {
 	case v.Type == gjson.String && split:
-		for s := range strings.SplitSeq(v.Str, " ") {
+		list = make([]string, 0, strings.Count(v.Str, " ")+1)
+		for s := range strings.SplitSeq(strings.Clone(v.Str), " ") {
 			add(s)
 		}
 	case v.Type == gjson.String:
-		add(v.Str)
+		add(strings.Clone(v.Str))
 	case v.IsArray():
 		v.ForEach(func(_, e gjson.Result) bool {
 			fit = e.Type == gjson.String
-			add(e.Str)
+			add(strings.Clone(e.Str))
 			return fit
 		})
 	default:
@@ -94,6 +95,9 @@ func checkElements(use string, name config.ClaimName, list []string, separator b
 }
 
 func isMissing(err error) bool {
+	if err == nil {
+		return false
+	}
 	var claim *ClaimError
 	return errors.As(err, &claim) && claim.Problem == missing
 }

@@ -16,7 +16,7 @@ type scanner struct {
 	// unique asks for a search for duplicates.
 	unique bool
 	// names is a stack: the names seen so far of every object that has begun
-	// and not ended.
+	// and not ended. Those of members that are collected are not on it.
 	names []name
 }
 
@@ -85,7 +85,7 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 	if depth >= MaxDepth {
 		return 0, &Error{ErrDepth, i}
 	}
-	base := len(s.names)
+	begin, base := i, len(s.names)
 	i = s.space(i + 1)
 	if s.at(i, '}') {
 		return i + 1, nil
@@ -100,9 +100,12 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 			return 0, err
 		}
 		text := s.doc[start+1 : end-1]
-		if s.unique {
-			if escaped {
-				text = gjson.Parse(s.doc[start:end]).Str
+		if s.unique && escaped {
+			text = gjson.Parse(s.doc[start:end]).Str
+		}
+		if s.unique && members == nil {
+			if s.names == nil {
+				s.names = make([]name, 0, fewNames)
 			}
 			s.names = append(s.names, name{text, start})
 		}
@@ -116,7 +119,7 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 			return 0, err
 		}
 		if members != nil {
-			*members = append(*members, Member{text, gjson.Parse(s.doc[start:end])})
+			*members = append(*members, Member{text, result(s.doc[start:end])})
 		}
 		i = s.space(end)
 		if s.at(i, '}') {
@@ -127,11 +130,27 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 		}
 		i = s.space(i + 1)
 	}
+	if members != nil && !distinct(*members) {
+		return s.object(begin, depth, nil) // which finds out where
+	}
 	if offset, ok := duplicate(s.names[base:]); ok {
 		return 0, &Error{ErrDuplicate, offset}
 	}
 	s.names = s.names[:base]
 	return i + 1, nil
+}
+
+// result is a value that was scanned, as gjson has it. Most are strings without
+// escapes, which need not be gone through again.
+func result(raw string) gjson.Result {
+	switch {
+	case raw[0] == '{' || raw[0] == '[':
+		return gjson.Result{Type: gjson.JSON, Raw: raw}
+	case raw[0] == '"' && strings.IndexByte(raw, '\\') < 0:
+		return gjson.Result{Type: gjson.String, Raw: raw, Str: raw[1 : len(raw)-1]}
+	default:
+		return gjson.Parse(raw)
+	}
 }
 
 // array scans an array.
@@ -288,6 +307,21 @@ func (s *scanner) at(i int, c byte) bool { return i < len(s.doc) && s.doc[i] == 
 
 // fewNames is how many names are quicker compared each with each than sorted.
 const fewNames = 16
+
+// distinct reports whether all names are known to differ: of few members alone.
+func distinct(members Object) bool {
+	if len(members) > fewNames {
+		return false
+	}
+	for i := range members {
+		for j := range i {
+			if members[i].Name == members[j].Name {
+				return false
+			}
+		}
+	}
+	return true
+}
 
 // duplicate returns the offset of a name that stands a second time. It may
 // reorder names.

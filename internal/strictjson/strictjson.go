@@ -21,6 +21,7 @@ package strictjson
 import (
 	"errors"
 	"strconv"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -100,9 +101,8 @@ func ParseObject(doc string) (Object, error) {
 		}
 		return nil, &Error{ErrNotObject, start}
 	}
-	// What a token's claims usually need, at once.
-	s.names = make([]name, 0, 32)
-	members := make(Object, 0, 16)
+	// Room for all members, where there are no commas but between them.
+	members := make(Object, 0, min(strings.Count(doc, ",")+1, fewNames))
 	end, err := s.object(start, 0, &members)
 	if err != nil {
 		return nil, err
