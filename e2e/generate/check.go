@@ -140,12 +140,19 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 	for _, h := range sent {
 		name := strings.ToLower(h[0])
 		switch {
+		case name == "connection":
+			if value := withoutOptions(h[1], identities); value != "" {
+				want[name] = append(want[name], value)
+			}
 		case identities[fold(name)] && name[0] != ':', name == "cookie", name == ":path":
 		case config.ForwardToken || len(s.inHeader(h)) == 0:
 			want[name] = append(want[name], h[1])
 		}
 	}
 	for _, h := range got.Upstream {
+		if h[0] == "connection" {
+			h[1] = withoutOptions(h[1], nil)
+		}
 		if h[0] != "cookie" && h[0] != ":path" {
 			have[h[0]] = append(have[h[0]], h[1])
 		}
@@ -165,7 +172,24 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 	if before, after := config.cookiesAfter(&s, sent), s.cookies(got.Upstream); !(merges && len(sent.Values("cookie")) > 1) && !slices.Equal(before, texts(after)) {
 		return fmt.Sprintf("cookies to the upstream %q, want %q", texts(after), before)
 	}
+	for _, h := range got.Trailers {
+		if identities[fold(h[0])] {
+			return fmt.Sprintf("trailers to the upstream %q", got.Trailers)
+		}
+	}
 	return ""
+}
+
+// withoutOptions is a Connection header without the options that would have an
+// identity header dropped.
+func withoutOptions(connection string, identities map[string]bool) string {
+	var kept []string
+	for _, option := range strings.Split(connection, ",") {
+		if option = strings.Trim(option, " \t"); !identities[fold(option)] {
+			kept = append(kept, option)
+		}
+	}
+	return strings.Join(kept, ",")
 }
 
 // pathAfter is the request's target without its tokens.

@@ -51,6 +51,12 @@ func (c *claimant) passes() bool {
 func (config *Config) judge(r scenario.Request) judgement {
 	path, hosts := config.looks()
 	preflight := r.Method == "OPTIONS" && len(r.Headers.Values("origin")) > 0 && len(r.Headers.Values("access-control-request-method")) > 0
+	for _, h := range r.Headers {
+		switch fold(h[0]) {
+		case "x-http-method-override", "x-http-method", "x-method-override":
+			preflight = false // of another method, to many frameworks
+		}
+	}
 	q := target{method: r.Method, metadata: r.RouteMetadata[[2]string{"orgate", "organization"}]}
 	ok := true
 	if hosts {

@@ -80,6 +80,15 @@ func (c *choices) request(config *Config) scenario.Request {
 	for c.chance(3) {
 		r.Headers = append(r.Headers, c.hostileHeader(config))
 	}
+	for c.chance(8) {
+		r.Trailers = append(r.Trailers, c.hostileHeader(config))
+	}
+	if c.chance(12) {
+		r.Headers = append(r.Headers, [2]string{"connection", pick(c, "close, ", "", "te,") + c.hostileHeader(config)[0] + pick(c, "", ", close", " ,\tX_Orgate-Report")})
+	}
+	if c.chance(12) {
+		r.Headers = append(r.Headers, [2]string{pick(c, "x-http-method-override", "x-method-override", "x-http_method"), "DELETE"})
+	}
 	if r.Method == "OPTIONS" {
 		r.Headers = append(r.Headers, some(c, 0, [2]string{"origin", "https://app.example"}, [2]string{"access-control-request-method", "GET"})...)
 	}
