@@ -81,6 +81,8 @@ func (s *source) write(into string) error {
 				schema := strict(v.Schema.OpenAPIV3Schema).(map[string]any)
 				properties := schema["properties"].(map[string]any)
 				properties["metadata"] = map[string]any{"type": "object"}
+				properties["apiVersion"] = map[string]any{"type": "string"}
+				properties["kind"] = map[string]any{"type": "string"}
 				delete(properties, "status")
 				if kind == "EnvoyProxy" { // leave out whole pods, which nothing here has
 					delete(properties["spec"].(map[string]any)["properties"].(map[string]any), "provider")

@@ -130,7 +130,7 @@ spec:
   pluginName: orgate
   phase: AUTHN
   # A plugin that fails lets no request pass.
-  failStrategy: FAIL_CLOSED
+  failStrategy: FAIL_CLOSE
   # The issuers' clusters have the names that Istio gives them.
   pluginConfig:
     {{indent 4 .Configuration}}

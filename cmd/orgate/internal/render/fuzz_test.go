@@ -1,0 +1,45 @@
+package render_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/orgate/orgate/cmd/orgate/internal/render"
+)
+
+// FuzzEnvoyGateway: what is rendered of a good configuration is YAML, and the
+// configuration in it is the same but for the clusters.
+func FuzzEnvoyGateway(f *testing.F) {
+	for _, d := range documents {
+		f.Add(d.doc)
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		d, err := render.Read(doc)
+		if err != nil {
+			return
+		}
+		text, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "default", Gateway: "eg", Image: "a", KeysDomain: "keys.invalid"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		policy, err := yaml.YAMLToJSON([]byte(text)) // the first document
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		sameButClusters(t, doc, wasmConfig(t, policy))
+	})
+}
+
+// wasmConfig takes the configuration out of a policy.
+func wasmConfig(t *testing.T, policy []byte) string {
+	t.Helper()
+	var object struct {
+		Spec struct {
+			Wasm []struct{ Config json.RawMessage }
+		}
+	}
+	unmarshal(t, policy, &object)
+	return string(object.Spec.Wasm[0].Config)
+}
