@@ -75,6 +75,8 @@ var refusals = []struct {
 	{"standard base64", someHeaderEncoded + ".e30.AA+/", alphabet, jwt.ErrMalformed, false},
 	{"line feed in the header", "eyJhbGciOiJS\nUzI1NiJ9.e30.AAAA", alphabet, jwt.ErrMalformed, true},
 	{"line feed in the payload", someHeaderEncoded + ".e3\n0.AAAA", alphabet, jwt.ErrMalformed, true},
+	{"line feed before the payload", someHeaderEncoded + ".\ne30.AAAA", alphabet, jwt.ErrMalformed, true},
+	{"carriage return before the header", "\r" + someToken, alphabet, jwt.ErrMalformed, true},
 	{"line feed after the signature", someToken + "\n", alphabet, jwt.ErrMalformed, true},
 	{"carriage return in the payload", someHeaderEncoded + ".e3\r0.AAAA", alphabet, jwt.ErrMalformed, true},
 	{"line break in the signature", someHeaderEncoded + ".e30.AA\r\nAA", alphabet, jwt.ErrMalformed, true},

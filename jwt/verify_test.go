@@ -228,3 +228,53 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	})
 }
+
+// TestVerifyWith: another arithmetic is believed where it is sure, is asked for
+// PKCS #1 v1.5 alone, and only after everything that is cheaper.
+func TestVerifyWith(t *testing.T) {
+	key, other := issuersKey(), othersKey()
+	signed := func(key *rsa.PrivateKey, alg string) *jwt.Token {
+		return parse(t, sign(t, key, alg, fmt.Sprintf(`{"alg":%q}`, alg), somePayload, saltLengths[alg]))
+	}
+	inDoubt := errors.New("in doubt")
+	good := &jwt.Key{RSA: &key.PublicKey}
+	for _, tt := range []struct {
+		name  string
+		token *jwt.Token
+		key   *jwt.Key
+		valid bool
+		err   error
+		want  error
+		asked string // the hash
+		here  uint64 // verifications by this package
+	}{
+		{"sure that it is valid", signed(key, "RS256"), good, true, nil, nil, "sha256", 0},
+		{"sure that it is not", signed(key, "RS384"), good, false, nil, jwt.ErrSignature, "sha384", 0},
+		{"in doubt", signed(key, "RS512"), good, false, inDoubt, inDoubt, "sha512", 0},
+		{"in doubt, and valid", signed(key, "RS256"), good, true, inDoubt, inDoubt, "sha256", 0},
+		{"not available", signed(key, "RS256"), good, false, jwt.ErrUnavailable, nil, "sha256", 1},
+		{"not available, and valid", signed(other, "RS256"), good, true, jwt.ErrUnavailable, jwt.ErrSignature, "sha256", 1},
+		{"PSS", signed(other, "PS256"), good, true, nil, jwt.ErrSignature, "", 1},
+		{"key for another algorithm", signed(key, "RS256"), &jwt.Key{RSA: &key.PublicKey, Algorithm: "RS384"}, true, nil, jwt.ErrUnknownKey, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			asked, before := "", jwt.SignatureChecks()
+			err := tt.token.VerifyWith(tt.key, func(hash string, key *jwt.Key, signature []byte, text string) (bool, error) {
+				if key != tt.key || len(signature) != 256 || !strings.Contains(text, ".") {
+					t.Errorf("asked about key %v, signature of %d bytes, text %q", key, len(signature), text)
+				}
+				asked += hash
+				return tt.valid, tt.err
+			})
+			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("got error %v, want %v", err, tt.want)
+			}
+			if asked != tt.asked {
+				t.Errorf("asked for %q, want %q", asked, tt.asked)
+			}
+			if n := jwt.SignatureChecks() - before; n != tt.here {
+				t.Errorf("%d verifications here, want %d", n, tt.here)
+			}
+		})
+	}
+}
