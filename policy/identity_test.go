@@ -528,6 +528,20 @@ func TestIdentityHeaders(t *testing.T) {
 			t.Errorf("%s is to be stripped and not an identity header", name)
 		}
 	}
+	for _, n := range []int{255, 256, 257, 1000} {
+		name := "x-" + strings.Repeat("a", n-2)
+		p := New(&config.Config{Issuers: []config.Issuer{entry}, ForwardPayload: name})
+		if !p.IsIdentityHeader("X_"+name[2:]) || p.IsIdentityHeader(name+"a") {
+			t.Errorf("a name of %d bytes is not told from others", n)
+		}
+	}
+	for name, want := range map[string]bool{
+		"x-http-method": true, "X_HTTP_Method": true, "x-http-metho": false, "x-http-method-override": false, "": false, "y-http-method": false,
+	} {
+		if got := SameHeader(name, "x-http-method"); got != want {
+			t.Errorf("SameHeader(%q) = %v", name, got)
+		}
+	}
 	if n := testing.AllocsPerRun(100, func() { p.IsIdentityHeader("x_wso2_username") }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}

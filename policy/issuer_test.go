@@ -47,6 +47,14 @@ func TestIssuerOfAToken(t *testing.T) {
 		{"bound to what is claimed where another is required", free, nil, "org9", `"org":"org1"`, "one", true},
 		{"required one where the claim is missing", free, nil, "org2", `"x":1`, "two", true},
 		{"free one where the claim is missing and any will do", free, nil, "*", `"x":1`, "free", true},
+		{
+			"bound by a claim that is absent and free by another one, of the same organization",
+			[]config.Issuer{issuer("bound", "org1", org("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1", `"org":"org1"`, "bound", false,
+		},
+		{
+			"bound by a claim that is absent and free by another one, of another organization",
+			[]config.Issuer{issuer("bound", "org1", org("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1", `"org":"org2"`, "free", true,
+		},
 		{"shared, first", sharing, nil, "org1", `"org":"org2"`, "one", false},
 		{"shared, second", sharing, nil, "org2", `"org":"org1"`, "two", false},
 		{"shared, another", sharing, nil, "org9", `"org":"org9"`, "one", true},

@@ -45,6 +45,8 @@ func TestRequiredOrganization(t *testing.T) {
 		{"host that is an asterisk", host, "*.api.example.com", "/", nil, "", ErrAmbiguousPath},
 		{"host with user information", host, "org2@org1.api.example.com", "/", nil, "", ErrAmbiguousPath},
 		{"host with nothing in its place", host, ".api.example.com", "/", nil, "", ErrAmbiguousPath},
+		{"host without what comes before", middle, "org1.example.com", "/", nil, "", ErrOrganization},
+		{"host without what comes after", middle, "api.org1", "/", nil, "", ErrOrganization},
 		{"host with half the pattern", middle, "api.example.com", "/", nil, "", ErrOrganization},
 		{"host alone", config.Organization{FromHost: "{org}"}, "org1", "/", nil, "org1", nil},
 		{"address alone", config.Organization{FromHost: "{org}"}, "[::1]", "/", nil, "", ErrOrganization},

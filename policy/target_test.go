@@ -178,6 +178,7 @@ func TestHosts(t *testing.T) {
 		{"none", "", "", nil},
 		{"plain", "api.example.com", "api.example.com", nil},
 		{"port", "api.example.com:8443", "api.example.com", nil},
+		{"the first and the last of letters and digits", "AZ.az.09:0987654321", "az.az.09", nil},
 		{"empty port", "api.example.com:", "api.example.com", nil},
 		{"capitals", "API.Example.COM", "api.example.com", nil},
 		{"dot at the end", "api.example.com.", "api.example.com", nil},
