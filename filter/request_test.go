@@ -1,12 +1,16 @@
 package filter
 
 import (
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwks"
+	"github.com/orgate/orgate/policy"
 )
 
 func TestReadCredentials(t *testing.T) {
@@ -69,6 +73,8 @@ func TestReadCredentials(t *testing.T) {
 			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{"a=b; c=d"}}}},
 		{name: "cookie, in one of two headers", headers: [][2]string{{"cookie", "a=b"}, {"cookie", "token=abc"}},
 			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{"a=b"}}}},
+		{name: "cookie, in the second of two headers", headers: [][2]string{{"cookie", " a=b"}, {"cookie", "token=abc;c=d"}},
+			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{" a=b", "c=d"}}}},
 		{name: "cookie, name that only ends alike", headers: [][2]string{{"cookie", "mytoken=abc"}}},
 		{name: "cookie, empty", headers: [][2]string{{"cookie", "token="}}},
 		{name: "everywhere", path: "/?access_token=q", headers: [][2]string{{"authorization", "Bearer h"}, {"cookie", "token=c"}},
@@ -97,6 +103,79 @@ func TestIsGRPC(t *testing.T) {
 		if got := isGRPC(contentType); got != want {
 			t.Errorf("isGRPC(%q) = %v, want %v", contentType, got, want)
 		}
+	}
+}
+
+// TestUnescapeQuery compares with net/url for every byte, in both cases.
+func TestUnescapeQuery(t *testing.T) {
+	texts := []string{"", "a", "+", "a+b", "a%20b"}
+	for c := range 256 {
+		texts = append(texts, fmt.Sprintf("%%%02x", c), fmt.Sprintf("x%%%02Xy", c))
+	}
+	for _, text := range texts {
+		want, err := url.QueryUnescape(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := unescapeQuery(text); got != want {
+			t.Errorf("unescapeQuery(%q) = %q, want %q", text, got, want)
+		}
+	}
+	for _, text := range []string{"%", "%4", "%g0", "%0g", "%/0", "%:0", "%@0", "%G0", "%`0", "a%"} {
+		if got := unescapeQuery(text); got != text {
+			t.Errorf("unescapeQuery(%q) = %q, want it as it is", text, got)
+		}
+	}
+}
+
+func TestIsText(t *testing.T) {
+	for value, want := range map[string]bool{
+		"org1": true, "é": true, " ": true, "": false, "a\x00": false, "a\x1f": false, "a\x7f": false, "\xff": false, "\xc3": false, "a\n": false,
+	} {
+		if got := isText([]byte(value)); got != want {
+			t.Errorf("isText(%q) = %v, want %v", value, got, want)
+		}
+	}
+}
+
+func TestReadRequestHost(t *testing.T) {
+	for _, c := range []struct {
+		headers [][2]string
+		want    string
+	}{
+		{[][2]string{{":authority", "a.example"}}, "a.example"},
+		{[][2]string{{"host", "b.example"}}, "b.example"},
+		{[][2]string{{":authority", "a.example"}, {"host", "b.example"}}, "a.example"},
+		{[][2]string{{"host", "b.example"}, {":authority", "a.example"}}, "a.example"},
+	} {
+		if r := readRequest(c.headers); r.host != c.want {
+			t.Errorf("host of %q: %q, want %q", c.headers, r.host, c.want)
+		}
+	}
+}
+
+func TestWithoutIdentity(t *testing.T) {
+	p := policy.New(&config.Config{Headers: config.Headers{Username: "x-wso2-username"}})
+	for _, c := range []struct {
+		connection, rest string
+		changed          bool
+	}{
+		{"close", "close", false},
+		{" keep-alive ,\tx-other,", " keep-alive ,\tx-other,", false},
+		{"x-wso2-username", "", true},
+		{"close, X_WSO2_Username ,te", "close,te", true},
+		{"x-orgate-report, x-wso2-username", "", true},
+	} {
+		if rest, changed := withoutIdentity(c.connection, p); rest != c.rest || changed != c.changed {
+			t.Errorf("withoutIdentity(%q) = %q, %v; want %q, %v", c.connection, rest, changed, c.rest, c.changed)
+		}
+	}
+}
+
+func TestReadAnswer(t *testing.T) {
+	got := readAnswer([][2]string{{":status", "200"}, {"cache-control", "max-age=60"}, {"x", "y"}, {"cache-control", "no-store"}})
+	if want := (jwks.Answer{Status: 200, CacheControl: "max-age=60, no-store"}); got != want {
+		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

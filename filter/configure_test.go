@@ -1,0 +1,42 @@
+package filter_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/orgate/orgate/e2e/emulator"
+	"github.com/orgate/orgate/e2e/scenario"
+)
+
+// TestUnusableKeys: keys that are written down must be usable, each of them.
+func TestUnusableKeys(t *testing.T) {
+	const place = "configuration: issuers[0].signatureValidation."
+	good := strings.TrimSuffix(strings.TrimPrefix(scenario.JWKS(scenario.First()), `{"keys":[`), `]}`)
+	pin := `, "pins": ["` + strings.Repeat("A", 43) + `"]`
+	for _, c := range []struct {
+		name, validation string
+		want             string // the beginning of the mistake's line, "" for none
+	}{
+		{"a key", `{"jwks": {"inline": {"keys": [` + good + `]}}}`, ""},
+		{"no key", `{"jwks": {"inline": {"keys": []}}}`, place + "jwks.inline: holds no key"},
+		{"no key, with pins", `{"jwks": {"inline": {"keys": []}` + pin + `}}`, place + "jwks.inline: holds no key"},
+		{"one of two that cannot be used", `{"jwks": {"inline": {"keys": [` + good + `, {"kty": "EC"}]}}}`, place + "jwks.inline: keys[1]: kty is not RSA"},
+		{"no set at all, with pins", `{"jwks": {"inline": {"keys": [], "x": [` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `]}` + pin + `}}`, "configuration: "},
+		{"no PEM block", `{"certificate": {"certificateInline": "-----BEGIN x"}}`, place + "certificate.certificateInline: "},
+		{"PEM that cannot be used beside a good key", `{"jwks": {"inline": {"keys": [` + good + `]}}, "certificate": {"certificateInline": "-----BEGIN x"}}`,
+			place + "certificate.certificateInline: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			proxy, err := emulator.New(`{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "signatureValidation": ` + c.validation + `}]}`)
+			if err == nil {
+				proxy.Close()
+			}
+			switch {
+			case c.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
