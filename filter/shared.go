@@ -101,16 +101,16 @@ func decodeTurns(b []byte) turns {
 	}
 }
 
-// believe drops what is over, and what no worker can have meant: turns that began
-// in the future or last too long, failures that defer the next fetch for too
-// long, fetches of the future. A clock that was set back leaves such things.
+// believe drops turns that are over, and what no worker can have meant: turns that
+// began in the future or last too long, failures that defer the next fetch for
+// too long, fetches of the future. A clock that was set back leaves such things.
 func (t *turns) believe(now time.Time) {
 	at := now.UnixNano()
 	began := 0 <= t.since && t.since <= at+int64(ahead)
 	if t.holder == 0 || !began || t.until <= at || t.until-t.since > int64(longestTurn) {
 		t.holder, t.since, t.until, t.over = 0, 0, 0, false
 	}
-	if t.failures == 0 || t.retry <= at || t.retry-at > int64(jwks.MaxBackoff) {
+	if t.failures == 0 || t.retry <= 0 || t.retry-at > int64(jwks.MaxBackoff) {
 		t.failures, t.retry = 0, 0
 	}
 	t.failures = min(t.failures, soFar)
@@ -332,8 +332,9 @@ func (p *plugin) share(l *location, fetch jwks.Fetch, answer jwks.Answer, outcom
 			// It says nothing of now.
 		case outcome.Result == jwks.ResultOK:
 			t.document, t.failures, t.retry = at, 0, 0
-		case failed && failure.Count > int(t.failures):
-			t.failures, t.retry = uint32(min(failure.Count, soFar)), failure.Retry.UnixNano()
+		case failed:
+			t.failures = max(t.failures, uint32(min(failure.Count, soFar)))
+			t.retry = max(t.retry, failure.Retry.UnixNano())
 		}
 		return t.encode()
 	})

@@ -83,7 +83,7 @@ func TestBelieve(t *testing.T) {
 		{"a failure that defers for the longest time", failed(1, after(jwks.MaxBackoff)), failed(1, after(jwks.MaxBackoff))},
 		{"a failure that defers for longer", failed(1, after(jwks.MaxBackoff+1)), none},
 		{"a failure that defers forever", failed(1, math.MaxInt64), none},
-		{"a failure that is over", failed(1, after(0)), none},
+		{"a failure whose back-off is over", failed(1, after(-time.Second)), failed(1, after(-time.Second))},
 		{"a failure before time", failed(1, math.MinInt64), none},
 		{"very many failures", failed(math.MaxUint32, after(1)), failed(soFar, after(1))},
 		{"no failure, but deferred", failed(0, after(1)), none},

@@ -330,17 +330,19 @@ func (s *Source) Failure(now time.Time) (Failure, bool) {
 }
 
 // Defer takes another worker's failure for its own, so that all of them
-// together ask a provider that is down no more often than one would. A failure
-// that is no news, or that would defer the next fetch for longer than a back-off
-// of this source can be, changes nothing.
+// together ask a provider that is down no more often than one would. The next
+// fetch begins no earlier than the failure says, which may be now, and the
+// back-off after it is that after as many failures as either has seen. A failure
+// that would defer the next fetch for longer than a back-off of this source can
+// be changes nothing.
 func (s *Source) Defer(now time.Time, f Failure) {
 	s.observe(now)
-	wait := f.Retry.Sub(now)
-	if f.Count <= s.failures || wait <= 0 || wait > s.maxBackoff() {
+	wait := max(0, f.Retry.Sub(now))
+	if f.Count < 1 || wait > s.maxBackoff() {
 		return
 	}
-	s.failures = f.Count
-	s.retry = s.elapsed + wait
+	s.failures = max(s.failures, f.Count)
+	s.retry = max(s.retry, s.elapsed+wait)
 }
 
 // Keys is the keys that may be used now, nil if there are none, and the state.

@@ -962,9 +962,11 @@ func TestDefer(t *testing.T) {
 		{"one more failure", failing(1), jwks.Failure{Count: 2, Retry: at(time.Second)}, time.Second},
 		{"the longest wait", failing(0), jwks.Failure{Count: 20, Retry: at(5 * time.Minute)}, 5 * time.Minute},
 		{"no failure", failing(0), jwks.Failure{Retry: at(time.Minute)}, 0},
-		{"as many failures", failing(1), jwks.Failure{Count: 1, Retry: at(time.Minute)}, 500 * time.Millisecond},
-		{"fewer failures", failing(2), jwks.Failure{Count: 1, Retry: at(time.Minute)}, time.Second},
+		{"as many failures", failing(1), jwks.Failure{Count: 1, Retry: at(time.Minute)}, time.Minute},
+		{"fewer failures", failing(2), jwks.Failure{Count: 1, Retry: at(time.Minute)}, time.Minute},
+		{"fewer failures and a shorter wait", failing(2), jwks.Failure{Count: 1, Retry: at(time.Millisecond)}, time.Second},
 		{"a wait that is over", failing(1), jwks.Failure{Count: 2, Retry: at(0)}, 500 * time.Millisecond},
+		{"a wait that has long been over", failing(0), jwks.Failure{Count: 2, Retry: at(-time.Hour)}, 0},
 		{"a wait too long to be one", failing(1), jwks.Failure{Count: 2, Retry: at(5*time.Minute + 1)}, 500 * time.Millisecond},
 	}
 	for _, test := range tests {
@@ -976,6 +978,14 @@ func TestDefer(t *testing.T) {
 		})
 	}
 
+	t.Run("counts, even if the wait is over", func(t *testing.T) {
+		s := failing(0)
+		s.Defer(start, jwks.Failure{Count: 3, Retry: start})
+		s.Finish(start, s.Begin(start), unavailable)
+		if got := s.Next(start).Sub(start); got != 4*time.Second {
+			t.Errorf("the next wait is %v", got)
+		}
+	})
 	t.Run("a wait longer than this source's longest", func(t *testing.T) {
 		s := jwks.NewSource(with(func(p *jwks.Policy) { p.RefreshInterval = time.Minute }), nil)
 		s.Defer(start, jwks.Failure{Count: 1, Retry: at(time.Minute + 1)})
