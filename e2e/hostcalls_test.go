@@ -95,3 +95,39 @@ func sameOrRefused(want, got scenario.Outcome, same bool) string {
 	}
 	return ""
 }
+
+// TestNoTick: without ticks no keys would ever come. The plugin does not start.
+func TestNoTick(t *testing.T) {
+	for _, config := range []string{fetching, scenario.Config()} {
+		w, err := e2e.NewWorker(hosttest.Plugin(t), config, func(h *host.Config) {
+			h.Fault = func(call string) host.Status {
+				if call == "proxy_set_tick_period_milliseconds" {
+					return host.InternalFailure
+				}
+				return host.OK
+			}
+		})
+		if err == nil {
+			w.VM.Close()
+			t.Error("the plugin started")
+		}
+	}
+}
+
+// TestNoTrailersAfterAll: a proxy that has none to show is no fault.
+func TestNoTrailersAfterAll(t *testing.T) {
+	missing := false
+	w := newWorker(t, scenario.Config(), func(h *host.Config) {
+		h.Fault = func(call string) host.Status {
+			if missing && call == "proxy_get_header_map_pairs" {
+				return host.NotFound
+			}
+			return host.OK
+		}
+	})
+	s := w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(), Trailers: scenario.Headers{{"a", "b"}}})
+	defer s.Close()
+	missing = true
+	s.RequestTrailers(host.Headers{{"a", "b"}})
+	judged(t, s, 200, "ok")
+}

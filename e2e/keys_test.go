@@ -123,6 +123,18 @@ func TestNoMoreThanTheLimitWait(t *testing.T) {
 	judged(t, w.Open(request(scenario.First().Token())), 503, "keys_unavailable")
 }
 
+// TestWhoeverGoesMakesRoom: streams that ended do not count as waiting.
+func TestWhoeverGoesMakesRoom(t *testing.T) {
+	w := newWorker(t, fetching)
+	for range 5 {
+		s := w.Open(request(scenario.First().Token()))
+		if !e2e.Outcome(s).Waiting {
+			t.Fatal("a request does not wait")
+		}
+		s.Close()
+	}
+}
+
 func TestAWaitEnds(t *testing.T) {
 	w := newWorker(t, fetching)
 	s := w.Open(request(scenario.First().Token()))

@@ -40,3 +40,16 @@ func TestUnusableKeys(t *testing.T) {
 		})
 	}
 }
+
+// TestEveryMistakeIsLogged: each has a line of its own.
+func TestEveryMistakeIsLogged(t *testing.T) {
+	_, err := emulator.New(`{"issuers": [], "unknown": 1, "forwardToken": "yes"}`)
+	if err == nil {
+		t.Fatal("the configuration was accepted")
+	}
+	for _, want := range []string{`"configuration: issuers: `, `"configuration: unknown: `, `"configuration: forwardToken: `} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no line %s in %v", want, err)
+		}
+	}
+}
