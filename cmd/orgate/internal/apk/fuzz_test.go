@@ -1,0 +1,42 @@
+package apk_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/orgate/orgate/cmd/orgate/internal/apk"
+	"github.com/orgate/orgate/config"
+)
+
+// FuzzImport: whatever the files hold, nothing is written with a problem, what
+// is written is a configuration, and no private key is in it.
+func FuzzImport(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		result := apk.Import([]apk.Source{{Name: "f", Text: text}}, apk.Options{Namespace: "apk", TrustedCA: "/ca"})
+		if (result.Configuration == nil) != (result.Problems() > 0) {
+			t.Fatalf("a configuration: %v, with %d problems", result.Configuration != nil, result.Problems())
+		}
+		if result.Configuration == nil {
+			return
+		}
+		if _, err := config.Parse(string(result.Configuration)); err != nil {
+			t.Fatalf("%v\n%s", err, result.Configuration)
+		}
+		if bytes.Contains(append(result.Configuration, result.Clusters...), []byte("PRIVATE KEY-----")) {
+			t.Fatal("a private key was written")
+		}
+	})
+}
