@@ -1,6 +1,10 @@
 package scenario
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"iter"
@@ -552,7 +556,13 @@ func signatureAttacks() []Case {
 	}) {
 		cases = append(cases, on("signature: "+name, token, badSignature))
 	}
-	return cases
+	const pss = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "algorithms": ["PS256"],
+		"signatureValidation": {"certificate": {"certificateInline": %s}}}]}`
+	for _, salt := range []int{1, 31, 33, 64, rsa.PSSSaltLengthAuto} {
+		cases = append(cases, Case{Name: fmt.Sprintf("signature: PS256 with a salt of %d", salt), Config: fmt.Sprintf(pss, encode(first.PublicKey())),
+			Request: get("/", first.salted(salt)), Want: badSignature})
+	}
+	return append(cases, Case{Name: "signature: PS256 with a salt as long as the hash", Config: fmt.Sprintf(pss, encode(first.PublicKey())), Request: get("/", first.salted(32)), Want: isAlice})
 }
 
 func (s *Signer) pssUnderRS256() string { return s.longerUnderRS256("PS256") }
@@ -561,6 +571,18 @@ func (s *Signer) pssUnderRS256() string { return s.longerUnderRS256("PS256") }
 func (s *Signer) longerUnderRS256(algorithm string) string {
 	input := b64(s.header()) + "." + b64(encode(Basic()))
 	return input + "." + b64(string(s.signature(algorithm, input)))
+}
+
+// salted signs with PS256 and a salt of a length. RFC 7518 §3.5 allows the
+// hash's alone; a longest one is what some libraries make.
+func (s *Signer) salted(length int) string {
+	input := b64(encode(Claims{"alg": "PS256", "kid": s.KeyID})) + "." + b64(encode(Basic()))
+	digest := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPSS(rand.Reader, s.Key, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: length})
+	if err != nil {
+		panic(err)
+	}
+	return input + "." + b64(string(signature))
 }
 
 func (s *Signer) overPayloadAlone() string {
@@ -881,6 +903,7 @@ func organizationAttacks() []Case {
 		"org2": Second().Token(OfOrg2()),
 		"*":    First().Token(Claims{"org_id": "*"}),
 		"t":    First().Token(Claims{"org_id": "t"}),
+		"a.b":  First().Token(Claims{"org_id": "a.b"}),
 	}
 	var cases []Case
 	add := func(name string, r Request, want Want) {
@@ -901,6 +924,7 @@ func organizationAttacks() []Case {
 		{"org1.api.example.com:", "org1", isAlice},
 		{"org1.evil.api.example.com", "org1", foreign},
 		{"evil.org1.api.example.com", "org1", foreign},
+		{"a.b.api.example.com", "a.b", foreign}, // an organization is one label
 		{"org1.api.example.com.evil.example", "org1", foreign},
 		{"org1-api.example.com", "org1", foreign},
 		{"xorg1.api.example.com", "org1", foreign},
@@ -995,7 +1019,7 @@ func organizationAttacks() []Case {
 	add("signed by org2's provider under the other's iss", Request{Host: "org1.api.example.com", Token: Second().Token()}, invalid("bad_signature"))
 
 	const mapped = `{"issuers": [
-		{"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id", "organizationMapping": {"t-1": "org1", "t-2": "org2", "org9": "org3"},
+		{"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id", "organizationMapping": {"t-1": "org1", "t-2": "org2", "org9": "org3", "*": "org1"},
 		 "signatureValidation": {"jwks": {"inline": $FIRST}}}], "organization": "org1"}`
 	for _, c := range []struct {
 		claim any
