@@ -29,7 +29,7 @@ func headerFault(name string) string {
 		return "must not be a pseudo-header, got " + quote(name)
 	case !isToken(name):
 		return "must be a header's name (RFC 9110 §5.6.2), got " + quote(name)
-	case name == reportHeader:
+	case folded(name) == reportHeader:
 		return "must not be " + quote(name) + ", the header of reportOnly"
 	}
 	return ""
@@ -184,9 +184,31 @@ func (r *reader) sourceHeader(path, name string, identity map[string]string) {
 		r.refuse(path, "must not be "+quote(name))
 	} else if fault := headerFault(name); fault != "" {
 		r.refuse(path, fault)
-	} else if other, ok := identity[name]; ok {
+	} else if other := identityLike(name, identity); other != "" {
 		r.refuse(path, quote(name)+" is the header of "+other+", which no request may bring along")
 	}
+}
+
+// identityLike returns the path of the identity header that some upstreams take
+// the name for, or "": CGI and its kin (RFC 3875 §4.1.18) tell names apart by
+// their letters and digits alone.
+func identityLike(name string, identity map[string]string) string {
+	like := ""
+	for other, path := range identity {
+		if folded(other) == folded(name) && (like == "" || path < like) {
+			like = path
+		}
+	}
+	return like
+}
+
+func folded(name string) string {
+	return strings.Map(func(c rune) rune {
+		if c < 0x80 && (isLetter(byte(c)) || isDigit(byte(c))) {
+			return c
+		}
+		return '-'
+	}, name)
 }
 
 func (r *reader) distinct(path string, values []string) {

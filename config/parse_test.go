@@ -316,6 +316,8 @@ headers.username: must not be "proxy-connection"`, onlyParse: true},
 	{name: "a token source without a name", doc: top(`{"tokenSources": {"headers": [{"prefix": "Bearer "}]}}`), want: `tokenSources.headers[0].name: is required`},
 	{name: "a token in the host", doc: top(`{"tokenSources": {"headers": [{"name": "Host"}]}}`), want: `tokenSources.headers[0].name: must not be "host"`, onlyParse: true},
 	{name: "a token in the cookie header", doc: top(`{"tokenSources": {"headers": [{"name": "Cookie"}]}}`), want: `tokenSources.headers[0].name: must not be "cookie": name the cookie in tokenSources.cookies`, onlyParse: true},
+	{name: "a token in a header that upstreams take for an identity header", doc: top(`{"tokenSources": {"headers": [{"name": "X_WSO2.Roles"}]}}`), want: `tokenSources.headers[0].name: "x_wso2.roles" is the header of headers.roles, which no request may bring along`, onlyParse: true},
+	{name: "a token in a header that upstreams take for the report", doc: top(`{"tokenSources": {"headers": [{"name": "X_Orgate_Report"}]}}`), want: `tokenSources.headers[0].name: must not be "x_orgate_report", the header of reportOnly`, onlyParse: true},
 	{name: "a token in an identity header", doc: top(`{"tokenSources": {"headers": [{"name": "X-WSO2-Roles"}]}}`), want: `tokenSources.headers[0].name: "x-wso2-roles" is the header of headers.roles, which no request may bring along`, onlyParse: true},
 	{
 		name: "a token in the header of a claim", onlyParse: true,
