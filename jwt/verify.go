@@ -7,6 +7,8 @@ import (
 	"crypto/sha512"
 	"errors"
 	"sync/atomic"
+
+	"filippo.io/bigmod"
 )
 
 // A Key verifies signatures. It is not changed once it is in use.
@@ -21,6 +23,8 @@ type Key struct {
 	RSA *rsa.PublicKey
 	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
 	Thumbprint string
+
+	modulus atomic.Pointer[bigmod.Modulus] // see prepared
 }
 
 // The bounds of a key: its sizes in bits, and the largest exponent that crypto/rsa
@@ -128,7 +132,7 @@ func (t *Token) VerifyWith(k *Key, other Arithmetic) error {
 		}
 	}
 	arithmetic.Add(1)
-	if !alg.verify(k.RSA, t.signingInput, t.signature) {
+	if !alg.verify(k, t.signingInput, t.signature) {
 		return ErrSignature
 	}
 	return nil
@@ -142,13 +146,13 @@ var (
 )
 
 // verify reports whether signature is the key's, over input.
-func (a *algorithm) verify(key *rsa.PublicKey, input string, signature []byte) bool {
+func (a *algorithm) verify(k *Key, input string, signature []byte) bool {
 	digest := a.digest(input)
 	if a.pss {
 		options := &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
-		return rsa.VerifyPSS(key, a.hash, digest, signature, options) == nil
+		return rsa.VerifyPSS(k.RSA, a.hash, digest, signature, options) == nil
 	}
-	return rsa.VerifyPKCS1v15(key, a.hash, digest, signature) == nil
+	return verifyPKCS1v15(k, a.hash, digest, signature)
 }
 
 func (a *algorithm) digest(input string) []byte {
