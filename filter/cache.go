@@ -1,8 +1,6 @@
 package filter
 
 import (
-	"strings"
-
 	"github.com/orgate/orgate/jwt"
 	"github.com/orgate/orgate/policy"
 )
@@ -34,7 +32,8 @@ type tokenCache struct {
 type verified struct {
 	token    *jwt.Token // without claims
 	proof    *policy.Proof
-	verdicts []verdict // by the issuers that the token was judged by, mostly one
+	verdicts []verdict  // by the issuers that the token was judged by
+	first    [1]verdict // room for them, where there is one, as mostly
 }
 
 // verdict is who a token speaks for to an issuer, with the key that says so.
@@ -86,18 +85,20 @@ func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof,
 	v, ok := c.verified.get(compact)
 	if !ok {
 		v = &verified{token: token.WithoutClaims(), proof: proof}
+		v.verdicts = v.first[:0]
 	}
 	if old := v.verdict(made.issuer); old != nil {
 		*old = made
 	} else {
 		v.verdicts = append(v.verdicts, made)
 	}
-	c.verified.put(compact, v, v.size())
+	c.verified.put(compact, v, v.size()+len(compact)*3/4) // the token, decoded
 }
 
-// size is about how many bytes of memory it takes, beside the token's text.
+// size is about how many bytes of memory it takes, beside the token's text. The
+// identities' texts are parts of that, but for those that had to be joined.
 func (v *verified) size() int {
-	const entry, perVerdict, perString = 512, 384, 24
+	const entry, perVerdict, perHeader, perElement = 640, 320, 32, 16
 	size := entry
 	for i := range v.verdicts {
 		size += perVerdict
@@ -106,16 +107,16 @@ func (v *verified) size() int {
 			continue
 		}
 		for _, h := range id.Headers {
-			size += 2*perString + len(h[0]) + 2*len(h[1])
+			size += perHeader + len(h[1])
 		}
-		size += perString * (len(id.Scopes) + len(id.Roles))
+		size += perElement * (len(id.Scopes) + len(id.Roles))
 	}
 	return size
 }
 
 // keepForged remembers a token whose signature is wrong.
 func (c *tokenCache) keepForged(compact string, issuer *policy.Issuer, generation uint64) {
-	c.forged.put(strings.Clone(compact), forgery{issuer, generation}, 128)
+	c.forged.put(compact, forgery{issuer, generation}, 128)
 }
 
 // isForged reports whether the token's signature is known to be wrong with

@@ -108,22 +108,12 @@ func (t *Token) Payload() string { return t.payload }
 
 // WithoutClaims returns what a token that was verified needs to be checked
 // again later: everything but its claims and its signature, which take the most
-// memory. It cannot be verified any more.
+// memory. It cannot be verified any more. It keeps the texts of the token and of
+// its header and payload, parts of which it holds.
 func (t *Token) WithoutClaims() *Token {
 	rest := *t
 	rest.Claims = Claims{}
 	rest.signingInput, rest.signature = "", nil
-	if alg := algorithmOf(t.Algorithm); alg != nil {
-		rest.Algorithm = alg.name
-	} else {
-		rest.Algorithm = strings.Clone(t.Algorithm)
-	}
-	rest.KeyID = strings.Clone(t.KeyID)
-	rest.Type = strings.Clone(t.Type)
-	rest.audience = make([]string, len(t.audience))
-	for i, audience := range t.audience {
-		rest.audience[i] = strings.Clone(audience)
-	}
 	return &rest
 }
 

@@ -63,7 +63,7 @@ func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
 		if problem != "" {
 			return &ClaimError{Use: "mapped", Claim: m.RemoteClaim, Problem: problem}
 		}
-		write(m.LocalClaim, strings.Clone(value))
+		write(m.LocalClaim, value)
 	}
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"unsafe"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -261,41 +260,6 @@ func TestTokensRefusedByIdentify(t *testing.T) {
 				t.Errorf("got %v, %v; want %s", id, err, tt.want)
 			}
 		})
-	}
-}
-
-func TestIdentityKeepsNothingOfTheToken(t *testing.T) {
-	entry := issuer("idp", config.Any, byClaim, func(i *config.Issuer) {
-		i.RolesClaim = named("roles")
-		i.ClaimMappings = []config.ClaimMapping{{RemoteClaim: named("tier"), LocalClaim: "x-tier"}}
-	})
-	p := New(&config.Config{
-		Issuers: []config.Issuer{entry}, Headers: defaultHeaders,
-		Rules: []config.Rule{{Claims: []config.ClaimRule{{Claim: named("tier"), In: []string{"gold"}}}}},
-	})
-	claims := claimsOf(t, `{"iss":"`+iss+`","sub":"me","org":"org1","scope":"a","roles":["b"],"azp":"c","tier":"gold"}`)
-	id, err := p.groups[iss].issuers[0].Identify(claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	kept := map[string]string{
-		"organization": id.Organization, "username": id.Username, "consumer key": id.ConsumerKey,
-		"scope": id.Scopes[0], "role": id.Roles[0], "claim": id.claims[0].texts[0],
-	}
-	for _, h := range id.Headers {
-		kept[h[0]] = h[1]
-	}
-	if len(kept) != 12 {
-		t.Fatalf("kept: %v", kept)
-	}
-	for _, name := range []string{"sub", "org", "scope", "roles", "azp", "tier"} {
-		v, _ := claims.Get(name)
-		from := uintptr(unsafe.Pointer(unsafe.StringData(v.Raw)))
-		for use, text := range kept {
-			if at := uintptr(unsafe.Pointer(unsafe.StringData(text))); from <= at && at < from+uintptr(len(v.Raw)) {
-				t.Errorf("the %s is a part of the token's %s", use, name)
-			}
-		}
 	}
 }
 

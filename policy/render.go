@@ -21,7 +21,7 @@ const (
 )
 
 // stringClaim returns a claim that must be a string, neither empty nor
-// unfit for a header. The text is a copy.
+// unfit for a header.
 func stringClaim(claims jwt.Claims, use string, name config.ClaimName) (string, error) {
 	v, ok := claims.Lookup(name)
 	problem := ""
@@ -38,12 +38,12 @@ func stringClaim(claims jwt.Claims, use string, name config.ClaimName) (string, 
 	if problem != "" {
 		return "", &ClaimError{Use: use, Claim: name, Problem: problem}
 	}
-	return strings.Clone(v.Str), nil
+	return v.Str, nil
 }
 
 // listClaim returns a claim that is a string or an array of strings: the
 // string split at its spaces, or as it is. Empty elements are left out. The
-// texts are copies, and not checked.
+// texts are not checked.
 func listClaim(claims jwt.Claims, use string, name config.ClaimName, split bool) ([]string, error) {
 	v, ok := claims.Lookup(name)
 	if !ok || v.Type == gjson.Null {
@@ -59,15 +59,15 @@ func listClaim(claims jwt.Claims, use string, name config.ClaimName, split bool)
 	switch {
 	case v.Type == gjson.String && split:
 		list = make([]string, 0, strings.Count(v.Str, " ")+1)
-		for s := range strings.SplitSeq(strings.Clone(v.Str), " ") {
+		for s := range strings.SplitSeq(v.Str, " ") {
 			add(s)
 		}
 	case v.Type == gjson.String:
-		add(strings.Clone(v.Str))
+		add(v.Str)
 	case v.IsArray():
 		v.ForEach(func(_, e gjson.Result) bool {
 			fit = e.Type == gjson.String
-			add(strings.Clone(e.Str))
+			add(e.Str)
 			return fit
 		})
 	default:
@@ -203,12 +203,12 @@ func compact(text string) string {
 }
 
 // texts returns the values of a claim that a rule compares: a scalar, or the
-// scalars in an array, as text. The texts are copies.
+// scalars in an array, as text.
 func texts(v gjson.Result) []string {
 	var list []string
 	add := func(v gjson.Result) {
 		if v.Type != gjson.Null && v.Type != gjson.JSON {
-			list = append(list, strings.Clone(renderOne(v)))
+			list = append(list, renderOne(v))
 		}
 	}
 	if !v.IsArray() {
