@@ -93,9 +93,15 @@ const (
 	reasonPublic = "public"
 )
 
-// answerTo finds the answer to an error.
+// answerTo finds the answer to an error. Most errors are those of the table
+// themselves.
 func answerTo(err error) *answer {
 	last := len(answers) - 1
+	for i := range answers[:last] {
+		if err == answers[i].err {
+			return &answers[i]
+		}
+	}
 	for i := range answers[:last] {
 		if errors.Is(err, answers[i].err) {
 			return &answers[i]
@@ -150,6 +156,9 @@ func (a *answer) authenticate(realm string, err error) string {
 
 // quoted is a quoted-string (RFC 9110 §5.6.4).
 func quoted(s string) string {
+	if strings.IndexByte(s, '"') < 0 && strings.IndexByte(s, '\\') < 0 {
+		return `"` + s + `"`
+	}
 	var b strings.Builder
 	b.Grow(len(s) + 2)
 	b.WriteByte('"')

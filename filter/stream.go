@@ -411,7 +411,11 @@ func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
 	if p.config != nil {
 		format = &p.config.Errors
 	}
-	headers, body := a.headers(format, err, p.retryAfter(issuer), s.request.grpc), a.body(format.Format)
+	retryAfter := 0
+	if a.status == 503 {
+		retryAfter = p.retryAfter(issuer)
+	}
+	headers, body := a.headers(format, err, retryAfter, s.request.grpc), a.body(format.Format)
 	switch {
 	case s.request.grpc:
 		grpcStatus, body = a.grpc, a.description

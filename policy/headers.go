@@ -73,7 +73,7 @@ func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
 type headerSet struct {
 	names   []string
 	folded  map[string]bool
-	lengths [4]uint64 // a bit for each length up to 255
+	endings [256]uint32 // by length: a bit for each last character, see ending
 }
 
 // newHeaderSet returns every header that the policy's issuers, the top level or
@@ -102,7 +102,7 @@ func (s *headerSet) add(name string) {
 	s.names = append(s.names, name)
 	s.folded[fold(name)] = true
 	if n := len(name); n < 256 {
-		s.lengths[n/64] |= 1 << (n % 64)
+		s.endings[n] |= ending(name)
 	}
 }
 
@@ -124,7 +124,7 @@ func (p *Policy) IsIdentityHeader(name string) bool {
 	if n >= 256 {
 		return p.headers.folded[fold(name)]
 	}
-	if p.headers.lengths[n/64]&(1<<(n%64)) == 0 {
+	if p.headers.endings[n]&ending(name) == 0 {
 		return false
 	}
 	var buffer [256]byte
@@ -147,6 +147,9 @@ func SameHeader(name, other string) bool {
 	}
 	return true
 }
+
+// ending is the bit of a name's last character.
+func ending(name string) uint32 { return 1 << (foldByte(name[len(name)-1]) & 31) }
 
 // fold returns what all names that are one to an upstream have in common.
 func fold(name string) string {

@@ -141,16 +141,34 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 }
 
 // result is a value that was scanned, as gjson has it. Most are strings without
-// escapes, which need not be gone through again.
+// escapes, and numbers that are dates; gjson need not go through those again.
 func result(raw string) gjson.Result {
 	switch {
 	case raw[0] == '{' || raw[0] == '[':
 		return gjson.Result{Type: gjson.JSON, Raw: raw}
 	case raw[0] == '"' && strings.IndexByte(raw, '\\') < 0:
 		return gjson.Result{Type: gjson.String, Raw: raw, Str: raw[1 : len(raw)-1]}
+	case isCount(raw):
+		count := 0
+		for i := range len(raw) {
+			count = count*10 + int(raw[i]-'0')
+		}
+		return gjson.Result{Type: gjson.Number, Raw: raw, Num: float64(count)}
 	default:
 		return gjson.Parse(raw)
 	}
+}
+
+// isCount reports whether a value is digits alone, such as a date, and so few
+// that a float64 is exact.
+func isCount(raw string) bool {
+	const exact = 15
+	for i := range len(raw) {
+		if raw[i] < '0' || raw[i] > '9' {
+			return false
+		}
+	}
+	return len(raw) <= exact
 }
 
 // array scans an array.
