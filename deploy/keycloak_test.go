@@ -25,25 +25,30 @@ const keycloakURL = "http://keycloak:8080"
 type realm struct {
 	Realm        string
 	Enabled      bool
-	Roles        struct{ Realm []struct{ Name string } }
-	ClientScopes []struct {
-		Name            string
-		ProtocolMappers []mapper
-	}
-	Clients []struct {
-		ClientID                                       string
-		Secret                                         string
-		Enabled, PublicClient, ServiceAccountsEnabled  bool
-		StandardFlowEnabled, DirectAccessGrantsEnabled bool
-		DefaultClientScopes, OptionalClientScopes      []string
-		Attributes                                     map[string]string
-		ProtocolMappers                                []mapper
-	}
-	Users []struct {
-		Username, ServiceAccountClientID string
-		Enabled                          bool
-		RealmRoles                       []string
-	}
+	ClientScopes []clientScope
+	Clients      []client
+	Users        []user
+}
+
+type clientScope struct {
+	Name            string
+	ProtocolMappers []mapper
+}
+
+type client struct {
+	ClientID                                       string
+	Secret                                         string
+	Enabled, PublicClient, ServiceAccountsEnabled  bool
+	StandardFlowEnabled, DirectAccessGrantsEnabled bool
+	DefaultClientScopes, OptionalClientScopes      []string
+	Attributes                                     map[string]string
+	ProtocolMappers                                []mapper
+}
+
+type user struct {
+	Username, ServiceAccountClientID string
+	Enabled                          bool
+	RealmRoles                       []string
 }
 
 type mapper struct {
