@@ -75,7 +75,9 @@ func TestWeek(t *testing.T) {
 	}
 	faults := 0
 	for _, name := range slices.Sorted(maps.Keys(w.events)) {
-		faults += w.events[name]
+		if !slices.Contains([]string{"well again", "and is right again", "removal of the old key", "the end"}, name) {
+			faults += w.events[name]
+		}
 		t.Logf("%4d × %s", w.events[name], name)
 	}
 	t.Logf("%d verdicts: %v", w.judgements, w.verdicts)
@@ -689,10 +691,6 @@ func (w *week) begin(m *member, p *place) *underway {
 		if !w.troubled(p.patience()) {
 			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until %v, last wanted %v",
 				w.truth, m.number, p.name, p.newest.begun, p.failures, p.failed, p.wanted)
-			for _, o := range p.flying {
-				w.t.Log("DEBUG", p.fault, o.member.number, o.begun, o.over, len(m.waits), p.asked, p.newest.answered)
-			}
-			w.t.Log("DEBUG", p.fault, len(m.waits), p.asked, p.newest.answered, p.newest.lifetime)
 		}
 		p.extra++
 		reason = "clocks disagree"
@@ -956,7 +954,7 @@ func (w *week) script() []weekEvent {
 		"huge", "page", "no keys", "unusable keys", "other issuer's keys", "other issuer's document", "other origin"}
 	for _, p := range w.places {
 		n := w.random.IntN(len(faults))
-		for t := between(time.Hour, 2*time.Hour); t < aWeek; t += between(time.Hour, 3*time.Hour) {
+		for t := between(time.Hour, 2*time.Hour); t < aWeek; t += between(90*time.Minute, 4*time.Hour) {
 			kind := faults[n%len(faults)]
 			n++
 			if !p.wellKnown && (kind == "other issuer's document" || kind == "other origin") {
@@ -970,7 +968,7 @@ func (w *week) script() []weekEvent {
 			t += length
 			at(t, "well again", func() { p.fault, p.wellSince = "", w.truth })
 		}
-		for t := between(30*time.Minute, 4*time.Hour); t < aWeek; t += between(time.Hour, 8*time.Hour) {
+		for t := between(30*time.Minute, 4*time.Hour); t < aWeek; t += between(2*time.Hour, 10*time.Hour) {
 			if w.random.IntN(2) == 0 {
 				at(t, "rotation without overlap", func() { w.publish(p, true, false) })
 				continue
