@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/orgate/orgate/e2e"
 	"github.com/orgate/orgate/e2e/scenario"
@@ -38,6 +39,7 @@ func TestFailedHostCall(t *testing.T) {
 		{"of another organization, reported", scenario.Request{Path: "/org1", Token: bob, Headers: spoofed}},
 		{"claim in a header", scenario.Request{Path: "/org2", Token: bob, Headers: spoofed}},
 		{"public", scenario.Request{Path: "/public", Token: good, Headers: spoofed}},
+		{"Connection", scenario.Request{Path: "/org1", Token: good, Headers: scenario.Headers{{"connection", "close, x-wso2-username"}}}},
 		{"refused", scenario.Request{Path: "/org2", Token: good, Headers: spoofed}},
 		{"trailers", scenario.Request{Path: "/org1", Token: good, Trailers: scenario.Headers{{"x-wso2-username", "root"}, {"a", "b"}}}},
 	} {
@@ -81,6 +83,23 @@ func TestFailedHostCall(t *testing.T) {
 	}
 }
 
+// TestUnreadRequest: a request that cannot be read does not pass, public or not:
+// nothing was taken out of it.
+func TestUnreadRequest(t *testing.T) {
+	unreadable := false
+	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"rules": [{"public": true}], "limits"`, 1), func(h *host.Config) {
+		h.Fault = func(call string) host.Status {
+			if unreadable && call == "proxy_get_header_map_pairs" {
+				return host.InternalFailure
+			}
+			return host.OK
+		}
+	})
+	judged(t, w.Open(scenario.Request{}), 200, "public")
+	unreadable = true
+	judged(t, w.Open(scenario.Request{Headers: scenario.Headers{{"x-wso2-username", "root"}}}), 500, "internal")
+}
+
 // sameOrRefused says what is wrong with an outcome where a host call has
 // failed.
 func sameOrRefused(want, got scenario.Outcome, same bool) string {
@@ -111,6 +130,74 @@ func TestNoTick(t *testing.T) {
 			w.VM.Close()
 			t.Error("the plugin started")
 		}
+	}
+}
+
+// TestTicksWithNothingToDo come once a second.
+func TestTicksWithNothingToDo(t *testing.T) {
+	w := newWorker(t, scenario.Config())
+	w.Tick()
+	if period := w.TickPeriod(); period != time.Second {
+		t.Errorf("ticks every %v, want 1s", period)
+	}
+}
+
+// TestCountedTokens: tokens seen before are counted, and so are others.
+func TestCountedTokens(t *testing.T) {
+	w := newWorker(t, scenario.Config())
+	for range 3 {
+		w.Serve(scenario.Request{Path: "/org1", Token: scenario.First().Token()})
+	}
+	w.Tick()
+	values := w.Metrics.Values()
+	for result, want := range map[string]uint64{"hit": 2, "miss": 1} {
+		if got := values["orgate_token_cacheresult=.="+result+";.;"]; got != want {
+			t.Errorf("%s: %d, want %d", result, got, want)
+		}
+	}
+}
+
+// TestRotationThatKeepsTheKey: a token that was verified with a key that is
+// still there is not verified again.
+func TestRotationThatKeepsTheKey(t *testing.T) {
+	verifications := 0
+	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"signatureVerification": "host", "limits"`, 1), func(h *host.Config) {
+		h.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+			verifications++
+			return host.VerifySignature(arguments)
+		}}
+	})
+	first := w.Open(request(scenario.First().Token()))
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, first, 200, "ok")
+	rotated := w.Open(request(scenario.Rotated().Token()))
+	answer(t, fetch(t, w), scenario.First(), scenario.Rotated())
+	judged(t, rotated, 200, "ok")
+	for range 2 {
+		judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+	}
+	if verifications != 2 {
+		t.Errorf("%d verifications, want 2", verifications)
+	}
+}
+
+// TestMissingFunctionIsAskedForOnce: a proxy that has no verify_signature will
+// not have it later.
+func TestMissingFunctionIsAskedForOnce(t *testing.T) {
+	asked := 0
+	w := newWorker(t, strings.Replace(scenario.Config(), `"rules"`, `"signatureVerification": "host", "rules"`, 1), func(h *host.Config) {
+		h.Fault = func(call string) host.Status {
+			if call == "proxy_call_foreign_function" {
+				asked++
+			}
+			return host.OK
+		}
+	})
+	for n := range 3 {
+		judged(t, w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"jti": n})}), 200, "ok")
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times, want once", asked)
 	}
 }
 
