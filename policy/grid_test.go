@@ -13,7 +13,7 @@ import (
 	"github.com/orgate/orgate/e2e/scenario/grid"
 )
 
-var update = flag.Bool("update", false, "write testdata/organizations.md anew")
+var update = flag.Bool("update", false, "write docs/organizations.md anew")
 
 // gridRequest is what the grid's sources read org1 from.
 var gridRequest = &Request{
@@ -107,12 +107,9 @@ func TestOrganizations(t *testing.T) {
 }
 
 func TestOrganizationsAreWrittenOut(t *testing.T) {
-	const golden = "testdata/organizations.md"
+	const golden = "../docs/organizations.md"
 	got := writeGrid()
 	if *update {
-		if err := os.MkdirAll("testdata", 0o777); err != nil {
-			t.Fatal(err)
-		}
 		if err := os.WriteFile(golden, []byte(got), 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +127,12 @@ func TestOrganizationsAreWrittenOut(t *testing.T) {
 func writeGrid() string {
 	var b strings.Builder
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	b.WriteString(`The rule requires ` + "`org1`" + ` in all columns but the last two: it requires any organization that the token proves
+	b.WriteString(`# Organizations
+
+What becomes of a request, for every kind of [organization source](configuration.md#organization), of
+[issuer](configuration.md#the-organization-of-a-token) and of token. Each cell is tested through the plugin.
+
+The rule requires ` + "`org1`" + ` in all columns but the last two: it requires any organization that the token proves
 in ` + "`\"*\"`" + `, and its source yields nothing in the last one. No token is of no organization, so that column never
 passes; a token that is refused for itself is refused as such. 401 is an invalid token, 403 another organization.
 `)
