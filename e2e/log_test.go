@@ -1,0 +1,60 @@
+package e2e_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host"
+)
+
+// TestRefusalsAtDebugLevel: what a token said of itself is logged then, and
+// nothing else of it; above that level nothing at all.
+func TestRefusalsAtDebugLevel(t *testing.T) {
+	token := scenario.First().Token(scenario.Claims{"org_id": "org2", "jti": "id-7", "email": "alice@example.com"})
+	for level, want := range map[host.LogLevel][]string{
+		host.LogDebug: {
+			`1 refused: no token`,
+			`1 refused: organization: the token is of another organization than its issuer kid="k1" iss="https://idp1.example/" jti="id-7" issuer=idp1`,
+		},
+		host.LogInfo: nil,
+	} {
+		w := newWorker(t, scenario.Config(), func(h *host.Config) { h.LogLevel = level })
+		w.Log = nil
+		w.Serve(scenario.Request{Path: "/org1"})
+		w.Serve(scenario.Request{Path: "/org1", Token: token})
+		if !slices.Equal(w.Log, want) {
+			t.Errorf("logged %q, want %q", w.Log, want)
+		}
+	}
+}
+
+// TestRequestsAreCounted by rule, issuer and reason.
+func TestRequestsAreCounted(t *testing.T) {
+	w := newWorker(t, scenario.Config())
+	good := scenario.First().Token()
+	for _, r := range []scenario.Request{
+		{Path: "/org1", Token: good}, {Path: "/org1", Token: good}, {Path: "/org2", Token: good},
+		{Path: "/elsewhere", Token: good}, {Path: "/public"}, {Path: "/org1"}, {Path: "/org1//"},
+	} {
+		w.Serve(r)
+	}
+	got := map[string]uint64{}
+	for name, value := range w.Metrics.Values() {
+		if labels, ok := strings.CutPrefix(name, "orgate_requests"); ok {
+			got[strings.NewReplacer("rule=.=", "", "issuer=.=", "", "reason=.=", "", ";.;", " ").Replace(labels)] = value
+		}
+	}
+	for labels, want := range map[string]uint64{
+		"org1 idp1 ok ": 2, "org2 idp1 organization ": 1, "none idp1 ok ": 1, "open none public ": 1, "org1 none missing ": 1, "none none path ": 1,
+	} {
+		if got[labels] != want {
+			t.Errorf("%q: %d, want %d of %v", labels, got[labels], want, got)
+		}
+		delete(got, labels)
+	}
+	if len(got) > 0 {
+		t.Errorf("counted besides: %v", got)
+	}
+}
