@@ -1,22 +1,30 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rsa"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/orgate/orgate/e2e"
 	"github.com/orgate/orgate/e2e/idp"
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host"
 	"github.com/orgate/orgate/host/gateway"
 	"github.com/orgate/orgate/host/hosttest"
 )
@@ -352,5 +360,216 @@ func (o *outage) check(key int) {
 func (o *outage) checkBad(i int) {
 	if status, err := o.send(o.bad[i]); err != nil || status != 401 {
 		o.t.Errorf("bad token %d got %d (%v), want 401", i, status, err)
+	}
+}
+
+// turnsEntry is the entry that says who fetches, as another party may write it.
+type turnsEntry struct {
+	holder       uint64
+	since, until int64
+	over         byte
+	failures     uint32
+	retry        int64
+	document     int64
+	wanted       int64
+}
+
+func (e turnsEntry) encode() []byte {
+	b := []byte{1}
+	b = binary.LittleEndian.AppendUint64(b, e.holder)
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.since))
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.until))
+	b = append(b, e.over)
+	b = binary.LittleEndian.AppendUint32(b, e.failures)
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.retry))
+	b = binary.LittleEndian.AppendUint64(b, uint64(e.document))
+	return binary.LittleEndian.AppendUint64(b, uint64(e.wanted))
+}
+
+func documentEntry(at int64, body string) []byte {
+	b := binary.LittleEndian.AppendUint64([]byte{1}, uint64(at))
+	return append(binary.LittleEndian.AppendUint32(b, 0), body...)
+}
+
+// poisoned are two workers of the configuration [fetching], and a function that
+// overwrites what they share.
+func poisoned(t *testing.T) (workers []*e2e.Worker, write func(entry string, value []byte)) {
+	t.Helper()
+	shared := host.NewSharedData()
+	workers = make([]*e2e.Worker, 2)
+	for i := range workers {
+		workers[i] = newWorker(t, fetching, func(c *host.Config) { c.Shared = shared })
+	}
+	location := []string{"idp1", "https://idp1.example/oauth2/jwks?v=1"}
+	for _, d := range []time.Duration{5 * time.Second, 10 * time.Minute, 24 * time.Hour, 30 * time.Second} {
+		location = append(location, strconv.FormatInt(int64(d), 10))
+	}
+	return workers, func(entry string, value []byte) {
+		t.Helper()
+		if status := shared.Set("", "orgate."+entry+"\x00"+strings.Join(location, "\x00"), value, 0); status != host.OK {
+			t.Fatal(status)
+		}
+	}
+}
+
+// TestPoisonKnowsTheEntries: what the tests below write is where the workers read,
+// and is laid out as they write it.
+func TestPoisonKnowsTheEntries(t *testing.T) {
+	workers, write := poisoned(t)
+	now := scenario.Now.UnixNano()
+	write("turns", turnsEntry{holder: 7, since: now, until: now + int64(time.Minute)}.encode())
+	if n := len(tick(workers)); n != 0 {
+		t.Errorf("%d fetches during another's turn", n)
+	}
+	write("turns", turnsEntry{document: now - 1}.encode())
+	write("document", documentEntry(now-1, scenario.JWKS(scenario.First())))
+	advance(workers, time.Second)
+	if n := len(tick(workers)); n != 0 {
+		t.Errorf("%d fetches although there is a document", n)
+	}
+	judged(t, workers[0].Open(request(scenario.First().Token())), 200, "ok")
+}
+
+// TestPoisonedTurns: whatever another party writes, the next fetch begins in time,
+// and from then on the workers share again.
+func TestPoisonedTurns(t *testing.T) {
+	now := scenario.Now.UnixNano()
+	const year = int64(365 * 24 * time.Hour)
+	good := turnsEntry{holder: 7, since: now, until: now + int64(3*time.Minute)}
+	for _, c := range []struct {
+		name    string
+		entry   []byte
+		waiting bool
+		within  time.Duration
+	}{
+		{"nothing", []byte{}, false, 0},
+		{"garbage", []byte("garbage"), false, 0},
+		{"garbage of the right length", bytes.Repeat([]byte{0xff}, len(good.encode())), false, 0},
+		{"truncated", good.encode()[:40], false, 0},
+		{"another version", append([]byte{9}, good.encode()[1:]...), false, 0},
+		{"a turn that never ends", turnsEntry{holder: 7, since: now, until: math.MaxInt64}.encode(), false, 0},
+		{"a turn of all time", turnsEntry{holder: 7, since: math.MinInt64, until: math.MaxInt64}.encode(), false, 0},
+		{"a turn of all time, a request waits", turnsEntry{holder: 7, since: math.MinInt64, until: math.MaxInt64}.encode(), true, 0},
+		{"a turn of the far future", turnsEntry{holder: 7, since: now + year, until: now + year + 1}.encode(), false, 0},
+		{"a holder that never releases", good.encode(), false, 3 * time.Minute},
+		{"a holder that never releases, a request waits", good.encode(), true, time.Second},
+		{"failures until the far future", turnsEntry{failures: math.MaxUint32, retry: math.MaxInt64}.encode(), false, 0},
+		{"failures until next year", turnsEntry{failures: math.MaxUint32, retry: now + year}.encode(), false, 0},
+		{"failures for as long as there may be", turnsEntry{failures: math.MaxUint32, retry: now + int64(5*time.Minute)}.encode(), false, 5 * time.Minute},
+		{"failures of before time", turnsEntry{failures: 1, retry: math.MinInt64}.encode(), false, 0},
+		{"a document of the far future", turnsEntry{document: math.MaxInt64}.encode(), false, 0},
+		{"a document that is not there", turnsEntry{document: now - 1}.encode(), false, 0},
+		{"an unknown kid in the far future", turnsEntry{wanted: math.MaxInt64}.encode(), false, 0},
+		{"everything", turnsEntry{math.MaxUint64, -1, math.MaxInt64, 1, math.MaxUint32, math.MaxInt64, math.MaxInt64, math.MaxInt64}.encode(), true, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			workers, write := poisoned(t)
+			write("turns", c.entry)
+			if c.waiting {
+				if s := workers[0].Open(request(scenario.First().Token())); !e2e.Outcome(s).Waiting {
+					t.Fatal("the request does not wait")
+				}
+			}
+			if c.within > 0 {
+				advance(workers, c.within-time.Millisecond)
+				if n := len(tick(workers)); n != 0 {
+					t.Fatalf("%d fetches before %v", n, c.within)
+				}
+				advance(workers, time.Millisecond)
+			}
+			callouts := tick(workers)
+			if len(callouts) != 1 {
+				t.Fatalf("%d fetches after %v, want 1", len(callouts), c.within)
+			}
+			answer(t, callouts[0], scenario.First())
+			advance(workers, time.Second)
+			if n := len(tick(workers)); n != 0 {
+				t.Errorf("%d fetches more", n)
+			}
+			for _, w := range workers {
+				judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+			}
+			// A new kid is fetched once for both, and failures are shared.
+			advance(workers, time.Minute)
+			for _, w := range workers {
+				w.Open(request(scenario.Rotated().Token()))
+			}
+			callouts = tick(workers)
+			if len(callouts) != 1 {
+				t.Fatalf("%d fetches for a new kid, want 1", len(callouts))
+			}
+			if err := callouts[0].Fail(); err != nil {
+				t.Fatal(err)
+			}
+			if n := len(tick(workers)); n != 0 {
+				t.Errorf("%d fetches right after a failure", n)
+			}
+		})
+	}
+}
+
+// TestPoisonedDocuments: a document that another party writes is believed if it is
+// one that could have been fetched, and no other; and it is replaced by the next.
+func TestPoisonedDocuments(t *testing.T) {
+	const minute = int64(time.Minute)
+	stranger := scenario.JWKS(scenario.Second())
+	for _, c := range []struct {
+		name     string
+		document func(now int64) (at int64, entry []byte)
+		believed bool
+	}{
+		{"nothing", func(now int64) (int64, []byte) { return now, []byte{} }, false},
+		{"garbage", func(now int64) (int64, []byte) { return now, []byte("garbage of some length") }, false},
+		{"truncated", func(now int64) (int64, []byte) { return now, documentEntry(now, stranger)[:100] }, false},
+		{"another version", func(now int64) (int64, []byte) { return now, append([]byte{9}, documentEntry(now, stranger)[1:]...) }, false},
+		{"an error page", func(now int64) (int64, []byte) { return now, documentEntry(now, "<html>") }, false},
+		{"no keys", func(now int64) (int64, []byte) { return now, documentEntry(now, `{"keys":[]}`) }, false},
+		{"too large", func(now int64) (int64, []byte) {
+			return now, documentEntry(now, stranger+strings.Repeat(" ", 600<<10))
+		}, false},
+		{"of the future", func(now int64) (int64, []byte) { return now, documentEntry(now+minute, stranger) }, false},
+		{"of the end of time", func(now int64) (int64, []byte) { return now, documentEntry(math.MaxInt64, stranger) }, false},
+		{"of the beginning of time", func(now int64) (int64, []byte) { return now, documentEntry(math.MinInt64, stranger) }, false},
+		{"older than the one at hand", func(now int64) (int64, []byte) { return now, documentEntry(now-30*minute, stranger) }, false},
+		{"a good one", func(now int64) (int64, []byte) { return now, documentEntry(now, stranger) }, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			workers, write := poisoned(t)
+			answer(t, tick(workers)[0], scenario.First())
+			advance(workers, time.Minute)
+			tick(workers)
+			at, entry := c.document(workers[0].Time.UnixNano())
+			write("document", entry)
+			write("turns", turnsEntry{document: at}.encode())
+			advance(workers, time.Second)
+			tick(workers)
+			for _, w := range workers {
+				first, second := "200 ok", "401 bad_signature"
+				if c.believed {
+					first, second = second, first
+				}
+				if got := verdict(w.Serve(request(scenario.First().Token()))); got != first {
+					t.Errorf("the issuer's token: %s, want %s", got, first)
+				}
+				if got := verdict(w.Serve(request(scenario.Second().Token()))); got != second {
+					t.Errorf("a stranger's token: %s, want %s", got, second)
+				}
+			}
+			advance(workers, 10*time.Minute)
+			callouts := tick(workers)
+			if len(callouts) != 1 {
+				t.Fatalf("%d fetches, want 1", len(callouts))
+			}
+			answer(t, callouts[0], scenario.First(), scenario.Rotated())
+			advance(workers, time.Second)
+			if n := len(tick(workers)); n != 0 {
+				t.Errorf("%d fetches more", n)
+			}
+			for _, w := range workers {
+				judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+				judged(t, w.Open(request(scenario.Rotated().Token())), 200, "ok")
+				judged(t, w.Open(request(scenario.Second().Token())), 401, "bad_signature")
+			}
+		})
 	}
 }
