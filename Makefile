@@ -6,9 +6,11 @@ GO ?= go
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 
-# How long "make fuzz" spends on each target, and what "make bench" runs.
+# How long "make fuzz" spends on each target, what "make bench" runs, and how
+# many requests "make soak" sends.
 FUZZTIME ?= 20s
-BENCH    ?= .
+BENCH    ?= ^Benchmark(Request|Bare)$$
+SOAK     ?= 1000000
 # Arguments of the demonstration: make run ARGS="-h".
 ARGS     ?=
 
@@ -115,8 +117,12 @@ vuln: $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck ## Look for known vulnerabil
 	$(WASM) $< .
 
 .PHONY: bench
-bench: build/orgate.wasm ## Run the benchmarks (BENCH="regular expression").
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./e2e/...
+bench: build/orgate.wasm ## Measure the plugin against a bare verification (BENCH="regular expression").
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 1h ./e2e
+
+.PHONY: soak
+soak: build/orgate.wasm ## Send SOAK=1000000 requests with distinct tokens through one VM.
+	ORGATE_SOAK=$(SOAK) $(GO) test -run '^$$' -bench '^Benchmark(Soak|Mixture)$$' -benchtime 1x -timeout 4h ./e2e
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).

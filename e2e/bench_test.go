@@ -59,6 +59,29 @@ func BenchmarkRequest(b *testing.B) {
 	})
 }
 
+// BenchmarkCollector is what the settings of the garbage collector cost and
+// save, which a proxy hands over in the VM's environment: a hot request and a
+// cold one, with a full cache of tokens.
+func BenchmarkCollector(b *testing.B) {
+	config := benchConfig(1, "")
+	for _, settings := range []map[string]string{
+		{"GOGC": "50"}, {"GOGC": "100"}, {"GOGC": "200"}, {"GOGC": "400"},
+		{"GOGC": "400", "GOMEMLIMIT": "12MiB"}, {"GOGC": "off", "GOMEMLIMIT": "16MiB"},
+	} {
+		name := "GOGC=" + settings["GOGC"]
+		if limit := settings["GOMEMLIMIT"]; limit != "" {
+			name += ",GOMEMLIMIT=" + limit
+		}
+		set := func(c *host.Config) { c.Env = settings }
+		b.Run("hot/"+name, func(b *testing.B) {
+			measure(b, config, inTurn(requestsOf(benchTokens()[:4096])), host.Continue, set)
+		})
+		b.Run("cold/"+name, func(b *testing.B) {
+			measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue, set)
+		})
+	}
+}
+
 // BenchmarkBare is the yardstick: a bare verification, and a request that does
 // nothing but read one header.
 func BenchmarkBare(b *testing.B) {
@@ -192,8 +215,8 @@ func refusals() []refusal {
 
 // measure has the plugin judge b.N requests, in turns with the bare
 // verification, and reports what they take.
-func measure(b *testing.B, config string, next func() host.Headers, want host.Action) {
-	w := benchWorker(b, hosttest.Plugin(b), config)
+func measure(b *testing.B, config string, next func() host.Headers, want host.Action, change ...func(*host.Config)) {
+	w := benchWorker(b, hosttest.Plugin(b), config, change...)
 	defer w.VM.Close()
 	bare := bareWorker(b)
 	yardstick := bareHeaders(1)
@@ -282,12 +305,12 @@ func hostCalls(w *e2e.Worker) (all int) {
 	return all
 }
 
-func benchWorker(b *testing.B, plugin *host.Plugin, config string) *e2e.Worker {
+func benchWorker(b *testing.B, plugin *host.Plugin, config string, change ...func(*host.Config)) *e2e.Worker {
 	b.Helper()
-	w, err := e2e.NewWorker(plugin, config, func(c *host.Config) {
+	w, err := e2e.NewWorker(plugin, config, append(change, func(c *host.Config) {
 		c.LogLevel = host.LogWarn
 		c.Foreign = map[string]host.ForeignFunction{"verify_signature": host.VerifySignature}
-	})
+	})...)
 	if err != nil {
 		b.Fatal(err)
 	}
