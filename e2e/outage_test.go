@@ -573,3 +573,237 @@ func TestPoisonedDocuments(t *testing.T) {
 		})
 	}
 }
+
+// certified is an issuer with a certificate beside its JWK Set.
+func certified() string {
+	return fmt.Sprintf(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1"},
+		"certificate": {"certificateInline": %q}}}]}`, scenario.Second().Certificate())
+}
+
+// TestCertificateBesideKeysThatAreNotThere: while there is no JWK Set the
+// certificate's tokens pass, and the others are not called forged.
+func TestCertificateBesideKeysThatAreNotThere(t *testing.T) {
+	w := newWorker(t, certified())
+	waiting := w.Open(request(scenario.First().Token()))
+	judged(t, w.Open(request(scenario.Second().Token())), 200, "ok")
+	if err := fetch(t, w).Fail(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, waiting, 503, "keys_unavailable")
+	judged(t, w.Open(request(scenario.First().Token())), 503, "keys_unavailable")
+	w.Time = w.Time.Add(time.Second)
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+	// The JWK Set has a key of that kid now, which decides, also for a token
+	// that passed before.
+	judged(t, w.Open(request(scenario.Second().Token())), 401, "bad_signature")
+}
+
+// TestUnknownKidBesideACertificate: the certificate is tried with every kid, and
+// is no reason not to ask for new keys.
+func TestUnknownKidBesideACertificate(t *testing.T) {
+	w := newWorker(t, certified())
+	answer(t, fetch(t, w), scenario.First())
+	certificates := scenario.Second().With(scenario.Claims{"kid": "c"})
+	judged(t, w.Open(request(certificates)), 200, "ok")
+	rotated := w.Open(request(scenario.Rotated().Token()))
+	answer(t, fetch(t, w), scenario.Rotated())
+	judged(t, rotated, 200, "ok")
+	judged(t, w.Open(request(certificates)), 200, "ok")
+	// Within the cool-down, and once more after it: the token is not taken for
+	// a forged one meanwhile.
+	token := scenario.First().Token()
+	judged(t, w.Open(request(token)), 401, "unknown_key")
+	w.Time = w.Time.Add(30 * time.Second)
+	s := w.Open(request(token))
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, s, 200, "ok")
+}
+
+// TestCertificateOutlivesTheJWKSet: a token that the certificate verified while
+// the JWK Set was too old is judged anew when the very same set is back.
+func TestCertificateOutlivesTheJWKSet(t *testing.T) {
+	w := newWorker(t, certified())
+	answer(t, fetch(t, w), scenario.First())
+	token := scenario.Second().Token(scenario.Claims{"exp": scenario.Now.Unix() + 1_000_000})
+	judged(t, w.Open(request(token)), 401, "bad_signature")
+	w.Time = w.Time.Add(48 * time.Hour)
+	judged(t, w.Open(request(token)), 200, "ok")
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, w.Open(request(token)), 401, "bad_signature")
+}
+
+// TestKeyReplacedUnderItsKid: a token that was seen before is bound to the key
+// that verified it, not to its kid.
+func TestKeyReplacedUnderItsKid(t *testing.T) {
+	workers := newWorkers(t, 2, fetching)
+	answer(t, tick(workers)[0], scenario.First())
+	tick(workers)
+	token := scenario.First().Token()
+	for _, w := range workers {
+		judged(t, w.Open(request(token)), 200, "ok")
+	}
+	advance(workers, 10*time.Minute)
+	answer(t, tick(workers)[0], scenario.Stranger())
+	tick(workers)
+	for _, w := range workers {
+		judged(t, w.Open(request(token)), 401, "bad_signature")
+		judged(t, w.Open(request(scenario.Stranger().Token())), 200, "ok")
+	}
+}
+
+// TestSlowProviderIsAskedTwice, although requests wait with all workers.
+func TestSlowProviderIsAskedTwice(t *testing.T) {
+	workers := newWorkers(t, 8, fetching)
+	var streams []*host.Stream
+	for _, w := range workers {
+		streams = append(streams, w.Open(request(scenario.First().Token())))
+	}
+	var callouts []*host.Callout
+	for range 29 { // up to 2.9 s: the requests wait for 3
+		callouts = append(callouts, tick(workers)...)
+		advance(workers, 100*time.Millisecond)
+	}
+	if len(callouts) != 2 {
+		t.Fatalf("%d fetches, want one and one more after a second", len(callouts))
+	}
+	answer(t, callouts[0], scenario.First())
+	tick(workers)
+	for _, s := range streams {
+		judged(t, s, 200, "ok")
+	}
+	// The second one is late, and takes nothing back.
+	answer(t, callouts[1], scenario.First(), scenario.Rotated())
+	if n := len(tick(workers)); n != 0 {
+		t.Errorf("%d fetches more", n)
+	}
+}
+
+// TestOlderDocumentTakesNothingBack: the fetch that began first ends last.
+func TestOlderDocumentTakesNothingBack(t *testing.T) {
+	workers := newWorkers(t, 3, fetching)
+	slow := tick(workers)
+	w := workers[1]
+	if slow[0].Root == w.Root {
+		w = workers[2]
+	}
+	stream := w.Open(request(scenario.Rotated().Token()))
+	advance(workers, time.Second)
+	quick := tick(workers)
+	if len(slow) != 1 || len(quick) != 1 {
+		t.Fatalf("%d and %d fetches, want 1 and 1", len(slow), len(quick))
+	}
+	answer(t, quick[0], scenario.Rotated())
+	judged(t, stream, 200, "ok")
+	answer(t, slow[0], scenario.First())
+	tick(workers)
+	for _, w := range workers {
+		judged(t, w.Open(request(scenario.Rotated().Token())), 200, "ok")
+		if s := w.Open(request(scenario.First().Token())); e2e.Outcome(s).Passed {
+			t.Error("the older document is in use")
+		}
+	}
+}
+
+// TestFailureOfAnotherWorkerEndsTheWait: there is no hope within keyWait.
+func TestFailureOfAnotherWorkerEndsTheWait(t *testing.T) {
+	workers := newWorkers(t, 2, fetching)
+	streams := []*host.Stream{workers[0].Open(request(scenario.First().Token())), workers[1].Open(request(scenario.First().Token()))}
+	if err := tick(workers)[0].Fail(); err != nil {
+		t.Fatal(err)
+	}
+	tick(workers)
+	for _, s := range streams {
+		judged(t, s, 503, "keys_unavailable")
+	}
+}
+
+// TestWaitEndsThoughTheClockIsSetBack: by an hour, in the middle of it.
+func TestWaitEndsThoughTheClockIsSetBack(t *testing.T) {
+	w := newWorker(t, fetching)
+	s := w.Open(request(scenario.First().Token()))
+	fetch(t, w)
+	w.Time = w.Time.Add(time.Second - time.Hour)
+	w.Tick()
+	w.Time = w.Time.Add(3*time.Second - time.Millisecond)
+	w.Tick()
+	if !e2e.Outcome(s).Waiting {
+		t.Fatal("the wait ended early")
+	}
+	w.Time = w.Time.Add(time.Millisecond)
+	w.Tick()
+	judged(t, s, 503, "keys_unavailable")
+}
+
+// TestTicksAreCheap: a request that waits for one of many locations has the
+// worker look at that one often, and at the others as often as ever; and requests
+// that keep coming make no tick come sooner.
+func TestTicksAreCheap(t *testing.T) {
+	const locations = 200
+	var issuers []string
+	for i := range locations {
+		issuers = append(issuers, fmt.Sprintf(`{"name": "i%[1]d", "issuer": "https://i%[1]d.example/", "organization": "org1",
+			"signatureValidation": {"jwks": {"url": "https://i%[1]d.example/jwks", "cluster": "idp1"}}}`, i))
+	}
+	reads := 0
+	w := newWorker(t, `{"issuers": [`+strings.Join(issuers, ",")+`], "organization": "org1"}`, func(c *host.Config) {
+		c.Fault = func(call string) host.Status {
+			if call == "proxy_get_shared_data" {
+				reads++
+			}
+			return host.OK
+		}
+	})
+	w.Tick()
+	for i, c := range w.VM.TakeCallouts() {
+		if i > 0 {
+			answer(t, c, scenario.First())
+		}
+	}
+	var last time.Duration
+	reads = 0
+	for i := range 40 { // a second
+		token := scenario.First().Token(scenario.Claims{"iss": "https://i0.example/", "jti": strconv.Itoa(i)})
+		if s := w.Open(request(token)); !e2e.Outcome(s).Waiting {
+			t.Fatal("the request does not wait")
+		}
+		last = w.TickPeriod()
+		w.Time = w.Time.Add(25 * time.Millisecond)
+		w.Tick()
+		if len(w.VM.TakeCallouts()) > 0 {
+			t.Fatal("a fetch")
+		}
+	}
+	if last < 20*time.Millisecond {
+		t.Errorf("ticks every %v while a request waits for a fetch under way", last)
+	}
+	if most := 3*locations + 2*40; reads > most {
+		t.Errorf("%d reads of shared data in a second, at most %d", reads, most)
+	}
+}
+
+// TestPinsKeepApart: two contexts of one VM, and of shared data, name the same
+// location, and do not both trust what it says.
+func TestPinsKeepApart(t *testing.T) {
+	config := func(signer *scenario.Signer) string {
+		return fmt.Sprintf(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+			"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1", "pins": [%q]}}}]}`, signer.Thumbprint())
+	}
+	w := newWorker(t, config(scenario.First()))
+	root, err := w.VM.NewRoot(host.RootConfig{RootID: "other", Configuration: []byte(config(scenario.Rotated()))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := &e2e.Worker{Root: root, VM: w.VM}
+	for _, worker := range []*e2e.Worker{w, other} {
+		answer(t, fetch(t, worker), scenario.First(), scenario.Rotated())
+	}
+	judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
+	judged(t, other.Open(request(scenario.Rotated().Token())), 200, "ok")
+	for worker, signer := range map[*e2e.Worker]*scenario.Signer{w: scenario.Rotated(), other: scenario.First()} {
+		s := worker.Open(request(signer.Token()))
+		answer(t, fetch(t, worker), scenario.First(), scenario.Rotated())
+		judged(t, s, 401, "unknown_key")
+	}
+}

@@ -320,6 +320,8 @@ func readAnswer(headers [][2]string) jwks.Answer {
 // and counts it, and judges the requests that were waiting for keys.
 func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
 	now := p.now()
+	l.consulted = time.Time{}
+	p.consult(l, now, false) // another worker may have been quicker
 	outcome := l.source.Finish(now, fetch, answer)
 	p.share(l, fetch, answer, outcome, now)
 	quietly(func() { p.report(l, outcome, now) })
