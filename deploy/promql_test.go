@@ -23,7 +23,6 @@ var queryToken = regexp.MustCompile(`^\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|("(?:[^"\\]
 
 type query struct {
 	tokens    []string
-	ranges    []string
 	selectors []*selector
 }
 
