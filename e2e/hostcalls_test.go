@@ -109,10 +109,26 @@ func sameOrRefused(want, got scenario.Outcome, same bool) string {
 	case !got.Passed && !same && (want.Passed && got.Reason == "internal" && got.Status == 500 || !want.Passed):
 		return ""
 	}
-	if w, g := fmt.Sprint(want.Passed, want.Upstream, want.Trailers, want.Status), fmt.Sprint(got.Passed, got.Upstream, got.Trailers, got.Status); w != g {
+	if w, g := fmt.Sprint(want), fmt.Sprint(got); w != g {
 		return g + ", want " + w
 	}
 	return ""
+}
+
+// TestStreamThatCannotBeResumed is refused when its keys have come.
+func TestStreamThatCannotBeResumed(t *testing.T) {
+	w := newWorker(t, fetching, func(h *host.Config) {
+		h.Fault = func(call string) host.Status {
+			if call == "proxy_continue_stream" {
+				return host.InternalFailure
+			}
+			return host.OK
+		}
+	})
+	s := w.Open(request(scenario.First().Token()))
+	defer s.Close()
+	answer(t, fetch(t, w), scenario.First())
+	judged(t, s, 500, "internal")
 }
 
 // TestNoTick: without ticks no keys would ever come. The plugin does not start.
