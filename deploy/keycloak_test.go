@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,10 +100,18 @@ type keycloak struct {
 	provider *idp.Provider
 }
 
+// keys are the realms', made once.
+var keys = sync.OnceValue(func() (list []*rsa.PrivateKey) {
+	for range 3 {
+		list = append(list, idp.GenerateKey())
+	}
+	return list
+})
+
 func newKeycloak(t *testing.T) *keycloak {
 	t.Helper()
 	k := &keycloak{realms: realms(t)}
-	options := []idp.Option{idp.WithURL(keycloakURL)}
+	options := []idp.Option{idp.WithURL(keycloakURL), idp.WithKeys(keys()...)}
 	for name := range k.realms {
 		options = append(options, idp.WithTenant(idp.Tenant{Name: name, Style: idp.Keycloak}))
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -12,25 +13,30 @@ import (
 )
 
 func main() {
-	if err := run(os.Args[1:], "8080"); err != nil {
+	if err := run(os.Args[1:], ":8080"); err != nil {
 		fmt.Fprintln(os.Stderr, "echo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(args []string, port string) error {
+func run(args []string, address string) error {
 	switch {
 	case len(args) == 0:
-		server := &http.Server{Addr: ":" + port, Handler: echo.Handler(), ReadHeaderTimeout: 10 * time.Second}
+		server := &http.Server{Addr: address, Handler: echo.Handler(), ReadHeaderTimeout: 10 * time.Second}
 		return server.ListenAndServe()
 	case len(args) == 1 && args[0] == "--check":
-		return check("http://127.0.0.1:" + port + "/healthz")
+		return check(address)
 	}
 	return fmt.Errorf("usage: echo [--check]")
 }
 
-func check(url string) error {
+func check(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
 	client := &http.Client{Timeout: 2 * time.Second}
+	url := "http://127.0.0.1:" + port + "/healthz"
 	res, err := client.Get(url)
 	if err != nil {
 		return err
