@@ -27,6 +27,10 @@ import (
 // measured in one go.
 const turn = 10 * time.Millisecond
 
+// remembered is how many of these tokens a cache can hold: fewer than the
+// configured 4096, because their bytes are bounded as well.
+const remembered = 1024
+
 // distinct is how many tokens there are that a cache has never seen when their
 // turn comes again: more than it holds.
 const distinct = 4096 + 128
@@ -42,8 +46,8 @@ func BenchmarkRequest(b *testing.B) {
 		})
 	}
 	config := benchConfig(1, "")
-	b.Run("hot/tokens=4096", func(b *testing.B) {
-		measure(b, config, inTurn(requestsOf(benchTokens()[:4096])), host.Continue)
+	b.Run(fmt.Sprintf("hot/tokens=%d", remembered), func(b *testing.B) {
+		measure(b, config, inTurn(requestsOf(benchTokens()[:remembered])), host.Continue)
 	})
 	b.Run("cold/host", func(b *testing.B) {
 		config := benchConfig(1, `"signatureVerification": "host",`)
@@ -74,7 +78,7 @@ func BenchmarkCollector(b *testing.B) {
 		}
 		set := func(c *host.Config) { c.Env = settings }
 		b.Run("hot/"+name, func(b *testing.B) {
-			measure(b, config, inTurn(requestsOf(benchTokens()[:4096])), host.Continue, set)
+			measure(b, config, inTurn(requestsOf(benchTokens()[:remembered])), host.Continue, set)
 		})
 		b.Run("cold/"+name, func(b *testing.B) {
 			measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue, set)
