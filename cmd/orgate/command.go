@@ -65,7 +65,7 @@ way, and 1 otherwise.`,
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRun(), newCheck(), newImport(), newRender(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newVersion())
 	return root
 }
 

@@ -118,7 +118,7 @@ func (o *importOptions) check() (apk.Options, error) {
 	}
 	if options.Organization.IsZero() {
 		if isMetadata {
-			return options, errors.New("--organization: a filter and a key are missing after route:")
+			return options, errors.New("--organization: route: needs a filter and a key")
 		}
 		return options, nil
 	}

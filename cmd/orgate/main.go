@@ -1,5 +1,7 @@
-// Command orgate is the plugin's native companion: it serves HTTP through the
-// plugin for development.
+// Command orgate is the plugin's native companion. It serves HTTP through the
+// plugin for development (run), says what is wrong with a configuration (check),
+// makes one of WSO2 APK's resources (import), writes it down for proxies
+// (render), and tells why the plugin judges a request as it does (explain).
 //
 // Its exit status is 0 if all went well, 2 if it was called in a wrong way, and
 // 1 otherwise.

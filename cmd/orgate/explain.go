@@ -1,0 +1,369 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/orgate/orgate/cmd/orgate/internal/advice"
+	"github.com/orgate/orgate/cmd/orgate/internal/explain"
+	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/host"
+)
+
+// explainOptions are the flags of "orgate explain" as they were given.
+type explainOptions struct {
+	config, request, token, wasm, at      string
+	headers, keySets, clusters, metadatas []string
+}
+
+func newExplain() *cobra.Command {
+	var o explainOptions
+	cmd := &cobra.Command{
+		Use: "explain --config FILE --request 'METHOD URL' [--token FILE]",
+
+		DisableFlagsInUseLine: true,
+
+		Short: "Say what the plugin makes of a request, and why",
+		Long: `Run the plugin on one request and print each step of its decision: the rule,
+the issuer, the key, the claims and what each is used for, the organization
+that is required and the one that is proven, the headers that the upstream
+gets, and the answer.
+
+The verdict is the plugin's own. The steps are taken beside it by the packages
+that it is made of; if the two lead to different ends, that is said and the
+exit status is 1. Please report it then.
+
+The token is read from a file or, with "--token -", from standard input, and
+sent in the first place that the configuration takes tokens from. It is never
+printed, and no part of it. Of the claims the names are printed, and the values
+that the plugin decides by or hands on.
+
+Nothing leaves the machine but requests for keys: those of the issuers that the
+token names are fetched from the URLs in the configuration, from the address
+given with --cluster, or read from the file given with --jwks.
+
+The exit status is 0 if the request was explained, whatever the verdict, 2 if a
+flag is wrong, and 1 otherwise: if a file cannot be read, the configuration has
+mistakes, or the steps and the plugin disagree.`,
+		Example: `  orgate explain --config orgate.json --request 'GET https://api.example.com/orders' --token token.txt
+
+  # The token never touches the disk, the keys come from a file.
+  fetch-token | orgate explain --config orgate.json --token - --jwks auth0=jwks.json \
+    --request 'POST https://org1.api.example.com/orders' --header 'origin: https://app.example.com'
+
+  # What would have happened yesterday, on a route of organization org1.
+  orgate explain --config orgate.json --token token.txt --request 'GET https://api.example.com/' \
+    --at 2026-11-21T12:00:00Z --route-metadata orgate.organization=org1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			x, err := o.check()
+			if err != nil {
+				return err
+			}
+			return x.run(cmd.Context(), cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
+	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`' (required)")
+	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
+	f.StringArrayVar(&o.headers, "header", nil, "send the header '`NAME: VALUE`'; may be repeated")
+	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
+	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
+	return cmd
+}
+
+// explainer does what "orgate explain" is to do.
+type explainer struct {
+	explainOptions
+	client  keyfetch.Client
+	keyFile map[string]string // by issuer
+	input   explain.Input
+}
+
+// check reads the flags. Its errors are those of usage.
+func (o *explainOptions) check() (*explainer, error) {
+	x := &explainer{explainOptions: *o, keyFile: map[string]string{}}
+	x.input.Now = time.Now()
+	r := &x.input.Request
+	var err error
+	switch {
+	case o.config == "":
+		return nil, errors.New("--config is missing")
+	case o.request == "":
+		return nil, errors.New("--request is missing")
+	case o.config == "-" && o.token == "-":
+		return nil, errors.New("--token: standard input is the configuration's already")
+	}
+	if x.client.Clusters, err = parseClusters(o.clusters); err != nil {
+		return nil, err
+	}
+	if *r, err = parseRequest(o.request); err != nil {
+		return nil, err
+	}
+	for _, h := range o.headers {
+		name, value, ok := strings.Cut(h, ":")
+		name = strings.ToLower(strings.TrimSpace(name))
+		if !ok || name == "" || strings.ContainsAny(h, "\r\n") {
+			return nil, errors.New("--header: must be 'NAME: VALUE'")
+		}
+		if name == "host" {
+			return nil, errors.New("--header host: name the host in --request")
+		}
+		r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
+	}
+	for _, k := range o.keySets {
+		name, file, ok := strings.Cut(k, "=")
+		if !ok || name == "" || file == "" {
+			return nil, fmt.Errorf("--jwks: must be ISSUER=FILE, got %q", k)
+		}
+		if x.keyFile[name] != "" {
+			return nil, fmt.Errorf("--jwks: %q is given twice", name)
+		}
+		x.keyFile[name] = file
+	}
+	r.Metadata = map[string]string{}
+	for _, m := range o.metadatas {
+		name, value, ok := strings.Cut(m, "=")
+		if dot := strings.LastIndexByte(name, '.'); !ok || dot <= 0 || dot == len(name)-1 {
+			return nil, fmt.Errorf("--route-metadata: must be FILTER.KEY=VALUE, got %q", m)
+		}
+		r.Metadata[name] = value
+	}
+	if o.at != "" {
+		if x.input.Now, err = time.Parse(time.RFC3339, o.at); err != nil {
+			return nil, fmt.Errorf("--at: must be a time such as 2026-11-22T12:00:00Z, got %q", o.at)
+		}
+	}
+	return x, nil
+}
+
+// parseRequest reads "METHOD URL". The path is kept as it is written: that is
+// what the plugin judges.
+func parseRequest(text string) (explain.Request, error) {
+	method, location, _ := strings.Cut(text, " ")
+	scheme, rest, ok := strings.Cut(location, "://")
+	r := explain.Request{Method: method, Scheme: strings.ToLower(scheme)}
+	if end := strings.IndexAny(rest, "/?"); end >= 0 {
+		rest, r.Path = rest[:end], rest[end:]
+	}
+	r.Host = rest
+	if !strings.HasPrefix(r.Path, "/") {
+		r.Path = "/" + r.Path
+	}
+	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" && r.Scheme != "https" ||
+		strings.ContainsFunc(location, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
+		return r, errors.New("--request: must be a method in capitals and an absolute http(s) URL, such as 'GET https://api.example.com/orders'")
+	}
+	return r, nil
+}
+
+func (x *explainer) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
+	if err := x.prepare(ctx, stdin); err != nil {
+		var usage *usageError
+		if errors.As(err, &usage) {
+			return usage.err
+		}
+		return &failure{err}
+	}
+	defer x.input.Plugin.Close()
+	e, err := explain.Explain(ctx, &x.input)
+	if err != nil {
+		return &failure{err}
+	}
+	if _, err := stdout.Write(explained(e, paletteOf(stdout))); err != nil {
+		return &failure{err}
+	}
+	if len(e.Disagreements) > 0 {
+		return &failure{errReported}
+	}
+	return nil
+}
+
+// usageError is an error of usage that only the configuration reveals.
+type usageError struct{ err error }
+
+func (u *usageError) Error() string { return u.err.Error() }
+
+// prepare reads the files.
+func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
+	document, err := read(x.config, stdin)
+	if err != nil {
+		return err
+	}
+	report := advice.Read(string(document))
+	if report.Config == nil {
+		var lines []string
+		for _, m := range report.Mistakes {
+			lines = append(lines, strings.TrimSuffix(fmt.Sprintf("%s:%d:%d: %s", nameOf(x.config), m.Line, m.Column, strings.TrimPrefix(m.Path+": "+m.Message, ": ")), "\n"))
+		}
+		return errors.New(strings.Join(lines, "\n"))
+	}
+	x.input.Document, x.input.Config = string(document), report.Config
+	if err := x.refuseTokens(); err != nil {
+		return &usageError{err}
+	}
+	if x.token != "" {
+		token, err := read(x.token, stdin)
+		if err != nil {
+			return err
+		}
+		if x.input.Token = trimToken(string(token)); x.input.Token == "" {
+			return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
+		}
+	}
+	given, err := x.keyDocuments()
+	if err != nil {
+		return err
+	}
+	x.input.Get = func(ctx context.Context, l explain.Location) (*explain.Document, error) {
+		if d := given[l.Cluster+" "+l.URL]; d != nil {
+			return d, nil
+		}
+		d, err := x.client.Get(ctx, l.Cluster, l.URL, l.Timeout)
+		if err != nil {
+			return nil, err
+		}
+		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
+	}
+	wasm, err := os.ReadFile(x.wasm)
+	if err != nil {
+		return fmt.Errorf("%w (make build builds the plugin)", err)
+	}
+	if x.input.Plugin, err = host.Compile(ctx, wasm); err != nil {
+		return fmt.Errorf("%s: %w", x.wasm, err)
+	}
+	return nil
+}
+
+// trimToken takes away what may stand around a token in a file.
+func trimToken(text string) string {
+	text = strings.TrimSpace(text)
+	if len(text) > 7 && strings.EqualFold(text[:7], "bearer ") {
+		text = strings.TrimSpace(text[7:])
+	}
+	return text
+}
+
+// refuseTokens refuses tokens on the command line, where other users of the
+// machine can see them.
+func (x *explainer) refuseTokens() error {
+	sources := &x.input.Config.TokenSources
+	const instead = "give the token with --token FILE: others can see the command line"
+	for _, h := range x.input.Request.Headers {
+		if slices.ContainsFunc(sources.Headers, func(s config.HeaderSource) bool { return s.Name == h[0] }) {
+			return fmt.Errorf("--header %s: %s", h[0], instead)
+		}
+		if h[0] == "cookie" {
+			for pair := range strings.SplitSeq(h[1], ";") {
+				if name, _, _ := strings.Cut(pair, "="); slices.Contains(sources.Cookies, strings.TrimSpace(name)) {
+					return fmt.Errorf("--header cookie: %s", instead)
+				}
+			}
+		}
+	}
+	_, query, _ := strings.Cut(x.input.Request.Path, "?")
+	for parameter := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(parameter, "=")
+		if decoded, err := url.QueryUnescape(name); err == nil {
+			name = decoded
+		}
+		if slices.Contains(sources.Query, name) {
+			return fmt.Errorf("--request: %s", instead)
+		}
+	}
+	return nil
+}
+
+// keyDocuments reads the files that stand in for locations, by cluster and URL.
+// Where the location is a discovery document, one is made that leads to the
+// file.
+func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
+	documents := map[string]*explain.Document{}
+	for name, file := range x.keyFile {
+		i := slices.IndexFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("--jwks: the configuration has no issuer %q", name)
+		}
+		issuer := &x.input.Config.Issuers[i]
+		keys := issuer.SignatureValidation.JWKS
+		if keys == nil || keys.Cluster == "" {
+			return nil, fmt.Errorf("--jwks: issuer %q fetches no keys", name)
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		location := keys.URL
+		if keys.WellKnown != "" {
+			location = keys.WellKnown + "/jwks"
+			discovery, err := json.Marshal(map[string]string{"issuer": issuer.Issuer, "jwks_uri": location})
+			if err != nil {
+				return nil, err
+			}
+			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK, Body: string(discovery)}
+		}
+		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: file}
+	}
+	return documents, nil
+}
+
+// explained writes an explanation for people.
+func explained(e *explain.Explanation, p palette) []byte {
+	var b bytes.Buffer
+	const indent = "                  "
+	for _, s := range e.Steps {
+		mark := p.green("ok")
+		if s.Refused {
+			mark = p.red("no")
+		}
+		fmt.Fprintf(&b, "%s  %s%s\n", mark, p.bold(fmt.Sprintf("%-14s", s.Name)), s.Lines[0])
+		for _, line := range s.Lines[1:] {
+			b.WriteString(indent + line + "\n")
+		}
+	}
+	b.WriteByte('\n')
+	switch {
+	case e.Passed:
+		b.WriteString(p.green("The plugin lets the request pass.") + "\n")
+		for _, line := range e.Upstream {
+			b.WriteString("  " + line + "\n")
+		}
+	case e.Answer != nil:
+		b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Answer.Status, http.StatusText(int(e.Answer.Status)))) + "\n")
+		if e.Answer.GRPCStatus >= 0 {
+			fmt.Fprintf(&b, "  gRPC status %d\n", e.Answer.GRPCStatus)
+		}
+		for _, h := range e.Answer.Headers {
+			fmt.Fprintf(&b, "  %s: %s\n", h[0], h[1])
+		}
+		if len(e.Answer.Body) > 0 {
+			fmt.Fprintf(&b, "  %s\n", bytes.TrimSpace(e.Answer.Body))
+		}
+	default:
+		b.WriteString(p.red("The plugin neither answers nor lets the request pass.") + "\n")
+	}
+	if len(e.Disagreements) > 0 {
+		b.WriteString("\n" + p.red("THE STEPS ABOVE ARE NOT WHAT THE PLUGIN DID. Believe the plugin, and report this:") + "\n")
+		for _, line := range e.Disagreements {
+			b.WriteString("  " + line + "\n")
+		}
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/orgate/orgate/e2e/scenario"
+	"github.com/orgate/orgate/host/hosttest"
+)
+
+// TestExplainScripts runs the scripts that explain requests. Tokens and keys are
+// in $WORK, $THUMBPRINT is the key's, $IDP an identity provider that has it, and
+// $OTHER_WASM a plugin that lets every request pass.
+func TestExplainScripts(t *testing.T) {
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	other := write(t, "other.wasm", hosttest.Build(t, "../../host/gateway/testdata/guest"))
+	hosttest.Plugin(t) // compiles it for the scripts as well
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := scenario.JWKS(scenario.First())
+	token := scenario.First().Token()
+	files := map[string]string{
+		"org1.token":      token + "\n",
+		"bearer.token":    "Bearer " + token,
+		"org9.token":      scenario.First().Token(scenario.Claims{"org_id": "org9"}),
+		"slash.token":     scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}),
+		"expired.token":   scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600, "iat": scenario.Now.Unix() - 7200}),
+		"forged.token":    scenario.Stranger().Token(),
+		"malformed.token": strings.TrimSuffix(token, "A") + "=",
+		"jwks.json":       keys,
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:           "testdata/explain",
+		UpdateScripts: *update,
+		Setup: func(e *testscript.Env) error {
+			for name, text := range files {
+				if err := os.WriteFile(filepath.Join(e.WorkDir, name), []byte(text), 0o600); err != nil {
+					return err
+				}
+			}
+			provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/jwks" || r.Host != "idp1.example" {
+					http.NotFound(w, r)
+					return
+				}
+				_, _ = w.Write([]byte(keys))
+			}))
+			e.Defer(provider.Close)
+			e.Setenv("IDP", provider.URL)
+			e.Setenv("WASM", wasm)
+			e.Setenv("OTHER_WASM", other)
+			e.Setenv("XDG_CACHE_HOME", cache)
+			e.Setenv("THUMBPRINT", scenario.First().Thumbprint())
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"status": status, "secret": secret},
+	})
+}
+
+// secret fails if the output of the last command, or a file that was written
+// from it, holds a part of the token in a file.
+func secret(ts *testscript.TestScript, negated bool, args []string) {
+	if !negated || len(args) != 1 {
+		ts.Fatalf("usage: ! secret FILE")
+	}
+	output := ts.ReadFile("stdout") + ts.ReadFile("stderr")
+	for part := range strings.SplitSeq(strings.TrimSpace(ts.ReadFile(args[0])), ".") {
+		if strings.Contains(output, part) {
+			ts.Fatalf("the output holds a part of the token in %s", args[0])
+		}
+	}
+}
