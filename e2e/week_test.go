@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -70,7 +71,7 @@ func TestWeek(t *testing.T) {
 			w.step(min(w.pace(), e.at-w.truth))
 		}
 		w.events[e.name]++
-		w.restless = 9
+		w.restless = 7
 		e.do()
 	}
 	faults := 0
@@ -82,7 +83,7 @@ func TestWeek(t *testing.T) {
 	}
 	t.Logf("%d verdicts: %v", w.judgements, w.verdicts)
 	for _, p := range w.places {
-		t.Logf("%s: %d fetches, %d documents; reasons %v; at most %d", p.name, p.fetches, len(p.docs), p.reasons, p.most(w))
+		t.Logf("%s: %d fetches, %d documents; reasons %v; at most %d", p.name, p.fetches, p.documents, p.reasons, p.most(w))
 		if p.fetches > p.most(w) {
 			t.Errorf("%s: %d fetches, at most %d", p.name, p.fetches, p.most(w))
 		}
@@ -158,6 +159,7 @@ type place struct {
 	reasons   map[string]int // why there were fetches
 
 	fetches, extra int
+	documents      int
 	newest         *servedDoc
 	failures       int           // since the last good document
 	failed         time.Duration // when the last one was
@@ -180,6 +182,14 @@ type servedDoc struct {
 	lifetime        time.Duration
 	offset          time.Duration // of the clock of the worker that fetched it
 	maxAge          string
+}
+
+// of is when the document was fetched, the least duration if there is none.
+func (d *servedDoc) of() time.Duration {
+	if d == nil {
+		return math.MinInt64
+	}
+	return d.begun
 }
 
 // underway is a fetch under way.
@@ -373,7 +383,7 @@ func (w *week) pace() time.Duration {
 		}
 		return 10 * time.Second
 	}
-	return 4 * time.Minute
+	return 5 * time.Minute
 }
 
 // step lets time pass, and sends requests at its end.
@@ -635,6 +645,7 @@ func (w *week) serve(in func(time.Duration, func()), f *underway, d time.Duratio
 		if !gone {
 			w.ended(f)
 			p.docs = append(p.docs, doc)
+			p.documents++
 			if p.newest == nil || p.newest.begun <= doc.begun {
 				p.newest, p.failures = doc, 0
 			}
@@ -673,7 +684,7 @@ func (p *place) own() map[string]*rsa.PrivateKey {
 // patience is how long it takes at most until there is a new document from a
 // provider that is well.
 func (p *place) patience() time.Duration {
-	return p.refresh + min(longestBackoff, p.refresh) + 10*time.Second + 4*time.Minute
+	return p.refresh + min(longestBackoff, p.refresh) + 10*time.Second + 5*time.Minute
 }
 
 // turn is how long a turn lasts.
@@ -691,7 +702,7 @@ func (w *week) begin(m *member, p *place) *underway {
 	if reason == "" {
 		if !w.troubled(p.patience()) {
 			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until %v, last wanted %v",
-				w.truth, m.number, p.name, p.newest.begun, p.failures, p.failed, p.wanted)
+				w.truth, m.number, p.name, p.newest.of(), p.failures, p.failed, p.wanted)
 		}
 		p.extra++
 		reason = "clocks disagree"
@@ -863,8 +874,8 @@ func (w *week) judge(m *member, r *pendingRequest, got string) {
 			}
 			docs = append(docs, fmt.Sprintf("of %v answered %v with %v", d.begun, d.answered, slices.Sorted(maps.Keys(d.keys))))
 		}
-		w.t.Errorf("after %v: worker %d (clock %v, set %v) answers %q to a %s token of %s with kid %s sent at %v, want one of %v; its document may be %q; fault %q, newest %+v",
-			w.truth, m.number, m.offset, m.jumped, got, r.token.kind, r.place.name, r.token.kid, r.at, slices.Collect(maps.Keys(allowed)), docs, r.place.fault, r.place.newest.begun)
+		w.t.Errorf("after %v: worker %d (clock %v, set %v) answers %q to a %s token of %s with kid %s sent at %v, want one of %v; its document may be %q; fault %q, newest of %v",
+			w.truth, m.number, m.offset, m.jumped, got, r.token.kind, r.place.name, r.token.kid, r.at, slices.Collect(maps.Keys(allowed)), docs, r.place.fault, r.place.newest.of())
 		w.t.FailNow() // what follows is mostly more of the same
 	}
 }
@@ -927,7 +938,7 @@ func (w *week) checkFresh(p *place) {
 
 // most is how many fetches the policy allows in the week, by a bound that is
 // rougher than the reasons: as many as a document's least lifetime fits in, as
-// failures with the least back-off, and as cool-downs after an unknown kid.
+// failures with the least back-off, and as unknown kids had a reason for.
 func (p *place) most(w *week) int {
 	refreshes := int(aWeek/(p.refresh*8/10)) + int(aWeek/time.Minute)*15/100 // with a short max-age
 	perOutage := 12 + 6                                                      // growing, and taken over
@@ -1043,7 +1054,7 @@ func (p *place) tokenOf(key int) *probeToken {
 	return p.tokens[i]
 }
 
-// flood sends made-up kids to all workers for two minutes.
+// flood sends made-up kids to all workers for most of a minute.
 func (w *week) flood(p *place) {
 	var madeUp []*probeToken
 	for _, token := range p.tokens {
@@ -1051,7 +1062,7 @@ func (w *week) flood(p *place) {
 			madeUp = append(madeUp, token)
 		}
 	}
-	for range 20 {
+	for range 12 {
 		for range 3 {
 			w.request(w.workers[w.random.IntN(len(w.workers))], p, madeUp[w.random.IntN(len(madeUp))])
 		}
