@@ -41,12 +41,12 @@ func (p *plugin) hostArithmetic(hash string, key *jwt.Key, signature []byte, tex
 func verifyArguments(hash string, publicKey, signature []byte, text string) []byte {
 	b := make([]byte, 0, len(hash)+len(publicKey)+len(signature)+len(text)+20)
 	b = appendField(b, 1, hash)
-	b = appendField(b, 2, string(publicKey))
-	b = appendField(b, 3, string(signature))
+	b = appendField(b, 2, publicKey)
+	b = appendField(b, 3, signature)
 	return appendField(b, 4, text)
 }
 
-func appendField(b []byte, number byte, value string) []byte {
+func appendField[T string | []byte](b []byte, number byte, value T) []byte {
 	b = append(b, number<<3|2)
 	b = binary.AppendUvarint(b, uint64(len(value)))
 	return append(b, value...)

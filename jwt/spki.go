@@ -3,11 +3,17 @@ package jwt
 import "math/big"
 
 // SPKI returns the key as a DER SubjectPublicKeyInfo (RFC 5280 §4.1, RFC 3279
-// §2.3.1), which is how others are handed a public key.
+// §2.3.1), which is how others are handed a public key. It is made once and must
+// not be changed.
 func (k *Key) SPKI() []byte {
+	if encoded := k.spki.Load(); encoded != nil {
+		return *encoded
+	}
 	integers := append(derInteger(k.RSA.N), derInteger(big.NewInt(int64(k.RSA.E)))...)
 	public := append([]byte{0}, der(tagSequence, integers)...) // no unused bits
-	return der(tagSequence, append(rsaEncryption[:len(rsaEncryption):len(rsaEncryption)], der(tagBitString, public)...))
+	encoded := der(tagSequence, append(rsaEncryption[:len(rsaEncryption):len(rsaEncryption)], der(tagBitString, public)...))
+	k.spki.Store(&encoded)
+	return encoded
 }
 
 const (

@@ -25,6 +25,7 @@ type Key struct {
 	Thumbprint string
 
 	modulus atomic.Pointer[bigmod.Modulus] // see prepared
+	spki    atomic.Pointer[[]byte]         // see SPKI
 }
 
 // The bounds of a key: its sizes in bits, and the largest exponent that crypto/rsa
