@@ -37,7 +37,8 @@ import (
 )
 
 // VM makes the plugin contexts of one Wasm VM. A proxy may configure several
-// in the same VM; they share nothing.
+// in the same VM. They share what all workers share, the documents of the same
+// location, and nothing else.
 type VM struct {
 	types.DefaultVMContext
 	// Now is the clock, the proxy's if nil.

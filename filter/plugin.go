@@ -33,6 +33,7 @@ type plugin struct {
 	noHostArithmetic bool // it was asked for, and is not there
 
 	waiting []*stream     // for keys, in the order they came
+	reports int           // refusals that were not enforced, since the last tick
 	period  time.Duration // of the tick, as last set
 }
 
@@ -57,7 +58,7 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		return types.OnPluginStartStatusFailed
 	}
 	p.config = nil
-	defer p.revisit((*stream).decide)
+	defer p.revisit(everyStream, (*stream).open)
 	if err := p.configure(string(document)); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			proxywasm.LogError("configuration: " + line)
@@ -124,6 +125,7 @@ func (p *plugin) OnTick() {
 	}
 	now := p.now()
 	period := regular
+	p.reports = 0
 	for _, l := range p.locations {
 		l.waiters = 0
 	}
@@ -196,52 +198,77 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	return nil
 }
 
-// wake judges the streams anew that wait for keys from a location; those that
+// wake opens the streams anew that wait for keys from a location; those that
 // must go on waiting do.
 func (p *plugin) wake(l *location) {
-	p.revisit(func(s *stream) types.Action {
-		if s.location != l {
-			return types.ActionPause
-		}
-		return s.judge()
-	})
+	p.revisit(func(s *stream) bool { return s.location == l }, (*stream).open)
 }
 
 // expire refuses the streams whose wait is over. A clock that is set back makes
 // no wait longer than it was meant to be.
 func (p *plugin) expire(now time.Time) {
 	longest := now.Add(time.Duration(p.config.Limits.KeyWait))
-	p.revisit(func(s *stream) types.Action {
+	over := func(s *stream) bool {
 		if s.deadline.After(longest) {
 			s.deadline = longest
 		}
-		if now.Before(s.deadline) {
-			return types.ActionPause
-		}
-		return s.refuse(errKeysUnavailable)
-	})
+		return !now.Before(s.deadline)
+	}
+	p.revisit(over, func(s *stream) types.Action { return s.refuseOf(s.issuer, errKeysUnavailable) })
 }
 
-// revisit takes a step with each waiting stream, in that stream's context, and
-// keeps those that are waiting still. A stream that the proxy has forgotten is
-// dropped.
-func (p *plugin) revisit(step func(*stream) types.Action) {
-	if len(p.waiting) == 0 {
-		return
-	}
+func everyStream(*stream) bool { return true }
+
+// revisit takes a step with each waiting stream that is chosen, in that stream's
+// context, and keeps those that are waiting still. A stream that the proxy has
+// forgotten is dropped.
+func (p *plugin) revisit(chosen func(*stream) bool, step func(*stream) types.Action) {
 	streams := p.waiting
 	p.waiting = nil
+	elsewhere := false
 	for _, s := range streams {
-		if s.phase != waiting || proxywasm.SetEffectiveContext(s.id) != nil {
-			continue
+		if chosen(s) {
+			elsewhere = true
+			if proxywasm.SetEffectiveContext(s.id) != nil {
+				continue
+			}
+			s.guard(func() types.Action { return step(s) })
 		}
-		s.guard(func() types.Action { return step(s) })
 		if s.phase == waiting {
 			p.waiting = append(p.waiting, s)
 		}
 	}
+	if !elsewhere {
+		return
+	}
 	if err := proxywasm.SetEffectiveContext(p.id); err != nil {
 		proxywasm.LogError("effective context: " + err.Error())
+	}
+}
+
+// hasRoom reports whether one more stream may wait for a location. Where there
+// are several, none takes more places than it leaves to the others: a provider
+// that does not answer must not keep tokens of another one from waiting.
+func (p *plugin) hasRoom(l *location) bool {
+	free := p.config.Limits.WaitingRequests - len(p.waiting)
+	if len(p.locations) == 1 {
+		return free > 0
+	}
+	taken := 0
+	for _, w := range p.waiting {
+		if w.location == l {
+			taken++
+		}
+	}
+	return taken < free
+}
+
+// logReport says what a rule would have refused, if it has not been said too
+// often since the last tick.
+func (p *plugin) logReport(l requestLabels) {
+	const most = 10
+	if p.reports++; p.reports <= most {
+		proxywasm.LogInfo("report only: issuer " + l.issuer + ", rule " + l.rule + ": would be refused: " + l.reason)
 	}
 }
 

@@ -190,17 +190,51 @@ func names(sources []config.HeaderSource, header string) bool {
 }
 
 // tokenIn is the token in a value of the named header. Of several prefixes that
-// it begins with, the longest counts: one value carries one token.
+// it begins with, the longest counts: one value carries one token. A value in
+// which somebody else might find a token is a token as a whole, and malformed.
 func tokenIn(value, name string, sources []config.HeaderSource) (token string, ok bool) {
-	longest := -1
+	longest, hidden := -1, false
 	for i := range sources {
 		prefix := sources[i].Prefix
-		if sources[i].Name == name && len(prefix) > longest && hasPrefixFold(value, prefix) {
+		if sources[i].Name != name {
+			continue
+		}
+		if len(prefix) > longest && hasPrefixFold(value, prefix) {
 			token, ok = afterPrefix(value, prefix)
 			longest = len(prefix)
 		}
+		hidden = hidden || hidesToken(value, strings.TrimRight(prefix, " "))
+	}
+	if longest < 0 && hidden {
+		return value, true
 	}
 	return token, ok
+}
+
+// hidesToken reports whether a lenient reader would find credentials of the
+// scheme in a header's value: separated from it by something else than a space,
+// or behind a comma, as in a list.
+func hidesToken(value, scheme string) bool {
+	if scheme == "" {
+		return false
+	}
+	for element := range strings.SplitSeq(value, ",") {
+		element = strings.Trim(element, " \t")
+		if !hasPrefixFold(element, scheme) {
+			continue
+		}
+		rest := element[len(scheme):]
+		if rest != "" && !(isTokenChar(rest[0]) && isTokenChar(scheme[len(scheme)-1])) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTokenChar reports whether a scheme's name may hold the character (RFC 9110
+// §5.6.2).
+func isTokenChar(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }
 
 // afterPrefix is the token in a header's value: what follows the prefix and

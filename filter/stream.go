@@ -44,8 +44,10 @@ type stream struct {
 	// names none.
 	required string
 
-	location *location // of the keys that the stream waits for
-	deadline time.Time // of the wait
+	// What the stream waits for, and until when.
+	location *location
+	issuer   *policy.Issuer
+	deadline time.Time
 }
 
 // OnHttpRequestHeaders decides on the request, unless it has to wait.
@@ -106,7 +108,8 @@ func (s *stream) guard(step func() types.Action) (action types.Action) {
 		if value := recover(); value != nil {
 			stack := string(debug.Stack())
 			quietly(func() { proxywasm.LogError("panic while judging a request\n" + stack) })
-			action = s.refuse(errInternal)
+			quietly(func() { s.refuse(errInternal) })
+			action = types.ActionPause
 		}
 	}()
 	return step()
@@ -118,7 +121,8 @@ func quietly(f func()) {
 	f()
 }
 
-// open reads the request and decides on it.
+// open reads the request and decides on it. A stream that has waited is opened
+// anew: it lets go of the request meanwhile.
 func (s *stream) open() types.Action {
 	headers, err := proxywasm.GetHttpRequestHeaders()
 	if err != nil {
@@ -128,8 +132,7 @@ func (s *stream) open() types.Action {
 	return s.decide()
 }
 
-// decide is the way of a request that has been read to a verdict or a wait. A
-// stream that waited through a change of the configuration goes it again.
+// decide is the way of a request that has been read to a verdict or a wait.
 func (s *stream) decide() types.Action {
 	p := s.plugin
 	if p.config == nil {
@@ -212,8 +215,7 @@ func (s *stream) parse() (err error) {
 	return err
 }
 
-// judge decides on the token, or has the stream wait for keys. It may be
-// called again when they have come.
+// judge decides on the token, or has the stream wait for keys.
 func (s *stream) judge() types.Action {
 	p := s.plugin
 	issuer, err := s.proof.Issuer(s.rule, s.required)
@@ -297,19 +299,24 @@ func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*v
 	return made, nil
 }
 
-// wait pauses the stream until its keys have come or its time is up.
+// wait pauses the stream until its keys have come or its time is up. Meanwhile
+// nothing is kept of the request but what a refusal needs: the header maps of all
+// that may wait would fill the memory.
 func (s *stream) wait(issuer *policy.Issuer, now time.Time) types.Action {
 	p := s.plugin
+	location := p.keys[issuer.Index].location
 	if s.phase != waiting {
-		if len(p.waiting) >= p.config.Limits.WaitingRequests {
+		if !p.hasRoom(location) {
 			return s.refuseOf(issuer, errKeysUnavailable)
 		}
 		s.phase = waiting
 		s.deadline = now.Add(time.Duration(p.config.Limits.KeyWait))
 		p.waiting = append(p.waiting, s)
 	}
-	s.location = p.keys[issuer.Index].location
-	p.hurry(s.location, now)
+	s.location, s.issuer = location, issuer
+	s.request = request{method: strings.Clone(s.request.method), grpc: s.request.grpc}
+	s.edits, s.compact, s.token, s.proof, s.known = nil, "", nil, nil, nil
+	p.hurry(location, now)
 	return types.ActionPause
 }
 
@@ -338,7 +345,9 @@ func (s *stream) report(err error, issuer *policy.Issuer, identity *policy.Ident
 	if err := s.tell(reason, issuer, identity); err != nil {
 		return s.refuseOf(issuer, err)
 	}
-	s.plugin.metrics.request(s.labels(reason, issuer))
+	labels := s.labels(reason, issuer)
+	s.plugin.metrics.request(labels)
+	s.plugin.logReport(labels)
 	return s.proceed()
 }
 
@@ -413,7 +422,7 @@ func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
 	}
 	retryAfter := 0
 	if a.status == 503 {
-		retryAfter = p.retryAfter(issuer)
+		quietly(func() { retryAfter = p.retryAfter(issuer) })
 	}
 	headers, body := a.headers(format, err, retryAfter, s.request.grpc), a.body(format.Format)
 	switch {

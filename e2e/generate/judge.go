@@ -353,7 +353,34 @@ func (s *TokenSources) inHeader(h [2]string) []string {
 			tokens = append(tokens, token)
 		}
 	}
+	if len(tokens) == 0 && s.hidden(h) {
+		tokens = append(tokens, h[1]) // which is malformed
+	}
 	return tokens
+}
+
+// hidden reports whether there are credentials of a source's scheme in the value
+// for those who look for them leniently. A prefix without anything behind it is
+// none.
+func (s *TokenSources) hidden(h [2]string) bool {
+	for _, source := range s.Headers {
+		scheme := strings.TrimRight(source.Prefix, " ")
+		if scheme == "" || !strings.EqualFold(h[0], source.Name) {
+			continue
+		}
+		if len(h[1]) >= len(source.Prefix) && strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
+			return false
+		}
+		const name = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
+		lenient := `(?is)(^|,)[ \t]*` + regexp.QuoteMeta(scheme) + `([^,]*[^, \t][^,]*)`
+		for _, m := range regexp.MustCompile(lenient).FindAllStringSubmatch(h[1], -1) {
+			goesOn := regexp.MustCompile("^"+name).MatchString(m[2]) && regexp.MustCompile(name+"$").MatchString(scheme)
+			if !goesOn {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // part is a part of a query or of the cookies, with the token that it is, if it

@@ -220,7 +220,7 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 		case 6:
 			prefix = strings.ToUpper(prefix)
 		case 7:
-			prefix += pick(c, " ", "\t", "x")
+			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t", strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
 		}
 		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), prefix + token})
 		if c.chance(8) {
