@@ -52,6 +52,9 @@ func answers() http.Handler {
 	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	text("/discovery", `{"issuer": "https://idp.example.com", "jwks_uri": "https://idp.example.com/keys/keycloak.json"}`)
 	text("/discovery/elsewhere", `{"issuer": "https://idp.example.com", "jwks_uri": "https://keys.example.com/jwks"}`)
+	mux.HandleFunc("keys.example.com/jwks", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, "../../jwks/testdata/okta.json")
+	})
 	text("/discovery/another", `{"issuer": "https://idp.example.com/", "jwks_uri": "https://idp.example.com/keys/keycloak.json"}`)
 	return mux
 }

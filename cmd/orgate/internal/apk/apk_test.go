@@ -165,6 +165,10 @@ func TestClustersAreEnvoys(t *testing.T) {
 			{"idp-api-asgardeo-io", "LOGICAL_DNS", "api.asgardeo.io", "api.asgardeo.io", string(pem), 443, []string{"DNS api.asgardeo.io"}}}},
 		{"the values' authorities, and a port", sources(t, "chart.yaml", "chart-ca.yaml"), []cluster{
 			{"idp-idp-am-wso2-com-9443", "LOGICAL_DNS", "idp.am.wso2.com", "idp.am.wso2.com", string(pem), 9443, []string{"DNS idp.am.wso2.com"}}}},
+		{"one for each of the authorities", []apk.Source{{Name: "x", Text: tokenIssuer("a", "o", "") + "---\n" +
+			strings.Replace(tokenIssuer("b", "o", "      tls:\n        certificateInline: |\n          "+strings.ReplaceAll(string(pem), "\n", "\n          ")+"\n"), "https://idp.example\n", "https://idp.example/b\n", 1)}}, []cluster{
+			{"idp-idp-example", "LOGICAL_DNS", "idp.example", "idp.example", "/ca.crt", 443, []string{"DNS idp.example"}},
+			{"idp-idp-example-2", "LOGICAL_DNS", "idp.example", "idp.example", string(pem), 443, []string{"DNS idp.example"}}}},
 		{"an address", location("https://10.0.0.1/jwks"), []cluster{
 			{"idp-10-0-0-1", "STATIC", "10.0.0.1", "", "/ca.crt", 443, []string{"IP_ADDRESS 10.0.0.1"}}}},
 		{"an IPv6 address", location("https://[2001:db8::1]:8443/jwks"), []cluster{
@@ -255,6 +259,10 @@ func TestFindings(t *testing.T) {
 				` (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])`}},
 		{"one organization twice", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org1", ""), []string{
 			`x:21: TokenIssuer apk/b: spec.organization: the issuer https://idp.example is in organization "org1" by TokenIssuer apk/a already`}},
+		{"one name in one organization", tokenIssuer("a", "org1", "") + "---\n" + strings.NewReplacer("metadata:\n  name: a", "metadata:\n  name: b", "https://idp.example\n", "https://other.example\n").Replace(tokenIssuer("a", "org1", "")), []string{
+			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
+			`note: x:20: TokenIssuer apk/b: spec.name: several issuers are named "a": this one becomes "org1/a"`,
+			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a name of its own`}},
 		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" + strings.Replace(tokenIssuer("a", "org2", mapping), "metadata:\n", "metadata:\n  namespace: other\n", 1), []string{
 			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
 			`note: x:23: TokenIssuer other/a: spec.name: several issuers are named "a": this one becomes "org2/a"`}},
@@ -290,6 +298,8 @@ func TestFindings(t *testing.T) {
 			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
 		{"a Secret of another namespace", tokenIssuer("a", "o", tls) + secret("  namespace: other\ndata:\n  ca.crt: "+encoded+"\n"), []string{
 			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
+		{"a Secret of the usual namespace alone", strings.Replace(tokenIssuer("a", "o", tls), "metadata:\n", "metadata:\n  namespace: other\n", 1) + secret("data:\n  ca.crt: "+encoded+"\n"), []string{
+			`x:16: TokenIssuer other/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret other/ca, which is in none of the files: add what "kubectl get secret ca -n other -o yaml" prints`}},
 		{"a Secret without the key", tokenIssuer("a", "o", tls) + secret("data:\n  tls.crt: "+encoded+"\n"), []string{
 			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, key "ca.crt": there is no such key, or it is empty (line 18)`}},
 		{"a Secret that is not base64", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: \"!\"\n"), []string{

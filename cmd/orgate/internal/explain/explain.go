@@ -34,8 +34,8 @@ type Input struct {
 	Token string
 	// Now is when the request is judged.
 	Now time.Time
-	// Get fetches a document. It is asked for the documents of issuers that
-	// the token could be of, and of those that share a cluster with them.
+	// Get fetches a document. It is asked for those of the issuers that the
+	// token could be of alone.
 	Get func(ctx context.Context, location Location) (*Document, error)
 }
 

@@ -3,6 +3,7 @@ package explain_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -146,9 +147,9 @@ var fetching = `{"organization": "org1", "issuers": [
   {"name": "a", "issuer": "https://idp1.example/", "organization": "org1", "signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1"}}},
   {"name": "b", "issuer": "https://idp2.example/realms/org2", "organization": "org2", "signatureValidation": {"jwks": {"wellKnown": "https://idp2.example/d", "cluster": "idp2"}}},
   {"name": "c", "issuer": "https://pinned.example", "organization": "org1",
-   "signatureValidation": {"jwks": {"url": "https://pinned.example/jwks", "cluster": "idp3", "pins": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}}},
+   "signatureValidation": {"jwks": {"url": "https://pinned.example/jwks", "cluster": "idp1", "pins": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}}},
   {"name": "d", "issuer": "https://both.example", "organization": "org1",
-   "signatureValidation": {"jwks": {"url": "https://both.example/jwks", "cluster": "idp4"}, "certificate": {"certificateInline": ` + strconv.Quote(scenario.Second().PublicKey()) + `}}}]}`
+   "signatureValidation": {"jwks": {"url": "https://both.example/jwks", "cluster": "idp1"}, "certificate": {"certificateInline": ` + strconv.Quote(scenario.Second().PublicKey()) + `}}}]}`
 
 func TestKeysAreFetchedForTheTokensIssuerAlone(t *testing.T) {
 	document := func(body string) *explain.Document {
@@ -241,6 +242,10 @@ func TestTokensAreNotRepeated(t *testing.T) {
 	}
 	if leak := leakOf(in.Token, e); leak != "" || !e.Passed {
 		t.Errorf("passed: %v; the explanation holds %q of the token", e.Passed, leak)
+	}
+	payload := fmt.Sprintf("x-payload: (the token's payload, %d bytes)", len(strings.Split(in.Token, ".")[1]))
+	if !slices.Contains(e.Upstream, payload) {
+		t.Errorf("%q, want %q in it", e.Upstream, payload)
 	}
 }
 

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
+	"github.com/orgate/orgate/config"
 	"github.com/orgate/orgate/host"
 	"github.com/orgate/orgate/jwt"
 )
@@ -61,7 +63,7 @@ type outcome struct {
 	verdict
 	answer   *host.LocalResponse
 	upstream host.Headers
-	fetched  map[string]fetched // by URL
+	fetched  map[string]fetched // by cluster and URL
 }
 
 // fetched is what became of a fetch.
@@ -158,10 +160,10 @@ func (in *Input) clusters() []string {
 	return names
 }
 
-// wanted are the clusters of the issuers that the token could be of. No other
-// identity provider is asked for anything.
-func (in *Input) wanted() map[string]bool {
-	wanted := map[string]bool{}
+// wanted are the documents of the issuers that the token could be of, by cluster
+// and URL. No other identity provider is asked for anything.
+func (in *Input) wanted() map[string]*config.Issuer {
+	wanted := map[string]*config.Issuer{}
 	token, err := jwt.Parse(in.Token, in.Config.Limits.TokenBytes)
 	if err != nil {
 		return wanted
@@ -169,28 +171,35 @@ func (in *Input) wanted() map[string]bool {
 	for i := range in.Config.Issuers {
 		issuer := &in.Config.Issuers[i]
 		if j := issuer.SignatureValidation.JWKS; j != nil && issuer.Issuer == token.Claims.Issuer() {
-			wanted[j.Cluster] = true
+			wanted[j.Cluster+" "+j.URL+j.WellKnown] = issuer // one of them is empty
 		}
 	}
 	return wanted
 }
 
 // respond answers a call-out, with a document or with a failure.
-func (in *Input) respond(ctx context.Context, c *host.Callout, known map[string]fetched, wanted map[string]bool) error {
+func (in *Input) respond(ctx context.Context, c *host.Callout, known map[string]fetched, wanted map[string]*config.Issuer) error {
 	scheme, _ := c.Headers.Get(":scheme")
 	authority, _ := c.Headers.Get(":authority")
 	path, _ := c.Headers.Get(":path")
 	location := scheme + "://" + authority + path
-	if !wanted[c.Cluster] {
+	place := c.Cluster + " " + location
+	issuer := wanted[place]
+	if issuer == nil {
 		return c.Fail()
 	}
-	f, ok := known[c.Cluster+" "+location]
+	f, ok := known[place]
 	if !ok {
 		f.document, f.err = in.Get(ctx, Location{Cluster: c.Cluster, URL: location, Timeout: c.Timeout})
-		known[c.Cluster+" "+location] = f
+		known[place] = f
 	}
 	if f.err != nil {
 		return c.Fail()
+	}
+	if location == issuer.SignatureValidation.JWKS.WellKnown {
+		if next, err := keyfetch.Follow(issuer, f.document.Body); err == nil {
+			wanted[c.Cluster+" "+next] = issuer
+		}
 	}
 	headers := host.Headers{{":status", strconv.Itoa(f.document.Status)}}
 	for _, value := range f.document.Header.Values(http.CanonicalHeaderKey("cache-control")) {

@@ -54,7 +54,7 @@ func (c *Client) Get(ctx context.Context, cluster, location string, timeout time
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	request.Header.Set("User-Agent", "orgate")
 	if address := c.Clusters[cluster]; address != nil {
-		request.Host = request.URL.Host
+		// request.Host stays what it was.
 		request.URL.Scheme, request.URL.Host = address.Scheme, address.Host
 	}
 	answer, err := transport.RoundTrip(request)
