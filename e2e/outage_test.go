@@ -807,3 +807,21 @@ func TestPinsKeepApart(t *testing.T) {
 		judged(t, s, 401, "unknown_key")
 	}
 }
+
+// TestWorkerWhoseClockIsBehind cannot believe what the others share, and leaves it
+// to those who can: a new worker finds the document in the middle of an outage.
+func TestWorkerWhoseClockIsBehind(t *testing.T) {
+	shared := host.NewSharedData()
+	share := func(c *host.Config) { c.Shared = shared }
+	workers := []*e2e.Worker{newWorker(t, fetching, share), newWorker(t, fetching, share)}
+	answer(t, tick(workers)[0], scenario.First())
+	tick(workers)
+	behind := workers[1:]
+	advance(behind, -3*time.Hour)
+	tick(behind)
+	advance(behind, 10*time.Minute)
+	if err := tick(behind)[0].Fail(); err != nil {
+		t.Fatal(err)
+	}
+	judged(t, newWorker(t, fetching, share).Open(request(scenario.First().Token())), 200, "ok")
+}

@@ -568,7 +568,7 @@ func (w *week) answer(f *underway, c *host.Callout, keys bool) {
 		fail(c.Timeout, func() error { return c.FailStatus(504) })
 	case "lost":
 		p.lost = w.truth
-		in(time.Minute, func() { w.failed(f) }) // for the model's books only
+		in(time.Minute, func() { w.ended(f) }) // for the model's books only
 	case "error":
 		fail(quick, func() error { return respond("500", nil, doc) })
 	case "not found":
@@ -779,10 +779,8 @@ func (w *week) failed(f *underway) {
 	if !known || f.over || p.newest != nil && p.newest.begun > f.begun {
 		return
 	}
-	if p.fault != "lost" {
-		p.failures++
-		p.failed = w.truth
-	}
+	p.failures++
+	p.failed = w.truth
 }
 
 // troubled reports whether a clock has been set lately, or is still wrong, or a

@@ -103,7 +103,9 @@ func decodeTurns(b []byte) turns {
 
 // believe drops turns that are over, and what no worker can have meant: turns that
 // began in the future or last too long, failures that defer the next fetch for
-// too long, fetches of the future. A clock that was set back leaves such things.
+// too long, fetches of the future. A clock that was set back leaves such things. If
+// it is the worker's own that is wrong, the others may believe them: they are
+// replaced by what is better known, and not before.
 func (t *turns) believe(now time.Time) {
 	at := now.UnixNano()
 	began := 0 <= t.since && t.since <= at+int64(ahead)
@@ -229,7 +231,8 @@ func (p *plugin) consult(l *location, now time.Time, mayFetch bool) (news, fetch
 	}
 	l.consulted = now
 	err := update(l.turnsKey(), func(entry []byte) []byte {
-		t := decodeTurns(entry)
+		written := decodeTurns(entry)
+		t := written
 		t.believe(now)
 		news = p.learn(l, &t, now) || news
 		fetch = mayFetch && l.source.Due(now)
@@ -242,9 +245,9 @@ func (p *plugin) consult(l *location, now time.Time, mayFetch bool) (news, fetch
 			return nil
 		}
 		at := now.UnixNano()
-		t.over = t.holder != 0 && t.holder != p.worker
-		t.holder, t.since, t.until = p.worker, at, at+int64(l.patience)
-		return t.encode()
+		written.over = t.holder != 0 && t.holder != p.worker
+		written.holder, written.since, written.until = p.worker, at, at+int64(l.patience)
+		return written.encode()
 	})
 	switch {
 	case errors.Is(err, errContended):
@@ -318,25 +321,26 @@ func (p *plugin) share(l *location, fetch jwks.Fetch, answer jwks.Answer, outcom
 		}
 	}
 	err := update(l.turnsKey(), func(entry []byte) []byte {
-		t := decodeTurns(entry)
+		written := decodeTurns(entry)
+		t := written
 		t.believe(now)
-		if t.holder == p.worker && t.since == at {
-			t.holder, t.since, t.until, t.over = 0, 0, 0, false
+		if written.holder == p.worker && written.since == at {
+			written.holder, written.since, written.until, written.over = 0, 0, 0, false
 		}
 		if fetch.Wanted {
-			t.wanted = max(t.wanted, at)
+			written.wanted = max(t.wanted, at)
 		}
 		failure, failed := l.source.Failure(now)
 		switch {
 		case outcome.Result == jwks.ResultLate, at < t.document:
 			// It says nothing of now.
 		case outcome.Result == jwks.ResultOK:
-			t.document, t.failures, t.retry = at, 0, 0
+			written.document, written.failures, written.retry = at, 0, 0
 		case failed:
-			t.failures = max(t.failures, uint32(min(failure.Count, soFar)))
-			t.retry = max(t.retry, failure.Retry.UnixNano())
+			written.failures = max(t.failures, uint32(min(failure.Count, soFar)))
+			written.retry = max(t.retry, failure.Retry.UnixNano())
 		}
-		return t.encode()
+		return written.encode()
 	})
 	if err != nil && !errors.Is(err, errContended) {
 		p.alone(l, err)
