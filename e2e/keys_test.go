@@ -186,7 +186,7 @@ func TestFailedFetches(t *testing.T) {
 		}, "not_a_jwk_set", "not a JWK Set"},
 		{"huge", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}}, []byte(strings.Repeat(" ", 600<<10)), nil)
-		}, "too_large", "more than 524288 bytes"},
+		}, "too_large", "more than 262144 bytes"},
 		{"no key", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}}, []byte(`{"keys":[]}`), nil)
 		}, "no_usable_key", "no usable key"},

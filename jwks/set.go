@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,7 +22,8 @@ const (
 	// MaxKeys is the most keys that one JWK Set may hold, those that cannot be
 	// used included.
 	MaxKeys = 100
-	// MaxCandidates is the most keys that one token is tried with.
+	// MaxCandidates is the most keys that one token is tried with. Large keys
+	// are fewer: see [Set.Select].
 	MaxCandidates = 10
 )
 
@@ -118,7 +120,8 @@ func (s *Set) Pin(thumbprints []string) *Set {
 }
 
 // Select is the keys that the token may be verified with, in the order in which
-// to try them, [MaxCandidates] at most. None: no key of this set fits.
+// to try them, [MaxCandidates] at most, and no more of a JWK Set's than cost as
+// much as that many keys of 4096 bits. None: no key of this set fits.
 //
 // A key fits if it allows the token's algorithm ([jwt.Key.Allows]), and
 //
@@ -133,6 +136,7 @@ func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 		return nil
 	}
 	var fitting []*jwt.Key
+	total := 0
 	for _, key := range s.Keys {
 		if !key.Allows(t.Algorithm) {
 			continue
@@ -140,12 +144,28 @@ func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 		if !s.AnyKeyID && t.KeyID != "" && t.KeyID != key.ID {
 			continue
 		}
+		total += cost(key.RSA)
+		if !s.AnyKeyID && total > maxCost && len(fitting) > 0 {
+			break
+		}
 		fitting = append(fitting, key)
 		if len(fitting) == MaxCandidates {
 			break
 		}
 	}
 	return fitting
+}
+
+// maxCost is the cost of trying ten keys of 4096 bits.
+const maxCost = MaxCandidates * 16 * (17 + 2)
+
+// cost is about how much arithmetic one signature takes: the square of the
+// modulus's size in units of 1024 bits, for each squaring and multiplication. A
+// key of 8192 bits can cost a hundred times what one of 2048 bits costs, and
+// whoever publishes a key set chooses.
+func cost(key *rsa.PublicKey) int {
+	size := (key.N.BitLen() + 1023) / 1024
+	return size * size * (bits.Len(uint(key.E)) + bits.OnesCount(uint(key.E)))
 }
 
 // sameKeys reports whether a token that one set verifies, the other does too:

@@ -1,6 +1,7 @@
 package jwks_test
 
 import (
+	"crypto/rsa"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -431,6 +432,36 @@ func TestAlgorithmsAreRSA(t *testing.T) {
 	for _, name := range jwt.Algorithms() {
 		if !strings.HasPrefix(name, "RS") && !strings.HasPrefix(name, "PS") {
 			t.Errorf("%s is not an algorithm of RSA keys: jwks.Parse must tell it apart", name)
+		}
+	}
+}
+
+// TestSelectBoundsTheCost: large keys with large exponents, which take as much
+// longer to try as whoever publishes them likes, are tried in smaller numbers;
+// one is tried in any case.
+func TestSelectBoundsTheCost(t *testing.T) {
+	token, err := jwt.Parse("eyJhbGciOiJSUzI1NiJ9.e30.AAAA", 1000) // {"alg":"RS256"}, {}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		bits     uint
+		exponent int
+		want     int
+	}{
+		{2048, 65537, 10},
+		{4096, 65537, 10},
+		{8192, 65537, 2},
+		{2048, jwt.MaxExponent, 10},
+		{8192, jwt.MaxExponent, 1},
+	} {
+		set := &jwks.Set{}
+		for i := range 20 {
+			n := new(big.Int).Lsh(big.NewInt(1), c.bits-1)
+			set.Keys = append(set.Keys, &jwt.Key{RSA: &rsa.PublicKey{N: n.Add(n, big.NewInt(int64(2*i+1))), E: c.exponent}})
+		}
+		if got := len(set.Select(token)); got != c.want {
+			t.Errorf("%d bits, exponent %d: %d keys are tried, want %d", c.bits, c.exponent, got, c.want)
 		}
 	}
 }

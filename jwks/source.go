@@ -9,7 +9,7 @@ import (
 
 // MaxDocument is the length of the longest document read, in bytes. Of a longer
 // body it suffices to hand over the first MaxDocument+1 bytes.
-const MaxDocument = 512 << 10
+const MaxDocument = 256 << 10
 
 // MaxBackoff is the longest wait from one failed fetch to the next fetch.
 const MaxBackoff = 5 * time.Minute

@@ -231,7 +231,7 @@ func TestFinishResults(t *testing.T) {
 		{"a redirect", jwks.Answer{Status: 302}, nil, jwks.ResultStatus, "status 302", nil, "a fresh"},
 		{"another success", jwks.Answer{Status: 203, Body: docB}, nil, jwks.ResultStatus, "status 203", nil, "a fresh"},
 		{"no body", ok(""), nil, jwks.ResultEmpty, "no body", nil, "a fresh"},
-		{"too large", ok(long), nil, jwks.ResultTooLarge, "more than 524288 bytes", nil, "a fresh"},
+		{"too large", ok(long), nil, jwks.ResultTooLarge, "more than 262144 bytes", nil, "a fresh"},
 		{"a page", ok("<html>secret</html>"), nil, jwks.ResultNotSet, "", jwks.ErrNotSet, "a fresh"},
 		{"a set that is cut", ok(docB[:len(docB)-1]), nil, jwks.ResultNotSet, "", jwks.ErrNotSet, "a fresh"},
 		{"no keys", ok(`{"keys":[]}`), nil, jwks.ResultNoUsableKey, "no usable key: the set is empty", jwks.ErrNoUsableKey, "a fresh"},

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math/big"
 	"regexp"
 	"slices"
@@ -26,6 +27,7 @@ const (
 	headerUnicode     = "header is not Unicode"
 	headerDuplicate   = "duplicate member in the header"
 	headerDepth       = "header nested too deep"
+	headerMembers     = "too many members in the header"
 	headerNoObject    = "header is not an object"
 	critPresent       = "crit"
 	b64Present        = "b64"
@@ -37,6 +39,7 @@ const (
 	payloadUnicode    = "payload is not Unicode"
 	payloadDuplicate  = "duplicate member in the payload"
 	payloadDepth      = "payload nested too deep"
+	payloadMembers    = "too many members in the payload"
 	payloadNoObject   = "payload is not an object"
 	issNoString       = "iss is not a string or empty"
 	audNoStrings      = "aud is neither a string nor an array of strings"
@@ -46,6 +49,14 @@ const (
 	deepest           = `{"a":`
 	someHeaderEncoded = "eyJhbGciOiJSUzI1NiJ9"
 )
+
+func manyMembers(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, `,"%d":0`, i)
+	}
+	return b.String()
+}
 
 // refusals has a row for everything that is refused while a token is read. In
 // those with lax, go-jose accepts the token.
@@ -130,6 +141,8 @@ var refusals = []struct {
 	{"two subjects", compact(`{"alg":"RS256"}`, `{"sub":"alice","sub":"bob"}`), payloadDuplicate, jwt.ErrMalformed, true},
 	{"two subjects, one in escapes", compact(`{"alg":"RS256"}`, `{"sub":"alice","\u0073ub":"bob"}`), payloadDuplicate, jwt.ErrMalformed, true},
 	{"duplicate below the payload", compact(`{"alg":"RS256"}`, `{"a":{"b":{"c":1,"c":1}}}`), payloadDuplicate, jwt.ErrMalformed, true},
+	{"header with too many members", compact(`{"alg":"RS256"`+manyMembers(256)+`}`, `{}`), headerMembers, jwt.ErrMalformed, true},
+	{"payload with too many members", compact(`{"alg":"RS256"}`, `{"a":{"a":0`+manyMembers(256)+`}}`), payloadMembers, jwt.ErrMalformed, true},
 	{"payload nested too deep", compact(`{"alg":"RS256"}`, strings.Repeat(deepest, 33)+"0"+strings.Repeat("}", 33)), payloadDepth, jwt.ErrMalformed, true},
 	{"payload is null", compact(`{"alg":"RS256"}`, `null`), payloadNoObject, jwt.ErrMalformed, true},
 	{"payload is an array", compact(`{"alg":"RS256"}`, `[{"sub":"alice"}]`), payloadNoObject, jwt.ErrMalformed, true},
@@ -271,22 +284,23 @@ func examine(token string) (reasons []string) {
 		return reasons
 	}
 
-	addJSON := func(doc, syntax, unicode, duplicate, depth, noObject string) map[string]json.RawMessage {
+	addJSON := func(doc, syntax, unicode, duplicate, depth, members, noObject string) map[string]json.RawMessage {
 		_, err := strictjson.ParseObject(doc)
 		add(errors.Is(err, strictjson.ErrSyntax), syntax)
 		add(errors.Is(err, strictjson.ErrUTF8), unicode)
 		add(errors.Is(err, strictjson.ErrDuplicate), duplicate)
 		add(errors.Is(err, strictjson.ErrDepth), depth)
+		add(errors.Is(err, strictjson.ErrMembers), members)
 		add(errors.Is(err, strictjson.ErrNotObject), noObject)
-		var members map[string]json.RawMessage
+		var found map[string]json.RawMessage
 		if err == nil {
-			if err := json.Unmarshal([]byte(doc), &members); err != nil {
+			if err := json.Unmarshal([]byte(doc), &found); err != nil {
 				panic(err)
 			}
 		}
-		return members
+		return found
 	}
-	header := addJSON(documents[0], headerJSON, headerUnicode, headerDuplicate, headerDepth, headerNoObject)
+	header := addJSON(documents[0], headerJSON, headerUnicode, headerDuplicate, headerDepth, headerMembers, headerNoObject)
 	if header != nil {
 		has := func(name string) bool { _, ok := header[name]; return ok }
 		add(has("crit"), critPresent)
@@ -296,7 +310,7 @@ func examine(token string) (reasons []string) {
 		add(has("alg") && header["alg"][0] != '"', algNoString)
 		add(!has("alg"), algMissing)
 	}
-	payload := addJSON(documents[1], payloadJSON, payloadUnicode, payloadDuplicate, payloadDepth, payloadNoObject)
+	payload := addJSON(documents[1], payloadJSON, payloadUnicode, payloadDuplicate, payloadDepth, payloadMembers, payloadNoObject)
 	if iss, ok := payload["iss"]; ok {
 		add(iss[0] != '"' || string(iss) == `""`, issNoString)
 	}

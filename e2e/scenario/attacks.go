@@ -295,8 +295,9 @@ func jsonAttacks() []Case {
 		on("JSON: a hundred members", first.Raw(members(100)), isAlice),
 		on("JSON: names that are other names", first.Raw(`"ISS":"x","iss\u0000":"y","\u0000iss":"z","i\u0073s ":1,"Org_id":"org2","org_id ":"org2"`), isAlice),
 		on("JSON: an emoji in surrogates", first.Raw(`"x":"\ud83d\ude00"`), isAlice),
-		Case{Name: "JSON: thousands of members", Config: large, Request: get("/", first.Raw(members(3000))), Want: isAlice},
-		Case{Name: "JSON: thousands of members, one twice", Config: large, Request: get("/", first.Raw(members(3000)+`,"m2000":1`)), Want: malformed},
+		Case{Name: "JSON: many members", Config: large, Request: get("/", first.Raw(members(200))), Want: isAlice},
+		Case{Name: "JSON: thousands of members", Config: large, Request: get("/", first.Raw(members(3000))), Want: malformed},
+		Case{Name: "JSON: many members, one twice", Config: large, Request: get("/", first.Raw(members(200)+`,"m150":1`)), Want: malformed},
 		Case{Name: "JSON: a string of 40000 escapes", Config: large, Request: get("/", first.Raw(`"x":"`+strings.Repeat(`\u0041`, 6600)+`"`)), Want: isAlice},
 	)
 }

@@ -33,7 +33,7 @@ func FuzzParseObject(f *testing.F) {
 		reasons := examine(doc)
 		err := strictjson.CheckSyntax(doc)
 		checkReason(t, "CheckSyntax", err, slices.DeleteFunc(slices.Clone(reasons), func(reason error) bool {
-			return reason == strictjson.ErrDuplicate || reason == strictjson.ErrNotObject
+			return reason == strictjson.ErrDuplicate || reason == strictjson.ErrMembers || reason == strictjson.ErrNotObject
 		}))
 		object, err := strictjson.ParseObject(doc)
 		checkReason(t, "ParseObject", err, reasons)
@@ -64,15 +64,16 @@ func examine(doc string) (reasons []error) {
 	}
 	if !json.Valid([]byte(doc)) {
 		// What the package comes upon first may be any of these.
-		return []error{strictjson.ErrSyntax, strictjson.ErrUTF8, strictjson.ErrDepth, strictjson.ErrDuplicate}
+		return []error{strictjson.ErrSyntax, strictjson.ErrUTF8, strictjson.ErrDepth, strictjson.ErrDuplicate, strictjson.ErrMembers}
 	}
 
 	type level struct {
 		names map[string]bool // nil in an array
+		count int             // of members
 		value bool            // the next token is a value
 	}
 	var levels []level
-	deepest, duplicate, replaced := 0, false, 0
+	deepest, most, duplicate, replaced := 0, 0, false, 0
 	decoder := json.NewDecoder(strings.NewReader(doc))
 	decoder.UseNumber()
 	for {
@@ -98,6 +99,8 @@ func examine(doc string) (reasons []error) {
 				name := token.(string)
 				duplicate = duplicate || top.names[name]
 				top.names[name] = true
+				top.count++
+				most = max(most, top.count)
 				top.value = true
 				continue
 			}
@@ -116,6 +119,9 @@ func examine(doc string) (reasons []error) {
 	}
 	if duplicate {
 		reasons = append(reasons, strictjson.ErrDuplicate)
+	}
+	if most > strictjson.MaxMembers {
+		reasons = append(reasons, strictjson.ErrMembers)
 	}
 	// encoding/json puts replacement characters for what is not Unicode.
 	if replaced > replacements(doc) {

@@ -1,8 +1,6 @@
 package strictjson
 
 import (
-	"cmp"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -85,7 +83,7 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 	if depth >= MaxDepth {
 		return 0, &Error{ErrDepth, i}
 	}
-	begin, base := i, len(s.names)
+	begin, base, count := i, len(s.names), 0
 	i = s.space(i + 1)
 	if s.at(i, '}') {
 		return i + 1, nil
@@ -93,6 +91,9 @@ func (s *scanner) object(i, depth int, members *Object) (int, error) {
 	for {
 		if !s.at(i, '"') {
 			return 0, &Error{ErrSyntax, i}
+		}
+		if count++; s.unique && count > MaxMembers {
+			return 0, &Error{ErrMembers, i}
 		}
 		start := i
 		end, escaped, err := s.str(start)
@@ -323,7 +324,8 @@ func (s *scanner) literal(i int, text string) (int, error) {
 // at reports whether c is at i.
 func (s *scanner) at(i int, c byte) bool { return i < len(s.doc) && s.doc[i] == c }
 
-// fewNames is how many names are quicker compared each with each than sorted.
+// fewNames is how many names are quicker compared each with each than put in a
+// map.
 const fewNames = 16
 
 // distinct reports whether all names are known to differ: of few members alone.
@@ -341,8 +343,7 @@ func distinct(members Object) bool {
 	return true
 }
 
-// duplicate returns the offset of a name that stands a second time. It may
-// reorder names.
+// duplicate returns the offset of the first name that stands a second time.
 func duplicate(names []name) (offset int, found bool) {
 	if len(names) <= fewNames {
 		for i := range names {
@@ -354,20 +355,12 @@ func duplicate(names []name) (offset int, found bool) {
 		}
 		return 0, false
 	}
-	slices.SortFunc(names, func(a, b name) int {
-		// Lengths first: they often differ, and cost little to compare.
-		if c := cmp.Compare(len(a.text), len(b.text)); c != 0 {
-			return c
+	seen := make(map[string]struct{}, len(names))
+	for _, n := range names {
+		if _, again := seen[n.text]; again {
+			return n.offset, true
 		}
-		if c := strings.Compare(a.text, b.text); c != 0 {
-			return c
-		}
-		return cmp.Compare(a.offset, b.offset)
-	})
-	for i := 1; i < len(names); i++ {
-		if names[i].text == names[i-1].text && (!found || names[i].offset < offset) {
-			offset, found = names[i].offset, true
-		}
+		seen[n.text] = struct{}{}
 	}
-	return offset, found
+	return 0, false
 }

@@ -11,9 +11,9 @@
 // header and the claims of a token. [CheckSyntax] is for callers that walk the
 // document themselves, and look for duplicates on their way.
 //
-// The time taken is linear in the document's length, but for the search for
-// duplicates, which is n log n in the number of an object's members. The
-// package knows nothing of tokens, keys or configuration.
+// The time taken is linear in the document's length, and the memory that
+// ParseObject takes beside it is bounded by [MaxMembers]. The package knows
+// nothing of tokens, keys or configuration.
 //
 // [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 package strictjson
@@ -30,6 +30,10 @@ import (
 // as one.
 const MaxDepth = 32
 
+// MaxMembers is the most members that an object may have, for [ParseObject]. It
+// is many times what tokens and keys have.
+const MaxMembers = 256
+
 // Why a document is refused, for [errors.Is]. Each is wrapped in an [*Error].
 var (
 	// ErrSyntax means that the document is not of the grammar of RFC 8259.
@@ -42,6 +46,8 @@ var (
 	ErrDuplicate = errors.New("duplicate member")
 	// ErrDepth means that objects and arrays are nested beyond [MaxDepth].
 	ErrDepth = errors.New("nested too deep")
+	// ErrMembers means that an object has more than [MaxMembers] members.
+	ErrMembers = errors.New("too many members")
 	// ErrNotObject means that the document is a JSON value other than an object.
 	ErrNotObject = errors.New("not an object")
 )
@@ -88,8 +94,8 @@ func (o Object) Get(name string) (gjson.Result, bool) {
 	return gjson.Result{}, false
 }
 
-// ParseObject checks the whole document, duplicates at every depth included,
-// and returns the members of the object that it is. The error is an [*Error].
+// ParseObject checks the whole document, duplicates and numbers of members at
+// every depth included, and returns the members of the object that it is. The error is an [*Error].
 //
 // The members refer to doc; they keep it from being collected.
 func ParseObject(doc string) (Object, error) {

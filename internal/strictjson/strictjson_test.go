@@ -3,10 +3,8 @@ package strictjson_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
@@ -293,29 +291,45 @@ func repeated(open, close string, element func(int) string) string {
 	return doc.String()
 }
 
-// Time grows with the length of a document, not with its square: eight times
-// as many members take about eight times as long, not 64 times.
-func TestHostileTime(t *testing.T) {
-	quickest := func(members int) time.Duration {
+// An object's members are counted, at every depth, before anything is done with
+// them; those of a document for CheckSyntax are not.
+func TestMaxMembers(t *testing.T) {
+	object := func(members int) string {
 		var doc strings.Builder
 		doc.WriteString(`{"x":0`)
-		for i := range members {
+		for i := 1; i < members; i++ {
 			fmt.Fprintf(&doc, `,"%08x":0`, i)
 		}
-		doc.WriteString(`}`)
-		quickest := time.Duration(math.MaxInt64)
-		for range 10 {
-			start := time.Now()
-			if _, err := strictjson.ParseObject(doc.String()); err != nil {
-				t.Fatal(err)
-			}
-			quickest = min(quickest, time.Since(start))
-		}
-		return quickest
+		return doc.String() + "}"
 	}
-	few, many := quickest(2_000), quickest(16_000)
-	if many > 30*few {
-		t.Errorf("2000 members take %v, 16000 take %v", few, many)
+	for name, doc := range map[string]func(int) string{
+		"outermost": object,
+		"nested":    func(members int) string { return `{"a":[` + object(members) + `]}` },
+	} {
+		if _, err := strictjson.ParseObject(doc(strictjson.MaxMembers)); err != nil {
+			t.Errorf("%s, as many as there may be: %v", name, err)
+		}
+		if _, err := strictjson.ParseObject(doc(strictjson.MaxMembers + 1)); !errors.Is(err, strictjson.ErrMembers) {
+			t.Errorf("%s, one more: %v", name, err)
+		}
+		if err := strictjson.CheckSyntax(doc(10 * strictjson.MaxMembers)); err != nil {
+			t.Errorf("%s, syntax alone: %v", name, err)
+		}
+	}
+}
+
+// A duplicate among many members is found where it stands.
+func TestDuplicateAmongMany(t *testing.T) {
+	var doc strings.Builder
+	doc.WriteString(`{"a":{"first":0`)
+	for i := range 100 {
+		fmt.Fprintf(&doc, `,"%08x":0`, i)
+	}
+	offset := doc.Len() + 1
+	doc.WriteString(`,"\u0066irst":0,"00000001":0}}`)
+	var fault *strictjson.Error
+	if _, err := strictjson.ParseObject(doc.String()); !errors.As(err, &fault) || !errors.Is(err, strictjson.ErrDuplicate) || fault.Offset != offset {
+		t.Errorf("got %v, want a duplicate at byte %d", err, offset)
 	}
 }
 
