@@ -43,11 +43,12 @@ func hurt(callback string) {
 	case told("int"):
 		panic(42)
 	case told("nil"):
-		var m map[string]int
-		m["x"] = 1
+		none()["x"] = 1
 	}
 	panic("told to panic in " + callback)
 }
+
+func none() map[string]int { return nil }
 
 type badError struct{}
 
@@ -77,7 +78,6 @@ type plugin struct {
 	id            uint32
 	configuration string
 	queue         uint32
-	answers       []string
 	waiting       []uint32
 }
 
