@@ -662,7 +662,7 @@ func (t *tracer) claims() {
 	})
 	t.step("claims", "used: %s", strings.Join(used, ", "))
 	if len(unused) > 0 {
-		t.more("not used: %s", strings.Join(unused, ", "))
+		t.more("not used: %s", some(unused))
 	}
 	var absent []string
 	for name, what := range uses {
@@ -673,6 +673,15 @@ func (t *tracer) claims() {
 	if slices.Sort(absent); len(absent) > 0 {
 		t.more("not in the token: %s", strings.Join(absent, ", "))
 	}
+}
+
+// some lists names, not too many of them.
+func some(names []string) string {
+	const most = 40
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // printable is a claim's name, quoted if it is an unusual one.

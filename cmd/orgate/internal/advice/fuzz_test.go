@@ -1,0 +1,33 @@
+package advice_test
+
+import (
+	"testing"
+
+	"github.com/orgate/orgate/cmd/orgate/internal/advice"
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/e2e/scenario"
+)
+
+// FuzzRead: whatever the document is, there is a configuration or a mistake,
+// the same that package config finds, and every finding has a place.
+func FuzzRead(f *testing.F) {
+	for _, c := range scenario.Fields() {
+		f.Add(c.Configuration())
+	}
+	f.Add(`{"issuers": [{"name": "a", "issuer": "https://x.okta.com/", "organization": "o", "organizationMapping": {"a b": "c"}, "organizationClaim": "o", ` + keys + `}],
+		"rules": [{"match": {"pathTemplate": "/a/{b}/**"}, "public": true}, {"match": {"pathPrefix": "/a/", "hosts": ["*.x"]}, "roles": ["r"]}]}`)
+	f.Fuzz(func(t *testing.T, document string) {
+		r := advice.Read(document)
+		if (r.Config == nil) != (len(r.Mistakes) > 0) {
+			t.Fatalf("a configuration: %v, with %d mistakes", r.Config != nil, len(r.Mistakes))
+		}
+		if _, err := config.Parse(document); err != nil && r.Config != nil {
+			t.Fatalf("a configuration, in spite of %v", err)
+		}
+		for _, finding := range append(r.Mistakes, r.Advice...) {
+			if finding.Line < 1 || finding.Column < 1 || finding.Message == "" {
+				t.Fatalf("%+v", finding)
+			}
+		}
+	})
+}
