@@ -92,14 +92,43 @@ func goBuild(dir string, tags []string) ([]byte, error) {
 	}
 	defer os.RemoveAll(out)
 	file := filepath.Join(out, "plugin.wasm")
+	if err := noteInputs(dir, tags); err != nil {
+		return nil, err
+	}
 	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-tags", strings.Join(tags, ","), "-o", file, ".")
 	command.Dir = dir
-	command.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=")
+	command.Env = wasm()
 	if output, err := command.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build %s: %w\n%s", dir, err, output)
 	}
 	return os.ReadFile(file)
 }
+
+// noteInputs opens the files that the plugin is made of, those of the standard
+// library and of other modules excepted. "go test" remembers which files a test
+// opens and runs it again when they change; it knows nothing of what a compiler
+// reads that the test started.
+func noteInputs(dir string, tags []string) error {
+	list := exec.Command("go", "list", "-deps", "-tags", strings.Join(tags, ","), "-f",
+		`{{if and .Module (or .Module.Main .Module.Replace)}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, ".")
+	list.Dir = dir
+	list.Env = wasm()
+	output, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("list %s: %w", dir, err)
+	}
+	for file := range strings.FieldsSeq(string(output)) {
+		f, err := os.Open(file)
+		if err != nil {
+			return err
+		}
+		f.Close()
+	}
+	return nil
+}
+
+// wasm is the environment that a plugin is built in.
+func wasm() []string { return append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=") }
 
 // root is the directory of the repository's go.mod, above the test's.
 func root(t testing.TB) string {
