@@ -101,6 +101,7 @@ func (r *reader) keepEnvironment(c *Config) {
 			continue
 		}
 		if c.Environment == "" || slices.Contains(issuer.Environments, Any) || slices.Contains(issuer.Environments, c.Environment) {
+			issuer.Index = i
 			kept = append(kept, issuer)
 			paths = append(paths, path)
 		}

@@ -121,6 +121,9 @@ type Limits struct {
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
 // the proxy needs to know besides.
 type Issuer struct {
+	// The issuer's place in the document, which counts the issuers of other
+	// environments too.
+	Index int `json:"-"`
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash

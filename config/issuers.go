@@ -180,6 +180,22 @@ func CheckURL(url string) error {
 	return nil
 }
 
+// SplitURL takes apart a URL that [CheckURL] has nothing against. Without a path,
+// the target is "/". It stands in for net/url, which would make the plugin much
+// larger.
+func SplitURL(url string) (scheme, authority, target string) {
+	scheme, rest, _ := strings.Cut(url, "://")
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		return scheme, rest, "/"
+	}
+	authority, target = rest[:end], rest[end:]
+	if target[0] == '?' {
+		target = "/" + target
+	}
+	return scheme, authority, target
+}
+
 // urlFault says why a key location will not do, or "". Nothing of a URL with
 // userinfo is repeated.
 func urlFault(url string) string {

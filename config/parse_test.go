@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/orgate/orgate/config"
 )
@@ -833,7 +834,7 @@ func TestParse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(tt.want, c); diff != "" {
+			if diff := cmp.Diff(tt.want, c, anyPlace); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
@@ -853,5 +854,24 @@ func TestErrorSaysWhere(t *testing.T) {
 	}
 	if diff := cmp.Diff(error(want), err); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// anyPlace leaves out the issuers' places: see TestPlaces.
+var anyPlace = cmpopts.IgnoreFields(config.Issuer{}, "Index")
+
+// TestPlaces: an issuer knows its place in the document, though others before it
+// are of other environments.
+func TestPlaces(t *testing.T) {
+	c, err := config.Parse(merge(issuers(`{"environments": ["staging"]}`, `{"name": "b", "issuer": "https://b"}`, `{"name": "c", "issuer": "https://c"}`), `{"environment": "production"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]int{}
+	for _, issuer := range c.Issuers {
+		got[issuer.Name] = issuer.Index
+	}
+	if diff := cmp.Diff(map[string]int{"b": 1, "c": 2}, got); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }

@@ -112,8 +112,8 @@ type location struct {
 	key       string // what issuers that share it have in common
 	source    *jwks.Source
 	cluster   string
-	url       string     // of the JWK Set, or of the discovery document
-	discovery *discovery // nil if url is the JWK Set's
+	url       string          // of the JWK Set, or of the discovery document
+	discovery *jwks.Discovery // nil if url is the JWK Set's
 	timeout   time.Duration
 	issuers   []string // names, for metrics and logs
 
@@ -145,7 +145,7 @@ func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, 
 	for i := range c.Issuers {
 		issuer := &c.Issuers[i]
 		ring := &rings[i]
-		place := "issuers[" + strconv.Itoa(i) + "].signatureValidation."
+		place := "issuers[" + strconv.Itoa(issuer.Index) + "].signatureValidation."
 		if certificate := issuer.SignatureValidation.Certificate; certificate != nil {
 			set, err := jwks.ParsePEM(certificate.CertificateInline)
 			if problem := unusable(place+"certificate.certificateInline: ", set, err); problem != nil {
@@ -214,7 +214,7 @@ func newLocation(key, issuer string, j *config.JWKS) *location {
 	whole := l.timeout
 	if j.WellKnown != "" {
 		l.url = j.WellKnown
-		l.discovery = &discovery{issuer: issuer, url: j.WellKnown, anyOrigin: j.AllowOtherOrigin}
+		l.discovery = &jwks.Discovery{Issuer: issuer, URL: j.WellKnown, AnyOrigin: j.AllowOtherOrigin}
 		whole *= 2 // one request after the other
 	}
 	l.patience = whole + time.Second
@@ -228,21 +228,6 @@ func newLocation(key, issuer string, j *config.JWKS) *location {
 	return l
 }
 
-// splitURL takes apart an absolute URL that package config has checked. It
-// stands in for net/url, which is large.
-func splitURL(u string) (scheme, authority, path string) {
-	scheme, rest, _ := strings.Cut(u, "://")
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		return scheme, rest, "/"
-	}
-	authority, path = rest[:end], rest[end:]
-	if path[0] == '?' {
-		path = "/" + path
-	}
-	return scheme, authority, path
-}
-
 // fetch starts a fetch. It must be called from a tick.
 func (p *plugin) fetch(l *location, now time.Time) {
 	fetch := l.source.Begin(now)
@@ -251,9 +236,9 @@ func (p *plugin) fetch(l *location, now time.Time) {
 			p.finish(l, fetch, answer)
 			return
 		}
-		url, err := l.discovery.follow(answer.Body)
+		url, err := l.discovery.Follow(answer.Body)
 		if err != nil {
-			p.finish(l, fetch, jwks.Answer{Misdirected: err})
+			p.finish(l, fetch, jwks.Answer{Misdirected: errors.New("discovery document: " + err.Error())})
 			return
 		}
 		p.get(l, url, func(answer jwks.Answer) { p.finish(l, fetch, answer) })
@@ -263,7 +248,7 @@ func (p *plugin) fetch(l *location, now time.Time) {
 // get requests a document through the location's cluster. A call that the
 // proxy refuses has no answer, like one that fails later.
 func (p *plugin) get(l *location, url string, then func(jwks.Answer)) {
-	scheme, authority, path := splitURL(url)
+	scheme, authority, path := config.SplitURL(url)
 	headers := [][2]string{
 		{":method", "GET"},
 		{":scheme", scheme},

@@ -187,20 +187,6 @@ func TestReadAnswer(t *testing.T) {
 	}
 }
 
-func TestSplitURL(t *testing.T) {
-	for u, want := range map[string][3]string{
-		"https://idp.example":               {"https", "idp.example", "/"},
-		"https://idp.example/jwks":          {"https", "idp.example", "/jwks"},
-		"http://idp.example:8080/a/b?c=d/e": {"http", "idp.example:8080", "/a/b?c=d/e"},
-		"http://[::1]:8080?c":               {"http", "[::1]:8080", "/?c"},
-	} {
-		scheme, authority, path := splitURL(u)
-		if got := [3]string{scheme, authority, path}; got != want {
-			t.Errorf("splitURL(%q) = %q, want %q", u, got, want)
-		}
-	}
-}
-
 func TestMetricName(t *testing.T) {
 	for _, c := range []struct{ got, want string }{
 		{MetricName("orgate_requests", "rule", "orders", "issuer", "org1", "reason", "ok"), "orgate_requestsrule=.=orders;.;issuer=.=org1;.;reason=.=ok;.;"},

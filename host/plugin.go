@@ -89,10 +89,14 @@ func (o options) cache() (wazero.CompilationCache, error) {
 		return wazero.NewCompilationCache(), nil
 	}
 	cache, err := wazero.NewCompilationCacheWithDir(dir)
-	if err != nil {
+	switch {
+	case err == nil:
+		return cache, nil
+	case o.cacheDir == nil: // nobody asked for this one
+		return wazero.NewCompilationCache(), nil
+	default:
 		return nil, fmt.Errorf("compilation cache: %w", err)
 	}
-	return cache, nil
 }
 
 func checkImports(module wazero.CompiledModule) error {

@@ -28,6 +28,9 @@
 //		outcome := source.Finish(later, fetch, answer)
 //	}
 //
+// Where the location is a discovery document, [Discovery.Follow] leads from it
+// to the JWK Set.
+//
 // The package takes the time, randomness and answers as plain arguments. It
-// may not know the proxy, the configuration, or how a document is fetched.
+// may not know the proxy, or how a document is fetched.
 package jwks

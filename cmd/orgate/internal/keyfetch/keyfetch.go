@@ -20,7 +20,6 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/internal/strictjson"
 	"github.com/orgate/orgate/jwks"
 	"github.com/orgate/orgate/jwt"
 )
@@ -179,44 +178,15 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 	}
 }
 
-// Follow returns where an issuer's discovery document says that the JWK Set is
-// (OpenID Connect Discovery 1.0 §3, §4.3), under the plugin's conditions.
+// Follow returns where an issuer's discovery document says that the JWK Set is,
+// as [jwks.Discovery] does, and says what the document holds where it leads
+// nowhere.
 func Follow(issuer *config.Issuer, document string) (string, error) {
-	metadata, err := strictjson.ParseObject(document)
-	if err != nil {
-		return "", err
-	}
-	name, _ := metadata.Get("issuer")
-	if name.Type != gjson.String || name.Str != issuer.Issuer {
-		return "", fmt.Errorf("it is of the issuer %q, the configuration has %q", name.Str, issuer.Issuer)
-	}
-	location, _ := metadata.Get("jwks_uri")
-	if location.Type != gjson.String {
-		return "", errors.New("no jwks_uri")
-	}
-	if err := config.CheckURL(location.Str); err != nil {
-		return "", fmt.Errorf("jwks_uri: %w", err)
-	}
 	source := issuer.SignatureValidation.JWKS
-	if !source.AllowOtherOrigin && origin(location.Str) != origin(source.WellKnown) {
-		return "", fmt.Errorf("jwks_uri is of another origin, %s, which allowOtherOrigin would allow", origin(location.Str))
+	d := jwks.Discovery{Issuer: issuer.Issuer, URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
+	location, err := d.Follow(document)
+	if err != nil && gjson.Valid(document) {
+		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(), gjson.Get(document, "jwks_uri").String())
 	}
-	return location.Str, nil
-}
-
-// origin is a URL's origin (RFC 6454 §4), with the port in any case.
-func origin(location string) string {
-	u, err := url.Parse(strings.ToLower(location))
-	if err != nil {
-		return ""
-	}
-	port := u.Port()
-	switch {
-	case port != "":
-	case u.Scheme == "https":
-		port = "443"
-	default:
-		port = "80"
-	}
-	return u.Scheme + "://" + u.Hostname() + ":" + port
+	return location, err
 }

@@ -1,8 +1,11 @@
-package filter
+package jwks_test
 
 import (
 	"strings"
 	"testing"
+
+	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwks"
 )
 
 func TestDiscovery(t *testing.T) {
@@ -31,8 +34,8 @@ func TestDiscovery(t *testing.T) {
 		{name: "not an object", document: `[]`, fault: "object"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			d := discovery{issuer: "https://idp.example", url: "https://idp.example/.well-known/openid-configuration", anyOrigin: c.anyOrigin}
-			got, err := d.follow(c.document)
+			d := jwks.Discovery{Issuer: "https://idp.example", URL: "https://idp.example/.well-known/openid-configuration", AnyOrigin: c.anyOrigin}
+			got, err := d.Follow(c.document)
 			if got != c.want {
 				t.Errorf("leads to %q, want %q", got, c.want)
 			}
@@ -53,13 +56,13 @@ func FuzzDiscovery(f *testing.F) {
 	f.Add(`{"issuer":"https://idp.example","jwks_uri":"https://idp.example:443?x"}`)
 	f.Add(`{"issuer":"https:\/\/idp.example","jwks_uri":"https://idp.example\\@evil.example/"}`)
 	f.Fuzz(func(t *testing.T, document string) {
-		d := discovery{issuer: "https://idp.example", url: "https://idp.example/x"}
-		got, err := d.follow(document)
+		d := jwks.Discovery{Issuer: "https://idp.example", URL: "https://idp.example/x"}
+		got, err := d.Follow(document)
 		if err == nil && !strings.HasPrefix(strings.ToLower(got), "https://idp.example") {
 			t.Errorf("%q leads to %q", document, got)
 		}
 		if err == nil {
-			if _, authority, _ := splitURL(got); !strings.EqualFold(strings.TrimSuffix(authority, ":443"), "idp.example") {
+			if _, authority, _ := config.SplitURL(got); !strings.EqualFold(strings.TrimSuffix(authority, ":443"), "idp.example") {
 				t.Errorf("%q leads to %q", document, authority)
 			}
 		}

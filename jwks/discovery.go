@@ -1,4 +1,4 @@
-package filter
+package jwks
 
 import (
 	"errors"
@@ -9,35 +9,35 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// discovery leads from an OpenID Connect discovery document to the JWK Set
+// Discovery leads from an OpenID Connect discovery document to the JWK Set
 // (OpenID Connect Discovery 1.0 §3 and §4.3).
-type discovery struct {
-	// issuer is what the document must say it is of.
-	issuer string
-	// url is where the document is.
-	url string
-	// anyOrigin allows the JWK Set to be of another origin than the document.
-	anyOrigin bool
+type Discovery struct {
+	// Issuer is what the document must say it is of.
+	Issuer string
+	// URL is where the document is.
+	URL string
+	// AnyOrigin allows the JWK Set to be of another origin than the document.
+	AnyOrigin bool
 }
 
-// follow returns the location of the JWK Set. The document must be of the very
+// Follow returns the location of the JWK Set. The document must be of the very
 // issuer: one of another issuer would bring that one's keys. What is wrong is
 // said without the document's content.
-func (d *discovery) follow(document string) (string, error) {
+func (d *Discovery) Follow(document string) (string, error) {
 	metadata, err := strictjson.ParseObject(document)
 	if err != nil {
-		return "", errors.New("discovery document: " + err.Error())
+		return "", err
 	}
 	issuer, _ := metadata.Get("issuer")
-	if issuer.Type != gjson.String || issuer.Str != d.issuer {
-		return "", errors.New("discovery document: it is of another issuer")
+	if issuer.Type != gjson.String || issuer.Str != d.Issuer {
+		return "", errors.New("it is of another issuer")
 	}
 	uri, _ := metadata.Get("jwks_uri")
 	if uri.Type != gjson.String || config.CheckURL(uri.Str) != nil {
-		return "", errors.New("discovery document: jwks_uri is not an absolute http(s) URL")
+		return "", errors.New("jwks_uri is not an absolute http(s) URL")
 	}
-	if !d.anyOrigin && origin(uri.Str) != origin(d.url) {
-		return "", errors.New("discovery document: jwks_uri is of another origin, which allowOtherOrigin would allow")
+	if !d.AnyOrigin && origin(uri.Str) != origin(d.URL) {
+		return "", errors.New("jwks_uri is of another origin, which allowOtherOrigin would allow")
 	}
 	return uri.Str, nil
 }
@@ -45,7 +45,7 @@ func (d *discovery) follow(document string) (string, error) {
 // origin is a URL's origin (RFC 6454 §4), with the port in any case. The URL
 // has been checked by [config.CheckURL].
 func origin(u string) string {
-	scheme, authority, _ := splitURL(strings.ToLower(u))
+	scheme, authority, _ := config.SplitURL(strings.ToLower(u))
 	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
 		return scheme + "://" + authority
 	}
