@@ -132,7 +132,7 @@ fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).
 		Fuzz*) targets="$$targets $$first" ;; \
 		ok) for target in $$targets; do \
 				echo "$$second $$target"; \
-				$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$second" </dev/null || exit 1; \
+				$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$second" </dev/null || exit 1; \
 			done; targets= ;; \
 		esac; \
 	done

@@ -2,6 +2,7 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -164,6 +165,8 @@ func pathFault(path string) string {
 		return `must not have "?" or "#": the query is not part of the match`
 	case strings.Contains(path, `\`):
 		return `must not have "\"`
+	case strings.Contains(path, ";"):
+		return `must not have ";": requests that have it are answered 400`
 	case strings.Contains(path, "//"):
 		return `must not have "//"`
 	case !isASCII(path) || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }):
@@ -182,9 +185,8 @@ func pathFault(path string) string {
 		if len(after) < 2 || !isHex(after[0]) || !isHex(after[1]) {
 			return `must have two hexadecimal digits after "%"`
 		}
-		switch strings.ToLower(after[:2]) {
-		case "2e", "2f", "5c", "00":
-			return `must not have "%` + after[:2] + `"`
+		if isAmbiguous(after) {
+			return `must not have "%` + after[:2] + `": requests that have it are answered 400`
 		}
 		rest = after
 	}
@@ -238,4 +240,21 @@ func isScope(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// isAmbiguous reports whether package policy refuses every request with the
+// percent-encoded byte that s begins with: one that needs no encoding (RFC 3986
+// §2.3) or makes structure, or a "%" that would be decoded again.
+func isAmbiguous(s string) bool {
+	b, err := strconv.ParseUint(s[:2], 16, 8)
+	if err != nil {
+		return false
+	}
+	switch c := byte(b); {
+	case c < ' ' || c == 0x7f, isLetter(c) || isDigit(c), strings.IndexByte(`-._~/\;?#`, c) >= 0:
+		return true
+	case c == '%':
+		return len(s) > 2 && s[2]|0x20 == 'u' || len(s) > 3 && isHex(s[2]) && isHex(s[3])
+	}
+	return false
 }

@@ -266,6 +266,9 @@ func TestOutageKeepsTheKeysUntilTheyAreTooOld(t *testing.T) {
 		t.Fatal(err)
 	}
 	judged(t, w.Open(request(token)), 503, "keys_unavailable")
+	if got := w.Metrics.Values()["orgate_jwks_age_secondsissuer=.=idp1;.;"]; got != 25*3600 {
+		t.Errorf("the keys are %d s old, want 25 h", got)
+	}
 }
 
 func TestIssuersShareALocation(t *testing.T) {

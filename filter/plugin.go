@@ -155,10 +155,10 @@ func (p *plugin) OnTick() {
 	}
 }
 
-// reportAge tells how old a location's keys are, when that has changed.
+// reportAge tells how old a location's keys are, when that has changed, also of
+// keys that are too old to be used.
 func (p *plugin) reportAge(l *location, now time.Time) {
-	set, _ := l.source.Keys(now)
-	if set == nil {
+	if l.source.Generation() == 0 {
 		return
 	}
 	age := uint64(l.source.Age(now) / time.Second)

@@ -173,7 +173,7 @@ func (c *checker) keys(path string, issuer config.Issuer) {
 		c.problem(path, "cluster %q: %s needs TLS", jwks.Cluster, location.Scheme)
 		return
 	}
-	if sni := context.GetSni(); sni != "" && sni != location.Hostname() {
+	if sni := context.GetSni(); sni != "" && !strings.EqualFold(sni, location.Hostname()) {
 		c.problem(path, "cluster %q: sni %q is not the host of the keys, %q", jwks.Cluster, sni, location.Hostname())
 	}
 }
