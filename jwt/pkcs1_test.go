@@ -52,14 +52,14 @@ func FuzzVerifyAsTheStandardLibrary(f *testing.F) {
 	f.Fuzz(func(t *testing.T, alg string, signature []byte, exponent int) {
 		hash, ok := pkcs1Hashes[alg]
 		if !ok || len(signature) == 0 || exponent < 3 || exponent&1 == 0 || exponent > jwt.MaxExponent {
-			t.Skip()
+			return
 		}
 		public := &rsa.PublicKey{N: key.N, E: exponent}
 		input := compactInput(alg)
 		want := rsa.VerifyPKCS1v15(public, hash, digestOf(hash, input), signature) == nil
 		token, err := jwt.Parse(input+"."+b64(signature), maxBytes)
 		if err != nil {
-			t.Skip()
+			return
 		}
 		k := &jwt.Key{RSA: public}
 		for range 2 { // the modulus is prepared once
