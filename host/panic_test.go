@@ -94,7 +94,7 @@ func TestPanicInStream(t *testing.T) {
 	for i, panics := range steps {
 		for _, v := range values {
 			t.Run(panics.word+" "+v.kind, func(t *testing.T) {
-				p := newProbe(t, host.Config{}, panics.word, v.kind)
+				p := newProbe(t, host.Config{}, panics.word, v.kind, "once")
 				value := v.value
 				if value == "" {
 					value = "told to panic in " + panics.word
@@ -134,6 +134,22 @@ func TestPanicInStream(t *testing.T) {
 				}
 				if err := p.Err(); err != nil {
 					t.Error(err)
+				}
+
+				// The next one passes, every callback of it.
+				p.takeLogs()
+				next := p.root.NewStream()
+				for _, step := range steps {
+					if step.step == nil {
+						continue
+					}
+					if got := step.step(next); got != host.Continue {
+						t.Errorf("%s of the next stream: %s", step.word, got)
+					}
+				}
+				next.Close()
+				if logs := strings.Join(p.takeLogs(), "\n"); strings.Contains(logs, "panic") {
+					t.Errorf("the next stream panicked:\n%s", logs)
 				}
 			})
 		}
@@ -218,11 +234,13 @@ func TestPanicInConnection(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.word, func(t *testing.T) {
-			p := newProbe(t, host.Config{}, "tcp", tt.word)
-			connection, action := p.root.NewConnection()
-			got := []host.Action{action, connection.DownstreamData([]byte("down"), false), connection.UpstreamData([]byte("up"), true)}
-			connection.Close()
-			if diff := cmp.Diff(tt.want, got); diff != "" {
+			p := newProbe(t, host.Config{}, "tcp", tt.word, "once")
+			connect := func() []host.Action {
+				connection, action := p.root.NewConnection()
+				defer connection.Close()
+				return []host.Action{action, connection.DownstreamData([]byte("down"), false), connection.UpstreamData([]byte("up"), true)}
+			}
+			if diff := cmp.Diff(tt.want, connect()); diff != "" {
 				t.Error(diff)
 			}
 			if tt.callback != "" {
@@ -235,6 +253,9 @@ func TestPanicInConnection(t *testing.T) {
 			}
 			if n := p.LiveContexts(); n != 1 {
 				t.Errorf("%d contexts are left", n)
+			}
+			if diff := cmp.Diff(tests[0].want, connect()); diff != "" {
+				t.Errorf("the next connection: %s", diff)
 			}
 		})
 	}

@@ -1,8 +1,9 @@
 //go:build wasip1
 
 // Command probe is a test guest that does what it is told. The VM's
-// configuration is a list of words: a callback's name to panic in, "error",
-// "stringer" or "int" for the kind of value, "refuse" and the like; the
+// configuration is a list of words: a callback's name to panic in, "once" to
+// panic there the first time alone, "error", "stringer" or "int" for the kind
+// of value, "refuse" and the like; the
 // header x-do of a request names a function of the table below, whose lines
 // are sent back as the body of a local response.
 package main
@@ -30,11 +31,15 @@ var words []string
 
 func told(word string) bool { return slices.Contains(words, word) }
 
+// hurts says that the guest has panicked as it was told to.
+var hurts bool
+
 // hurt panics where it was told to.
 func hurt(callback string) {
-	if !told(callback) {
+	if !told(callback) || hurts && told("once") {
 		return
 	}
+	hurts = true
 	switch {
 	case told("error"):
 		panic(badError{})
