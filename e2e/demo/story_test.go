@@ -70,6 +70,21 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 	}
 }
 
+func TestExitStatusOfAWrongAnswer(t *testing.T) {
+	defer func(told []step) { story = told }(story)
+	story = []step{
+		{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
+		{name: "no token", path: "/org1/orders", status: 200, identity: nobody()},
+	}
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"--wasm", plugin(t)}, &stdout, &stderr); status != 1 || stderr.Len() > 0 {
+		t.Errorf("status %d, want 1; standard error %q", status, &stderr)
+	}
+	if want := "\n1 of 2 requests were not answered as they should be.\n"; !strings.HasSuffix(stdout.String(), want) {
+		t.Errorf("standard output does not end with %q:\n%s", want, &stdout)
+	}
+}
+
 func TestRun(t *testing.T) {
 	wasm := plugin(t)
 	tests := []struct {
@@ -143,6 +158,34 @@ func TestServe(t *testing.T) {
 		if got := res.Status[:3]; got != c[1] {
 			t.Errorf("status %s: %s", got, c[0])
 		}
+	}
+	fetching := regexp.MustCompile(`(?m)^# .*: 200\nTOKEN=\$\(curl -s ((?:-d \S+ )+)(http\S+) \| sed 's/(\S+)/\\1/'\); curl -si -H "Authorization: Bearer \$TOKEN" (http\S+)$`)
+	c := fetching.FindStringSubmatch(output.String())
+	if c == nil {
+		t.Fatalf("no command that fetches a token:\n%s", &output)
+	}
+	form := strings.ReplaceAll(strings.TrimPrefix(strings.TrimSpace(c[1]), "-d "), " -d ", "&")
+	res, err := client.Post(c[2], "application/x-www-form-urlencoded", strings.NewReader(form))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(res.Body)
+	res.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := regexp.MustCompile(strings.NewReplacer(`\(`, `(`, `\)`, `)`).Replace(c[3])).ReplaceAllString(string(answer), "$1")
+	req, err := http.NewRequest("GET", c[4], nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(token))
+	if res, err = client.Do(req); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != 200 {
+		t.Errorf("status %d: %s", res.StatusCode, c[0])
 	}
 	stop()
 	if _, err := io.Copy(io.Discard, read); err != nil {
