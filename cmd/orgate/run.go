@@ -119,6 +119,14 @@ func (o *runOptions) check() (*server, error) {
 	if s.clusters, err = parseClusters(o.clusters); err != nil {
 		return nil, err
 	}
+	if err := checkAddress(o.listen); err != nil {
+		return nil, fmt.Errorf("--listen: %w", err)
+	}
+	if o.admin != "" {
+		if err := checkAddress(o.admin); err != nil {
+			return nil, fmt.Errorf("--admin: %w", err)
+		}
+	}
 	if o.workers < 1 {
 		return nil, fmt.Errorf("--workers: must be at least 1, got %d", o.workers)
 	}
@@ -138,6 +146,19 @@ func parseServer(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("must name scheme, host and port alone, got %q", text)
 	}
 	return u, nil
+}
+
+// checkAddress finds what cannot be an address to listen on. Whether it is one
+// of this machine's, and free, is seen when it is used.
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("must be host and port, got %q", address)
+	}
+	return nil
 }
 
 // serve runs until the context ends.
