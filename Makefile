@@ -24,7 +24,8 @@ BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
 PLUGIN = $(shell $(WASM) $(GO) list -deps -f '{{with .Module}}{{if .Main}}{{$$.ImportPath}}{{end}}{{end}}' .)
 GUESTS = $(addprefix ./,$(sort $(dir $(shell git ls-files -co --exclude-standard '*/testdata/*/main.go'))))
 
-# The race detector needs cgo and a C compiler.
+# The race detector needs cgo and a C compiler. "make test" turns off the second
+# that it has every process wait at its end: tests start many.
 RACE = $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v $$($(GO) env CC | cut -d' ' -f1) >/dev/null && echo -race)
 
 TOOLS := $(CURDIR)/build/tools
@@ -50,7 +51,7 @@ run: build ## Show the plugin at work, without a proxy (ARGS="...").
 .PHONY: test
 test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
-	$(GO) test $(RACE) ./...
+	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) ./...
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
