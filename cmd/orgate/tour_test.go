@@ -22,6 +22,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/orgate/orgate/cmd/orgate/internal/advice"
+	"github.com/orgate/orgate/e2e"
 	"github.com/orgate/orgate/e2e/echo"
 	"github.com/orgate/orgate/e2e/scenario"
 	"github.com/orgate/orgate/host/hosttest"
@@ -46,6 +48,23 @@ func TestTour(t *testing.T) {
 				t.Errorf("answer (-page +plugin):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestTourConfigurationIsGood: "orgate run" as it stands on the page starts, and
+// "orgate check" has nothing against the configuration.
+func TestTourConfigurationIsGood(t *testing.T) {
+	document, err := os.ReadFile("../../docs/everything.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker, err := e2e.NewWorker(hosttest.Plugin(t), string(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	worker.VM.Close()
+	if mistakes := advice.Read(string(document)).Mistakes; len(mistakes) > 0 {
+		t.Errorf("mistakes: %v", mistakes)
 	}
 }
 
