@@ -19,12 +19,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/orgate/orgate/e2e/echo"
 	"github.com/orgate/orgate/e2e/idp"
+	"github.com/orgate/orgate/e2e/scenario"
 	"github.com/orgate/orgate/host/hosttest"
 )
 
@@ -180,6 +182,56 @@ func TestRunServesUntilASignal(t *testing.T) {
 			}
 			if strings.Contains(log.String(), "secret") || strings.Contains(log.String(), token) {
 				t.Errorf("the log has what it must not:\n%s", &log)
+			}
+		})
+	}
+}
+
+// TestRunOffersVerifySignature: the plugin, which is asked to have signatures
+// verified by the proxy, finds the function where the flag is, and there alone.
+func TestRunOffersVerifySignature(t *testing.T) {
+	binary := filepath.Join(t.TempDir(), "orgate")
+	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	upstream := httptest.NewServer(echo.Handler())
+	defer upstream.Close()
+	file := write(t, "orgate.json", []byte(`{"signatureVerification": "host", "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}]}`))
+	token := scenario.First().Token(scenario.Claims{"iat": nil, "nbf": nil, "exp": time.Now().Unix() + 3600})
+	for _, flags := range [][]string{nil, {"--verify-signature"}} {
+		t.Run(strings.Join(flags, " "), func(t *testing.T) {
+			cmd := exec.Command(binary, append([]string{"run", "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
+				"--listen", "127.0.0.1:0", "--workers", "1"}, flags...)...)
+			stderr, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			var log strings.Builder
+			lines := bufio.NewReader(io.TeeReader(stderr, &log))
+			req, err := http.NewRequest("GET", "http://"+address(t, lines, `msg=listening .*address=(\S+)`), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Authorization", "Bearer "+token)
+			if status, body := fetch(t, req); status != 200 {
+				t.Errorf("%d %s", status, body)
+			}
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, lines); err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Wait(); err != nil {
+				t.Errorf("%v\n%s", err, &log)
+			}
+			if missing, want := strings.Contains(log.String(), "the proxy has no verify_signature"), flags == nil; missing != want {
+				t.Errorf("verify_signature is missing: %v, want %v\n%s", missing, want, &log)
 			}
 		})
 	}

@@ -29,6 +29,7 @@ type runOptions struct {
 	config, listen, admin, upstream, wasm, logLevel string
 	clusters                                        []string
 	workers                                         int
+	verifySignature                                 bool
 }
 
 func newRun() *cobra.Command {
@@ -81,6 +82,7 @@ a port in use.`,
 	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
+	f.BoolVar(&o.verifySignature, "verify-signature", false, "offer the plugin the function verify_signature, as Envoy does")
 	// The default depends on the machine; help should not.
 	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"
 	return cmd
@@ -93,6 +95,7 @@ type server struct {
 	upstream             *url.URL
 	clusters             map[string]*url.URL
 	workers              int
+	verifySignature      bool
 	level                slog.Level
 	log                  *slog.Logger
 }
@@ -105,6 +108,8 @@ func (o *runOptions) check() (*server, error) {
 		listen:     o.listen,
 		admin:      o.admin,
 		workers:    o.workers,
+
+		verifySignature: o.verifySignature,
 	}
 	if o.config == "" {
 		return nil, errors.New("--config is missing")
@@ -191,6 +196,8 @@ func (s *server) serve(ctx context.Context) error {
 		Clusters:      s.clusters,
 		Workers:       s.workers,
 		Log:           s.log,
+
+		VerifySignature: s.verifySignature,
 	})
 	if err != nil {
 		return s.refusal(err)

@@ -56,6 +56,9 @@ type Config struct {
 	Clusters map[string]*url.URL
 	// Workers is the number of workers. Zero or less: one.
 	Workers int
+	// VerifySignature offers the plugin the foreign function verify_signature,
+	// as Envoy does.
+	VerifySignature bool
 	// Log receives a line for each request, with the properties
 	// orgate.reason, orgate.issuer, orgate.organization and orgate.rule if the
 	// plugin set them, and the plugin's own lines. nil: nothing is logged.

@@ -75,13 +75,17 @@ func (w *worker) boot() error {
 	for name := range w.g.config.Clusters {
 		clusters = append(clusters, name)
 	}
+	foreign := map[string]host.ForeignFunction{}
+	if w.g.config.VerifySignature {
+		foreign["verify_signature"] = host.VerifySignature
+	}
 	vm, err := w.g.config.Plugin.NewVM(host.Config{
 		VMID:     "orgate",
 		Clusters: clusters,
 		Callout:  w.callout,
 		Shared:   w.g.shared,
 		Metrics:  w.g.metrics,
-		Foreign:  map[string]host.ForeignFunction{"verify_signature": host.VerifySignature},
+		Foreign:  foreign,
 		Log:      w.pluginLog,
 		LogLevel: w.lowestLevel(),
 	})
