@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"encoding/json"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,77 +14,55 @@ import (
 	"github.com/orgate/orgate/e2e/scenario"
 	"github.com/orgate/orgate/host"
 	"github.com/orgate/orgate/host/hosttest"
+	"github.com/orgate/orgate/internal/page"
 	"github.com/orgate/orgate/jwt"
 )
 
-// blocks are the fenced blocks of a page, by the words behind the fence:
-// "json token".
-func blocks(t *testing.T, page string) map[string][]string {
-	t.Helper()
-	text, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string][]string{}
-	var info string
-	var block []string
-	inside := false
-	for line := range strings.Lines(string(text)) {
-		line = strings.TrimSuffix(line, "\n")
-		switch {
-		case !inside && strings.HasPrefix(line, "```"):
-			inside, info, block = true, strings.TrimPrefix(line, "```"), nil
-		case inside && line == "```":
-			inside = false
-			found[info] = append(found[info], strings.Join(block, "\n"))
-		case inside:
-			block = append(block, line)
-		}
-	}
-	if inside {
-		t.Errorf("%s: a block does not end", page)
-	}
-	return found
-}
-
-// TestProviderGuides runs each guide's token through the plugin with the
+// TestGuides runs each guide's token through the plugin with the
 // guide's configuration, and expects the headers that the guide shows.
-func TestProviderGuides(t *testing.T) {
+func TestGuides(t *testing.T) {
 	pages, err := filepath.Glob("../docs/guides/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tested := 0
-	for _, page := range pages {
-		found := blocks(t, page)
-		for _, document := range found["json configuration"] {
-			if _, err := config.Parse(document); err != nil {
-				t.Errorf("%s: %v", page, err)
-			}
-		}
-		if len(found["json token"]) == 0 {
+	for _, file := range pages {
+		if filepath.Base(file) == "README.md" {
 			continue
 		}
-		tested++
-		t.Run(strings.TrimSuffix(filepath.Base(page), ".md"), func(t *testing.T) { testGuide(t, found) })
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".md"), func(t *testing.T) {
+			blocks, err := page.Read(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := map[string]string{}
+			for _, info := range []string{"json configuration", "json token", "text request", "text upstream"} {
+				texts := page.Texts(blocks, info)
+				if len(texts) != 1 {
+					t.Fatalf("%d blocks of %s, want 1", len(texts), info)
+				}
+				found[info] = texts[0]
+			}
+			found["text refused"] = strings.Join(page.Texts(blocks, "text refused"), "")
+			testGuide(t, found)
+		})
 	}
-	if tested < 6 {
-		t.Errorf("%d guides have a token, want one for each provider", tested)
+	if len(pages) < 10 {
+		t.Errorf("%d pages", len(pages))
 	}
 }
 
-func testGuide(t *testing.T, found map[string][]string) {
-	document := found["json configuration"][0]
-	token := guideToken(t, found["json token"][0])
+func testGuide(t *testing.T, found map[string]string) {
+	document := found["json configuration"]
+	token := guideToken(t, found["json token"])
 	w := startWithKeys(t, document, kid(t, token))
-	r := guideRequest(found["text request"][0])
-	r.Token = token
+	asked := page.ParseRequest(found["text request"])
+	r := scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token}
 	got := w.Serve(r)
 	if !got.Passed {
 		t.Fatalf("answered %d %s\n%s\n%s", got.Status, got.Reason, got.Body, strings.Join(w.Log, "\n"))
 	}
 	want := map[string]string{}
-	for line := range strings.SplitSeq(found["text upstream"][0], "\n") {
+	for line := range strings.SplitSeq(found["text upstream"], "\n") {
 		name, value, _ := strings.Cut(line, ": ")
 		want[name] = value
 	}
@@ -98,9 +75,24 @@ func testGuide(t *testing.T, found map[string][]string) {
 	if diff := cmp.Diff(want, sent); diff != "" {
 		t.Errorf("headers to the upstream (-guide +plugin):\n%s", diff)
 	}
+	if found["text refused"] != "" {
+		asked := page.ParseRequest(found["text refused"])
+		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token})
+		if got.Passed || got.Status != 403 || got.Reason != "organization" {
+			t.Errorf("answered %d %s, want 403 for the organization", got.Status, got.Reason)
+		}
+	}
 	// The claims that the guide names are what lets the token pass.
-	for _, claim := range []string{"iss", "aud"} {
-		bad := guideToken(t, found["json token"][0], claim)
+	c, err := config.Parse(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claims := []string{"iss"}
+	if len(c.Issuers[0].Audiences) > 0 {
+		claims = append(claims, "aud")
+	}
+	for _, claim := range claims {
+		bad := guideToken(t, found["json token"], claim)
 		r.Token = bad
 		if w.Serve(r).Passed {
 			t.Errorf("passes with another %s", claim)
@@ -139,22 +131,6 @@ func kid(t *testing.T, token string) string {
 		t.Fatal(err)
 	}
 	return parsed.KeyID
-}
-
-// guideRequest reads "GET /path" and header lines.
-func guideRequest(block string) scenario.Request {
-	lines := strings.Split(block, "\n")
-	method, path, _ := strings.Cut(lines[0], " ")
-	r := scenario.Request{Method: method, Path: path}
-	for _, line := range lines[1:] {
-		name, value, _ := strings.Cut(line, ": ")
-		if name == "host" {
-			r.Host = value
-		} else {
-			r.Headers = append(r.Headers, [2]string{name, value})
-		}
-	}
-	return r
 }
 
 // startWithKeys starts the plugin and answers for the identity providers: each
