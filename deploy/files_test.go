@@ -509,6 +509,39 @@ func TestQueriesThatReadNothing(t *testing.T) {
 	}
 }
 
+// TestMetricsInPages: what the documentation says of metrics is what the plugin
+// writes.
+func TestMetricsInPages(t *testing.T) {
+	pages := []string{"README.md", "../README.md", "../RATIONALE.md"}
+	for _, pattern := range []string{"../docs/*.md", "../docs/guides/*.md"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pages = append(pages, found...)
+	}
+	mention := regexp.MustCompile("`(?:wasmcustom\\.)?(orgate_\\w+)(?:\\{([\\w,]+)\\})?")
+	metrics, checked := families(t), 0
+	for _, file := range pages {
+		for _, m := range mention.FindAllStringSubmatch(string(readFile(t, file)), -1) {
+			checked++
+			labels, ok := metrics[m[1]]
+			if !ok {
+				t.Errorf("%s: no metric %s", file, m[1])
+				continue
+			}
+			for l := range strings.SplitSeq(m[2], ",") {
+				if l != "" && !slices.Contains(labels, l) {
+					t.Errorf("%s: %s has no label %s", file, m[1], l)
+				}
+			}
+		}
+	}
+	if checked < 5 {
+		t.Errorf("%d metrics are mentioned", checked)
+	}
+}
+
 func TestAlerts(t *testing.T) {
 	var file struct {
 		Groups []struct {
