@@ -209,11 +209,7 @@ func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
 	}
 	report := advice.Read(string(document))
 	if report.Config == nil {
-		var lines []string
-		for _, m := range report.Mistakes {
-			lines = append(lines, strings.TrimSuffix(fmt.Sprintf("%s:%d:%d: %s", nameOf(x.config), m.Line, m.Column, strings.TrimPrefix(m.Path+": "+m.Message, ": ")), "\n"))
-		}
-		return errors.New(strings.Join(lines, "\n"))
+		return mistakes(nameOf(x.config), report)
 	}
 	x.input.Document, x.input.Config = string(document), report.Config
 	if err := x.refuseTokens(); err != nil {

@@ -89,8 +89,8 @@ func TestConfigurationThatThePluginRefuses(t *testing.T) {
 		t.Errorf("exit status %d, standard output %q", code, &stdout)
 	}
 	lines := strings.Split(strings.TrimSpace(stderr.String()), "\n")
-	for _, part := range []string{"issuers[0].oops", "issuers[0].signatureValidation", "rulez"} {
-		want := "orgate run: " + file + ": " + part + ": "
+	for _, part := range []string{"1:78: issuers[0].oops", "1:14: issuers[0].signatureValidation", "1:92: rulez"} {
+		want := "orgate run: " + file + ":" + part + ": "
 		if !slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, want) }) {
 			t.Errorf("no line begins with %q:\n%s", want, &stderr)
 		}

@@ -66,7 +66,7 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 		}
 		text, err := renderDocument(doc, write)
 		if err != nil {
-			return &failure{prefixLines(file+": ", err)}
+			return &failure{located(nameOf(file), doc, strings.Split(err.Error(), "\n"))}
 		}
 		if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
 			return &failure{err}
@@ -93,11 +93,6 @@ func renderDocument(doc string, write func(*render.Document) (string, error)) (s
 		return "", err
 	}
 	return write(d)
-}
-
-// prefixLines says the same of every line of an error.
-func prefixLines(prefix string, err error) error {
-	return errors.New(prefix + strings.ReplaceAll(err.Error(), "\n", "\n"+prefix))
 }
 
 func newRenderEnvoy() *cobra.Command {

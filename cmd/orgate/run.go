@@ -200,7 +200,7 @@ func (s *server) serve(ctx context.Context) error {
 		VerifySignature: s.verifySignature,
 	})
 	if err != nil {
-		return s.refusal(err)
+		return s.refusal(string(configuration), err)
 	}
 	stopAdmin, err := s.serveAdmin(g)
 	if err != nil {
@@ -271,14 +271,14 @@ func (s *server) checkClusters(configuration []byte) error {
 
 // refusal is the error for a gateway that did not start: the plugin's own
 // lines, if it is the plugin who refuses.
-func (s *server) refusal(err error) error {
+func (s *server) refusal(configuration string, err error) error {
 	var refused *gateway.RefusedError
 	if !errors.As(err, &refused) || len(refused.Lines) == 0 {
 		return err
 	}
 	lines := make([]string, len(refused.Lines))
 	for i, line := range refused.Lines {
-		lines[i] = s.configFile + ": " + strings.TrimPrefix(line, "configuration: ")
+		lines[i] = strings.TrimPrefix(line, "configuration: ")
 	}
-	return errors.New(strings.Join(lines, "\n"))
+	return located(s.configFile, configuration, lines)
 }
