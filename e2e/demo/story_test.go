@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/orgate/orgate/host/hosttest"
+	"github.com/orgate/orgate/internal/page"
 )
 
 // plugin is a file with the built plugin.
@@ -30,12 +32,22 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	for _, o := range s.tell(t.Context(), story) {
+	outcomes := s.tell(t.Context(), story)
+	for _, o := range outcomes {
 		t.Run(o.name, func(t *testing.T) {
 			if !o.right() {
 				t.Error(strings.Join(o.row(), " | "))
 			}
 		})
+	}
+	var table bytes.Buffer
+	printTable(&table, outcomes)
+	blocks, err := page.Read("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(blocks, func(b page.Block) bool { return strings.Contains(b.Text+"\n", table.String()) }) {
+		t.Errorf("README.md does not show this table:\n%s", &table)
 	}
 }
 
