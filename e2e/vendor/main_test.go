@@ -141,7 +141,7 @@ func inProject(t *testing.T) {
 type walk struct {
 	printed       []string // commands
 	idp, upstream string
-	gateway       string // of the "orgate run" that runs
+	gateway       string   // of the "orgate run" that runs
 	want          []string // headers at the upstream
 }
 
