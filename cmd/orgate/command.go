@@ -57,6 +57,12 @@ operate it.
 
 The exit status is 0 if all went well, 2 if the command was called in a wrong
 way, and 1 otherwise.`,
+		Example: `  orgate check orgate.json
+  orgate explain --config orgate.json --token token.txt --request 'GET https://api.example.com/orders'
+  orgate render envoy --config orgate.json --upstream http://api:8080 > envoy.yaml
+
+  # Complete commands and flags in this shell; zsh, fish and powershell work, too.
+  eval "$(orgate completion bash)"`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
@@ -64,7 +70,6 @@ way, and 1 otherwise.`,
 			return errors.New("a command is missing")
 		},
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newVersion())
 	return root
 }
