@@ -182,17 +182,25 @@ func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, 
 	return rings, locations, errors.Join(problems...)
 }
 
-// unusable says what is wrong with configured keys: keys that are written down
-// must be usable, each of them.
+// unusable says what is wrong with configured keys: there must be one at least
+// that can be used. Others beside it, such as the key for encryption that some
+// providers publish along, are left out with a warning.
 func unusable(place string, set *jwks.Set, err error) error {
-	if err != nil {
+	switch {
+	case err != nil:
 		return errors.New(place + err.Error())
+	case len(set.Keys) == 0 && len(set.Unusable) == 0:
+		return errors.New(place + "holds no key")
 	}
-	if len(set.Unusable) > 0 {
-		return errors.New(place + errors.Join(set.Unusable...).Error())
+	var problems []error
+	for _, reason := range set.Unusable {
+		problems = append(problems, errors.New(place+reason.Error()))
 	}
 	if len(set.Keys) == 0 {
-		return errors.New(place + "holds no key")
+		return errors.Join(problems...)
+	}
+	for _, problem := range problems {
+		proxywasm.LogWarn("key not used: " + problem.Error())
 	}
 	return nil
 }

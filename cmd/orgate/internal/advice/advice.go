@@ -98,8 +98,7 @@ func (r *Report) mistake(path, message string) {
 	r.Mistakes = append(r.Mistakes, Finding{Path: path, Line: line, Column: column, Message: message})
 }
 
-// checkKeys reads the keys that are written down, each of which must be
-// usable.
+// checkKeys reads the keys that are written down, one of which must be usable.
 func (r *Report) checkKeys(c *config.Config) {
 	for i := range c.Issuers {
 		path := r.IssuerPath(c.Issuers[i].Name) + ".signatureValidation."
@@ -119,11 +118,12 @@ func (r *Report) checkSet(path string, set *jwks.Set, err error) {
 	switch {
 	case err != nil:
 		r.mistake(path, err.Error())
+	case len(set.Keys) > 0:
 	case len(set.Unusable) > 0:
 		for _, reason := range set.Unusable {
 			r.mistake(path, reason.Error())
 		}
-	case len(set.Keys) == 0:
+	default:
 		r.mistake(path, "holds no key")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/orgate/orgate/config"
+	"github.com/orgate/orgate/jwks"
 )
 
 // issuers advises on each issuer.
@@ -21,6 +22,7 @@ func (a *adviser) issuers() {
 		if should := providersIssuer(issuer.Issuer); should != "" {
 			a.advise("issuer-slash", path+".issuer", "%s", should)
 		}
+		a.inlineKeys(path, issuer)
 		a.locations(path, issuer)
 		a.shared(path, issuer)
 		if !issuer.ExcludeUnmappedRoles && len(issuer.RoleMappings) > 0 {
@@ -48,6 +50,25 @@ func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
 		everything = everything || len(rule.Match.Hosts) == 0 && len(rule.Match.Methods) == 0 && pathOf(&rule.Match).any
 	}
 	return everything
+}
+
+// inlineKeys tells of keys that are written down and not used. There are others
+// that are, or else it would be a mistake.
+func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
+	keys := issuer.SignatureValidation.JWKS
+	if keys == nil || keys.Inline == "" {
+		return
+	}
+	set, err := jwks.Parse(string(keys.Inline))
+	if err != nil {
+		return // which is a mistake
+	}
+	for _, reason := range set.Unusable {
+		a.advise("unusable-key", path+".signatureValidation.jwks.inline", "%v", reason)
+	}
+	if len(set.Keys) > 0 && len(set.Pin(keys.Pins).Keys) == 0 {
+		a.advise("unusable-key", path+".signatureValidation.jwks.pins", "no key is one of those pinned: all of the issuer's tokens are refused")
+	}
 }
 
 func (a *adviser) locations(path string, issuer *config.Issuer) {

@@ -118,9 +118,9 @@ func (g *guide) write(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "token.txt"), []byte(token+"\n"), 0o600)
 }
 
-// vendors serves each issuer's documents under the path that the
+// locations serves each issuer's documents under the path that the
 // configuration has for them.
-func (g *guide) vendors() http.Handler {
+func (g *guide) locations() http.Handler {
 	mux := http.NewServeMux()
 	served := map[string]bool{}
 	for n, issuer := range g.parsed.Issuers {

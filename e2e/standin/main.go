@@ -1,10 +1,10 @@
-// Command vendor stands in for the identity providers of a guide, so that the
+// Command standin stands in for the identity providers of a guide, so that the
 // guide can be followed without an account with them: it writes the guide's
 // configuration and a token like the guide's into a folder, serves keys and
 // discovery documents where the configuration expects them, and an upstream
 // that answers with what it was sent, and prints commands to go on with.
 //
-//	go run ./e2e/vendor docs/guides/auth0.md
+//	go run ./e2e/standin docs/guides/auth0.md
 //
 // The keys are made anew each time, and nothing of it is for production.
 package main
@@ -33,10 +33,10 @@ func main() {
 
 // run is the command: 2 for wrong flags, 1 for anything else that is wrong.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	flags := flag.NewFlagSet("vendor", flag.ContinueOnError)
+	flags := flag.NewFlagSet("standin", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.Usage = func() {
-		_, _ = fmt.Fprint(stderr, "usage: vendor [flags] docs/guides/GUIDE.md\n\n")
+		_, _ = fmt.Fprint(stderr, "usage: standin [flags] docs/guides/GUIDE.md\n\n")
 		flags.PrintDefaults()
 	}
 	dir := flags.String("dir", "build/guide", "write orgate.json and token.txt into `DIR`")
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	if err := serve(ctx, flags.Arg(0), *dir, *idpAddress, *upstreamAddress, stdout); err != nil {
-		_, _ = fmt.Fprintf(stderr, "vendor: %v\n", err)
+		_, _ = fmt.Fprintf(stderr, "standin: %v\n", err)
 		return 1
 	}
 	return 0
@@ -64,7 +64,7 @@ func serve(ctx context.Context, file, dir, idpAddress, upstreamAddress string, s
 	if err := g.write(dir); err != nil {
 		return err
 	}
-	idpURL, closeIDP, err := listen(idpAddress, g.vendors())
+	idpURL, closeIDP, err := listen(idpAddress, g.locations())
 	if err != nil {
 		return err
 	}
