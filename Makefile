@@ -42,7 +42,7 @@ build: build/orgate.wasm build/orgate ## Build the plugin and the command, in bu
 build/orgate.wasm: force
 	$(BUILD_WASM) -o $@ .
 build/orgate: force
-	CGO_ENABLED=0 $(GO) build $(BUILDFLAGS) -o $@ ./cmd/orgate
+	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w -X main.release=$$(git describe --tags --always --dirty)" -o $@ ./cmd/orgate
 
 .PHONY: run
 run: build ## Show the plugin at work, without a proxy (ARGS="...").
@@ -119,11 +119,11 @@ vuln: $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck ## Look for known vulnerabil
 
 .PHONY: bench
 bench: build/orgate.wasm ## Measure the plugin against a bare verification (BENCH="regular expression").
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 1h ./e2e
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 1h ./e2e | $(GO) run ./e2e/benchtable
 
 .PHONY: soak
 soak: build/orgate.wasm ## Send SOAK=1000000 requests with distinct tokens through one VM.
-	ORGATE_SOAK=$(SOAK) $(GO) test -run '^$$' -bench '^Benchmark(Soak|Mixture)$$' -benchtime 1x -timeout 4h ./e2e
+	ORGATE_SOAK=$(SOAK) $(GO) test -run '^$$' -bench '^Benchmark(Soak|Mixture)$$' -benchtime 1x -timeout 4h ./e2e | $(GO) run ./e2e/benchtable
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).

@@ -32,7 +32,8 @@ const turn = 10 * time.Millisecond
 const distinct = 4096 + 128
 
 func BenchmarkRequest(b *testing.B) {
-	for _, n := range []int{1, 100, 1000} {
+	sizes := []int{1, 100, 1000}
+	for _, n := range sizes {
 		config := benchConfig(n, "")
 		b.Run(fmt.Sprintf("hot/issuers=%d", n), func(b *testing.B) {
 			measure(b, config, same(benchHeaders(benchToken())), host.Continue)
@@ -45,14 +46,19 @@ func BenchmarkRequest(b *testing.B) {
 	b.Run("hot/full", func(b *testing.B) {
 		measure(b, config, filling(requestsOf(benchTokens())), host.Continue)
 	})
-	b.Run("cold/host", func(b *testing.B) {
-		config := benchConfig(1, `"signatureVerification": "host",`)
-		measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue)
-	})
-	for _, refused := range refusals() {
-		b.Run("refused/"+refused.name, func(b *testing.B) {
-			measure(b, config, inTurn(refused.requests()), host.Answer)
+	for _, n := range sizes {
+		config := benchConfig(n, `"signatureVerification": "host",`)
+		b.Run(fmt.Sprintf("cold/host/issuers=%d", n), func(b *testing.B) {
+			measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue)
 		})
+	}
+	for _, refused := range refusals() {
+		for _, n := range sizes {
+			config := benchConfig(n, "")
+			b.Run(fmt.Sprintf("refused/%s/issuers=%d", refused.name, n), func(b *testing.B) {
+				measure(b, config, inTurn(refused.requests()), host.Answer)
+			})
+		}
 	}
 	b.Run("public", func(b *testing.B) {
 		measure(b, config, same(headersTo("/public", "")), host.Continue)

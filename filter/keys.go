@@ -343,7 +343,7 @@ func (p *plugin) reportKeys(l *location, now time.Time) {
 		}
 	}
 	for _, name := range l.issuers {
-		proxywasm.LogInfo("issuer " + name + ": " + strconv.Itoa(keys) + " keys from " + l.url)
+		proxywasm.LogInfo("issuer " + name + ": keys from " + l.url + ": " + strconv.Itoa(keys))
 		p.metrics.gauge(familyKeys, name, uint64(keys))
 	}
 }

@@ -90,8 +90,14 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// version is the module's version, or the revision it was built from.
+// release is what "make build" takes from the repository's tags and revision.
+var release string
+
+// version is the release, or the module's version as Go knows it.
 func version() string {
+	if release != "" {
+		return release
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(devel)"
