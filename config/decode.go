@@ -9,17 +9,6 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// unsupported holds the fields that the document may have one day and that are
-// refused for now, as the path without indexes; "=" and a string after it
-// refuse that value alone. This is the one place: a field that is built is
-// taken off the list.
-var unsupported = []string{}
-
-// Unsupported returns the fields that Parse refuses for now, as paths without
-// indexes ("issuers[].signatureValidation.jwks.wellKnown"), those of which one
-// value alone is refused with "=" and that value.
-func Unsupported() []string { return append([]string(nil), unsupported...) }
-
 // elsewhere holds the fields of a TokenIssuer that have no place in the
 // document, and where what they say belongs.
 var elsewhere = map[string]string{
@@ -112,17 +101,6 @@ func (r *reader) object(path string, v gjson.Result, into reflect.Value) {
 		if !ok {
 			r.fail(at, r.offsets[at], unknownField(at, name, t))
 			return
-		}
-		for _, u := range r.unsupported {
-			p, only, one := strings.Cut(u, "=")
-			if pattern(at) == p && (!one || value.Type == gjson.String && value.Str == only) {
-				message := "not supported yet"
-				if one {
-					message = quote(only) + " is not supported yet"
-				}
-				r.fail(at, value.Index, message)
-				return
-			}
 		}
 		r.decode(at, value, into.FieldByIndex(f.Index), limitsOf(f.Tag))
 	})

@@ -3,66 +3,7 @@ package config
 import (
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
-
-func TestUnsupportedFieldsAreRefusedWherePresent(t *testing.T) {
-	const issuer = `{"name": "idp", "issuer": "https://idp", "organization": "org1",
-		"signatureValidation": {"jwks": {"url": "https://idp/jwks", "cluster": "idp"}}`
-	table := []string{"issuers[].audiences", "rules[].match.hosts", "errors.format=plain"}
-	for _, tt := range []struct {
-		name, doc string
-		table     []string
-		want      []string
-	}{
-		{"none is there", `{"issuers": [` + issuer + `}], "errors": {"format": "problem"}}`, table, nil},
-		{
-			"all are there, with their defaults or without",
-			`{"issuers": [` + issuer + `, "audiences": []}], "rules": [{}, {"match": {"hosts": ["a"]}}], "errors": {"format": "plain"}}`, table,
-			[]string{
-				"issuers[0].audiences: not supported yet",
-				"rules[1].match.hosts: not supported yet",
-				`errors.format: "plain" is not supported yet`,
-			},
-		},
-		{
-			"a field of the same name elsewhere",
-			`{"issuers": [` + issuer + `}], "rules": [{"audiences": ["a"]}]}`, table, nil,
-		},
-		{
-			"the value that is not supported, as another type",
-			`{"issuers": [` + issuer + `}], "errors": {"format": ["plain"]}}`, table,
-			[]string{"errors.format: must be a string, got an array"},
-		},
-		{
-			"everything is supported",
-			`{"issuers": [{"name": "idp", "issuer": "https://idp", "organization": "org1",
-				"signatureValidation": {"jwks": {"wellKnown": "https://idp/.well-known/openid-configuration", "allowOtherOrigin": true, "cluster": "idp"}}}],
-				"signatureVerification": "host"}`, nil, nil,
-		},
-		{
-			"everything is supported, and a location is bad",
-			`{"issuers": [{"name": "idp", "issuer": "https://idp", "organization": "org1",
-				"signatureValidation": {"jwks": {"wellKnown": "idp", "allowOtherOrigin": true}}}]}`, nil,
-			[]string{
-				"issuers[0].signatureValidation.jwks.cluster: is required with url and wellKnown: the proxy's cluster that the keys are fetched through",
-				`issuers[0].signatureValidation.jwks.wellKnown: must be an absolute http(s) URL, got "idp"`,
-			},
-		},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			_, err := parse(tt.doc, tt.table)
-			var got []string
-			if err != nil {
-				got = strings.Split(err.Error(), "\n")
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("-want +got:\n%s", diff)
-			}
-		})
-	}
-}
 
 func TestErrorText(t *testing.T) {
 	for _, tt := range []struct {

@@ -21,11 +21,7 @@ import (
 // The configuration returned has every default applied and holds only the
 // issuers of its environment.
 func Parse(doc string) (*Config, error) {
-	return parse(doc, unsupported)
-}
-
-func parse(doc string, unsupported []string) (*Config, error) {
-	r := &reader{doc: doc, offsets: map[string]int{}, unsupported: unsupported}
+	r := &reader{doc: doc, offsets: map[string]int{}}
 	if strings.TrimSpace(doc) == "" {
 		r.fail("", 0, "the configuration is empty")
 		return nil, r.result()
@@ -56,8 +52,6 @@ type reader struct {
 	mistakes []mistake
 	// unread holds the paths whose value could not be decoded.
 	unread []string
-	// unsupported holds the fields that are refused for now.
-	unsupported []string
 }
 
 type mistake struct {

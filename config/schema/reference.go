@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/orgate/orgate/config"
 )
 
 // The field table of a type stands between these lines of the reference page.
@@ -27,10 +25,9 @@ func Reference(page, source string) (string, error) {
 		return "", err
 	}
 	tables := map[string]string{}
-	pending := pendingFields(root)
 	add := func(name string, n *node) {
 		if object := objectOf(n); object != nil && len(object.Properties) > 0 {
-			tables[name] = table(name, object, pending)
+			tables[name] = table(name, object)
 		}
 	}
 	add(rootName, root)
@@ -78,23 +75,6 @@ func objectOf(n *node) *node {
 	return nil
 }
 
-// pendingFields returns what is refused for now, by type and field
-// ("JWKS.wellKnown"): "" for the whole field, else the value.
-func pendingFields(root *node) map[string]string {
-	pending := map[string]string{}
-	for _, field := range config.Unsupported() {
-		path, value, _ := strings.Cut(field, "=")
-		name, n := rootName, root
-		segments := strings.Split(strings.ReplaceAll(path, "[]", ""), ".")
-		for _, s := range segments[:len(segments)-1] {
-			name = typeName(n.Properties.get(s))
-			n = root.Defs.get(name)
-		}
-		pending[name+"."+segments[len(segments)-1]] = value
-	}
-	return pending
-}
-
 // typeName returns the type that a schema or its elements refer to, or "".
 func typeName(n *node) string {
 	if n.Items != nil {
@@ -103,7 +83,7 @@ func typeName(n *node) string {
 	return strings.TrimPrefix(n.Ref, "#/$defs/")
 }
 
-func table(name string, object *node, pending map[string]string) string {
+func table(name string, object *node) string {
 	var b strings.Builder
 	b.WriteString("| field | type | default | meaning |\n| --- | --- | --- | --- |\n")
 	for _, p := range object.Properties {
@@ -115,13 +95,6 @@ func table(name string, object *node, pending map[string]string) string {
 			fallback = "`" + string(p.node.Default) + "`"
 		}
 		meaning := p.node.Description
-		if value, ok := pending[name+"."+p.name]; ok {
-			if value != "" {
-				meaning += " `\"" + value + "\"` is not supported yet."
-			} else {
-				meaning += " Not supported yet."
-			}
-		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", p.name, cell(typeText(p.node)), cell(fallback), cell(meaning))
 	}
 	return b.String()

@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/orgate/orgate/config"
@@ -17,12 +16,12 @@ import (
 // configuration, unless a rule names an issuer of another environment.
 func Render(c *config.Config) []byte {
 	var b bytes.Buffer
-	render(&b, "", reflect.ValueOf(c).Elem())
+	render(&b, reflect.ValueOf(c).Elem())
 	return indent(b.Bytes())
 }
 
-// render writes the value at path, which has no indexes ("issuers[].name").
-func render(b *bytes.Buffer, path string, v reflect.Value) {
+// render writes a value.
+func render(b *bytes.Buffer, v reflect.Value) {
 	switch x := v.Interface().(type) {
 	case config.Duration:
 		text(b, time.Duration(x).String())
@@ -32,19 +31,19 @@ func render(b *bytes.Buffer, path string, v reflect.Value) {
 		if x.Name != "" {
 			text(b, x.Name)
 		} else {
-			render(b, path, reflect.ValueOf(x.Path))
+			render(b, reflect.ValueOf(x.Path))
 		}
 	case config.AnyOrAll:
 		if x.All {
 			b.WriteString(`{"all":`)
 			defer b.WriteByte('}')
 		}
-		render(b, path, reflect.ValueOf(x.Values))
+		render(b, reflect.ValueOf(x.Values))
 	case config.Organization:
 		if x.Literal != "" {
 			text(b, x.Literal)
 		} else {
-			object(b, path, v)
+			object(b, v)
 		}
 	case map[string]string:
 		doc, err := marshal(x)
@@ -53,23 +52,23 @@ func render(b *bytes.Buffer, path string, v reflect.Value) {
 		}
 		b.Write(doc)
 	default:
-		renderKind(b, path, v)
+		renderKind(b, v)
 	}
 }
 
-func renderKind(b *bytes.Buffer, path string, v reflect.Value) {
+func renderKind(b *bytes.Buffer, v reflect.Value) {
 	switch v.Kind() {
 	case reflect.Pointer:
-		render(b, path, v.Elem())
+		render(b, v.Elem())
 	case reflect.Struct:
-		object(b, path, v)
+		object(b, v)
 	case reflect.Slice:
 		b.WriteByte('[')
 		for i := range v.Len() {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			render(b, path+"[]", v.Index(i))
+			render(b, v.Index(i))
 		}
 		b.WriteByte(']')
 	case reflect.Bool:
@@ -84,15 +83,14 @@ func renderKind(b *bytes.Buffer, path string, v reflect.Value) {
 }
 
 // object writes a struct without the members whose absence means something
-// that no value does, and without those that are refused for now.
-func object(b *bytes.Buffer, path string, v reflect.Value) {
+// that no value does.
+func object(b *bytes.Buffer, v reflect.Value) {
 	b.WriteByte('{')
 	first := true
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		name := f.Tag.Get("json")
-		at := strings.TrimPrefix(path+"."+name, ".")
-		if name == "-" || v.Field(i).IsZero() && absentIfZero(f) || slices.Contains(config.Unsupported(), at) {
+		if name == "-" || v.Field(i).IsZero() && absentIfZero(f) {
 			continue
 		}
 		if !first {
@@ -101,7 +99,7 @@ func object(b *bytes.Buffer, path string, v reflect.Value) {
 		first = false
 		text(b, name)
 		b.WriteByte(':')
-		render(b, at, v.Field(i))
+		render(b, v.Field(i))
 	}
 	b.WriteByte('}')
 }
