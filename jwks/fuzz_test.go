@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
@@ -62,6 +63,9 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, doc string) { agreesWithGoJose(t, doc) })
 }
+
+// go-jose reads moduli of 4096 bits at most unless told otherwise.
+func init() { jose.MaxRSAModulusBits = 8192 }
 
 func agreesWithGoJose(t *testing.T, doc string) {
 	set, err := jwks.Parse(doc)
@@ -190,6 +194,11 @@ func readPEM(text string) (keys map[string]bool, unread, complete bool) {
 			var certificate *x509.Certificate
 			if certificate, err = x509.ParseCertificate(decoded.Bytes); err == nil {
 				key = certificate.PublicKey
+				// x509 does not look at what follows the extensions, or stands in their place.
+				var members []asn1.RawValue
+				if rest, err := asn1.Unmarshal(certificate.RawTBSCertificate, &members); err != nil || len(rest) > 0 {
+					complete = false
+				}
 			}
 		case "PUBLIC KEY":
 			key, err = x509.ParsePKIXPublicKey(decoded.Bytes)

@@ -26,8 +26,8 @@ import (
 // "nbf" and "iat" numbers from 0 to 253402300799, the last second of the year
 // 9999. Which of them must be present is for the checks to say.
 //
-// The error is [ErrMalformed], or [ErrAlgorithm] where a header that is
-// otherwise well-formed holds no "alg"; an "alg" that is no string is
+// The error is [ErrMalformed], or [ErrAlgorithm] where the header of a token
+// that is otherwise well-formed holds no "alg"; an "alg" that is no string is
 // ErrMalformed, and one that nobody knows is for [Token.CheckAlgorithm].
 func Parse(compact string, maxBytes int) (*Token, error) {
 	if len(compact) > maxBytes {
@@ -57,11 +57,15 @@ func Parse(compact string, maxBytes int) (*Token, error) {
 	}
 
 	documents := string(buffer)
-	if err := t.readHeader(documents[:headerBytes]); err != nil {
+	hasAlg, err := t.readHeader(documents[:headerBytes])
+	if err != nil {
 		return nil, err
 	}
 	if err := t.readClaims(documents[headerBytes:]); err != nil {
 		return nil, err
+	}
+	if !hasAlg {
+		return nil, errNoAlg
 	}
 	return t, nil
 }
@@ -95,41 +99,37 @@ func decode(dst []byte, part string) ([]byte, bool) {
 	return dst, err == nil
 }
 
-// readHeader reads the JOSE header (RFC 7515 §4).
-func (t *Token) readHeader(doc string) error {
+// readHeader reads the JOSE header (RFC 7515 §4), and whether it has an "alg".
+func (t *Token) readHeader(doc string) (hasAlg bool, err error) {
 	header, err := strictjson.ParseObject(doc)
 	if err != nil {
-		return &refusal{ErrMalformed, "header: " + err.Error(), err}
+		return false, &refusal{ErrMalformed, "header: " + err.Error(), err}
 	}
-	hasAlg := false
 	for i := range header {
 		value := &header[i].Value
 		switch header[i].Name {
 		case "alg":
 			if value.Type != gjson.String {
-				return errAlg
+				return false, errAlg
 			}
 			t.Algorithm, hasAlg = value.Str, true
 		case "kid":
 			if value.Type != gjson.String {
-				return errKid
+				return false, errKid
 			}
 			t.KeyID, t.HasKeyID = value.Str, true
 		case "typ":
 			if value.Type != gjson.String {
-				return errTyp
+				return false, errTyp
 			}
 			t.Type = value.Str
 		case "crit":
-			return errCrit
+			return false, errCrit
 		case "b64":
-			return errB64
+			return false, errB64
 		}
 	}
-	if !hasAlg {
-		return errNoAlg
-	}
-	return nil
+	return hasAlg, nil
 }
 
 // readClaims reads the claims set (RFC 7519 §4).

@@ -347,3 +347,12 @@ func inRange(number string) bool {
 	}
 	return f.Cmp(big.NewFloat(253402300799)) <= 0
 }
+
+// A token of two faults is malformed first of all, with or without an "alg".
+func TestMalformedOutranksAlgorithm(t *testing.T) {
+	for _, header := range []string{`{}`, `{"alg":"none"}`, `{"alg":"RS256"}`} {
+		if _, err := jwt.Parse(compact(header, `{"iat":-1}`), maxBytes); !errors.Is(err, jwt.ErrMalformed) {
+			t.Errorf("%s: got error %v, want %v", header, err, jwt.ErrMalformed)
+		}
+	}
+}
