@@ -22,8 +22,11 @@ func fuzzRules(text string) []config.Rule {
 		var m config.Match
 		if host := fields[0]; host != "-" {
 			clean, err := cleanHost(strings.TrimPrefix(host, "*."))
-			if err != nil || clean == "" || clean != strings.TrimPrefix(host, "*.") || clean[0] == '[' && host[0] == '*' {
+			if err != nil || clean == "" || clean != strings.TrimPrefix(host, "*.") {
 				continue
+			}
+			if clean[0] == '[' && (host[0] == '*' || !strings.Contains(clean, ":")) {
+				continue // which package config refuses
 			}
 			m.Hosts = []string{host}
 		}
