@@ -194,11 +194,7 @@ func readPEM(text string) (keys map[string]bool, unread, complete bool) {
 			var certificate *x509.Certificate
 			if certificate, err = x509.ParseCertificate(decoded.Bytes); err == nil {
 				key = certificate.PublicKey
-				// x509 does not look at what follows the extensions, or stands in their place.
-				var members []asn1.RawValue
-				if rest, err := asn1.Unmarshal(certificate.RawTBSCertificate, &members); err != nil || len(rest) > 0 {
-					complete = false
-				}
+				complete = complete && wellFormed(certificate.RawTBSCertificate)
 			}
 		case "PUBLIC KEY":
 			key, err = x509.ParsePKIXPublicKey(decoded.Bytes)
@@ -219,4 +215,27 @@ func readPEM(text string) (keys map[string]bool, unread, complete bool) {
 		complete = false
 	}
 	return keys, unread, complete
+}
+
+// wellFormed reports whether a TBSCertificate (RFC 5280 §4.1) holds its six
+// mandatory members and, of the optional ones, each once and in order: x509
+// does not look at what follows the extensions or stands in their place.
+func wellFormed(tbs []byte) bool {
+	var members []asn1.RawValue
+	if rest, err := asn1.Unmarshal(tbs, &members); err != nil || len(rest) > 0 {
+		return false
+	}
+	mandatory, last := 0, -1
+	for _, member := range members {
+		if member.Class == asn1.ClassUniversal {
+			mandatory++
+			continue
+		}
+		constructed := member.Tag == 0 || member.Tag == 3 // version and extensions
+		if member.Class != asn1.ClassContextSpecific || member.Tag <= last || member.Tag > 3 || member.IsCompound != constructed {
+			return false
+		}
+		last = member.Tag
+	}
+	return mandatory == 6
 }
