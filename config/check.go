@@ -17,16 +17,20 @@ func (r *reader) check(c *Config) {
 	if strings.ContainsAny(c.Errors.Realm, `"\`) || !isASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
 	}
+	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
 		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)
+		names[i] = c.Issuers[i].Name
 	}
-	r.checkIssuerNames(c.Issuers)
+	r.checkNames("issuers", names)
 	r.line("environment", c.Environment)
 	r.organizationSource("organization", &c.Organization)
+	names = make([]string, len(c.Rules))
 	for i := range c.Rules {
 		r.checkRule(element("rules", i), i, &c.Rules[i], c.Issuers)
+		names[i] = c.Rules[i].Name
 	}
-	r.checkRuleNames(c.Rules)
+	r.checkNames("rules", names)
 	r.keepEnvironment(c)
 	r.checkRequiredOrganization(c)
 }
@@ -58,33 +62,19 @@ func (r *reader) name(path, value string) {
 	}
 }
 
-func (r *reader) checkIssuerNames(issuers []Issuer) {
+// checkNames refuses the names in a list that an element before has.
+func (r *reader) checkNames(list string, names []string) {
 	first := map[string]int{}
-	for i, issuer := range issuers {
-		path := element("issuers", i) + ".name"
+	for i, name := range names {
+		path := element(list, i) + ".name"
 		if r.misread(path) {
 			continue
 		}
-		if j, ok := first[issuer.Name]; ok {
-			r.refuse(path, quote(issuer.Name)+" is the name of "+element("issuers", j)+" already")
+		if j, ok := first[name]; ok {
+			r.refuse(path, quote(name)+" is the name of "+element(list, j)+" already")
 			continue
 		}
-		first[issuer.Name] = i
-	}
-}
-
-func (r *reader) checkRuleNames(rules []Rule) {
-	first := map[string]int{}
-	for i, rule := range rules {
-		path := element("rules", i) + ".name"
-		if r.misread(path) {
-			continue
-		}
-		if j, ok := first[rule.Name]; ok {
-			r.refuse(path, quote(rule.Name)+" is the name of "+element("rules", j)+" already")
-			continue
-		}
-		first[rule.Name] = i
+		first[name] = i
 	}
 }
 

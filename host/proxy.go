@@ -225,19 +225,9 @@ func proxyGetHeaderMapPairs(vm *VM, stack []uint64) uint32 {
 }
 
 func proxySetHeaderMapPairs(vm *VM, stack []uint64) uint32 {
-	if stack[0] > maxMapType {
-		return uint32(BadArgument)
-	}
-	block, ok := vm.read(stack[1], stack[2])
-	if !ok {
-		return uint32(InvalidMemoryAccess)
-	}
-	h := vm.context().writable(uint32(stack[0]))
-	if h == nil {
-		return uint32(BadArgument)
-	}
-	*h = vm.pairs(block)
-	return uint32(OK)
+	return editHeaders(vm, stack, 1, func(_ Headers, blocks [2][]byte) Headers {
+		return vm.pairs(blocks[0])
+	})
 }
 
 // pairs reads a map that the guest hands over. Envoy silently takes a malformed
@@ -273,48 +263,43 @@ func proxyGetHeaderMapValue(vm *VM, stack []uint64) uint32 {
 	return uint32(vm.giveString(value, stack[3], stack[4]))
 }
 
-// editHeader does what the calls that change one header have in common.
-func editHeader(vm *VM, stack []uint64, edit func(h Headers, name, value string) Headers) uint32 {
+// editHeaders does what the calls that change a map have in common: they name
+// it, and hand over one block or two.
+func editHeaders(vm *VM, stack []uint64, number int, edit func(h Headers, blocks [2][]byte) Headers) uint32 {
 	if stack[0] > maxMapType {
 		return uint32(BadArgument)
 	}
-	key, keyOK := vm.read(stack[1], stack[2])
-	value, valueOK := vm.read(stack[3], stack[4])
-	if !keyOK || !valueOK {
-		return uint32(InvalidMemoryAccess)
+	var blocks [2][]byte
+	for i := range number {
+		var ok bool
+		if blocks[i], ok = vm.read(stack[1+2*i], stack[2+2*i]); !ok {
+			return uint32(InvalidMemoryAccess)
+		}
 	}
 	h := vm.context().writable(uint32(stack[0]))
 	if h == nil {
 		return uint32(BadArgument)
 	}
-	*h = edit(*h, lowerName(key), string(value))
+	*h = edit(*h, blocks)
 	return uint32(OK)
 }
 
 func proxyAddHeaderMapValue(vm *VM, stack []uint64) uint32 {
-	return editHeader(vm, stack, func(h Headers, name, value string) Headers {
-		return append(h, [2]string{name, value})
+	return editHeaders(vm, stack, 2, func(h Headers, blocks [2][]byte) Headers {
+		return append(h, [2]string{lowerName(blocks[0]), string(blocks[1])})
 	})
 }
 
 func proxyReplaceHeaderMapValue(vm *VM, stack []uint64) uint32 {
-	return editHeader(vm, stack, Headers.replace)
+	return editHeaders(vm, stack, 2, func(h Headers, blocks [2][]byte) Headers {
+		return h.replace(lowerName(blocks[0]), string(blocks[1]))
+	})
 }
 
 func proxyRemoveHeaderMapValue(vm *VM, stack []uint64) uint32 {
-	if stack[0] > maxMapType {
-		return uint32(BadArgument)
-	}
-	key, ok := vm.read(stack[1], stack[2])
-	if !ok {
-		return uint32(InvalidMemoryAccess)
-	}
-	h := vm.context().writable(uint32(stack[0]))
-	if h == nil {
-		return uint32(BadArgument)
-	}
-	*h = h.remove(lowerName(key), 0)
-	return uint32(OK)
+	return editHeaders(vm, stack, 1, func(h Headers, blocks [2][]byte) Headers {
+		return h.remove(lowerName(blocks[0]), 0)
+	})
 }
 
 func lowerName(name []byte) string { return strings.ToLower(string(name)) }
