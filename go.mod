@@ -1,4 +1,4 @@
-module github.com/orgate/orgate
+module orgate
 
 go 1.26.0
 

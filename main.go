@@ -6,9 +6,9 @@
 package main
 
 import (
-	"github.com/orgate/orgate/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	_ "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
+	"orgate/filter"
 )
 
 // A reactor module has no main to run: the plugin is registered while the

@@ -7,8 +7,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/config/schema"
+	"orgate/config"
+	"orgate/config/schema"
 )
 
 // compactJSON compares JSON values without regard to the space in them.

@@ -10,7 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/internal/strictjson"
 )
 
 // Parse reads a configuration document: one JSON object, strictly (RFC 8259).

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 const goodIssuer = `{"name": "idp", "issuer": "https://idp.example/", "organization": "org1",

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/config/schema"
+	"orgate/config"
+	"orgate/config/schema"
 )
 
 // committedSchema compiles the schema of the repository.

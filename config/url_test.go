@@ -3,7 +3,7 @@ package config_test
 import (
 	"testing"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 func TestSplitURL(t *testing.T) {

@@ -19,9 +19,9 @@ import (
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	"sigs.k8s.io/yaml"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/deploy/schema"
-	"github.com/orgate/orgate/e2e/envoy"
+	"orgate/config"
+	"orgate/deploy/schema"
+	"orgate/e2e/envoy"
 )
 
 const workflow = "../.github/workflows/ci.yml"

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e/idp"
+	"orgate/e2e/idp"
 )
 
 // keycloakURL is where the containers find Keycloak, and what its issuers begin

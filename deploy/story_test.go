@@ -19,10 +19,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/envoy"
-	"github.com/orgate/orgate/host/gateway"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e/echo"
+	"orgate/e2e/envoy"
+	"orgate/host/gateway"
+	"orgate/host/hosttest"
 )
 
 // performance is a run of try.sh against stand-ins for Keycloak and Envoy.

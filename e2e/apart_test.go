@@ -5,10 +5,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/jwks"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/jwks"
 )
 
 // What is remembered of a token, and of a location, is remembered of that one

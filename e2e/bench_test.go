@@ -12,10 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // Benchmarks of the built plugin. On a machine that does other things as well a

@@ -4,8 +4,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // TestAnswerToAFault: a plugin that has lost its configuration answers in the

@@ -7,11 +7,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/emulator"
-	"github.com/orgate/orgate/e2e/generate"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/emulator"
+	"orgate/e2e/generate"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // TestGenerated sends made-up requests under made-up configurations through the

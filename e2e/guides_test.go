@@ -9,13 +9,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
-	"github.com/orgate/orgate/internal/page"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
+	"orgate/internal/page"
+	"orgate/jwt"
 )
 
 // TestGuides runs each guide's token through the plugin with the

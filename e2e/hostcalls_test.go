@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // harmless are the host calls that decide nothing: where they fail the verdict

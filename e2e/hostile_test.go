@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // memoryOfAWorker is what a worker may take, in bytes.

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // TestSignaturesVerifiedByTheHost: with the proxy's function the verdicts are

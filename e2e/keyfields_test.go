@@ -7,9 +7,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // keyFields are the fields about keys that are fetched, and about what takes

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // TestRefusalsAtDebugLevel: what a token said of itself is logged then, and

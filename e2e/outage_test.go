@@ -21,12 +21,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/idp"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/gateway"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/idp"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/gateway"
+	"orgate/host/hosttest"
 )
 
 // TestOutage rotates, breaks, hangs, kills and restarts an identity provider on

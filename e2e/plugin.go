@@ -12,8 +12,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // Worker is the plugin in one VM, as one worker of a proxy has it, with one

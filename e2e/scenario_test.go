@@ -3,9 +3,9 @@ package e2e_test
 import (
 	"testing"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // TestScenarios sends each request twice, since the second one may find its

@@ -5,9 +5,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
 )
 
 // newWorkers starts workers that share data, as those of one proxy do.

@@ -5,9 +5,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
+	"orgate/config"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // Errors of the filter itself; the others are those of packages jwt and

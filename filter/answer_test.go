@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
+	"orgate/config"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 func TestAnswerTo(t *testing.T) {

@@ -1,8 +1,8 @@
 package filter
 
 import (
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // Bounds of the caches beside the configured number of tokens, in bytes. They

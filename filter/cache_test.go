@@ -6,9 +6,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/jwt"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/e2e/scenario"
+	"orgate/jwt"
 )
 
 // checks counts the signature checks that a step takes.

@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/e2e/emulator"
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/emulator"
+	"orgate/e2e/scenario"
 )
 
 // TestUnusableKeys: of the keys that are written down one must be usable.

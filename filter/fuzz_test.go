@@ -6,9 +6,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/orgate/orgate/e2e/emulator"
-	"github.com/orgate/orgate/e2e/generate"
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/emulator"
+	"orgate/e2e/generate"
+	"orgate/e2e/scenario"
 )
 
 // FuzzRequests judges requests that are made of the fuzzer's bytes, under

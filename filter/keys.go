@@ -8,10 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"orgate/config"
+	"orgate/jwks"
+	"orgate/jwt"
 )
 
 // errWait: the keys may come, the stream should wait for them.

@@ -6,11 +6,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/config"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // plugin is one configuration at work. Until it has one it refuses every

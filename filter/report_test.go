@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 // TestReportOnlyWithoutOrganization: the token proves no organization at all,

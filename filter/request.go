@@ -4,9 +4,9 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/policy"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+	"orgate/config"
+	"orgate/policy"
 )
 
 // request is what the filter read of a request's header map. Names are lower

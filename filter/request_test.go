@@ -8,9 +8,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/policy"
+	"orgate/config"
+	"orgate/jwks"
+	"orgate/policy"
 )
 
 func TestReadCredentials(t *testing.T) {

@@ -6,11 +6,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/e2e/scenario"
+	"orgate/filter"
 )
 
 // native runs the filter in the SDK's emulator.

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/jwks"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/jwks"
 )
 
 // Workers share what they fetched, and take turns in fetching it, through the

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/config"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // phase is how far a stream has come. The zero value holds everything back.

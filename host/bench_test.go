@@ -3,8 +3,8 @@ package host_test
 import (
 	"testing"
 
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // BenchmarkStream is the host's own share of a request: a stream whose guest

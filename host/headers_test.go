@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // randomHeaders are headers of sizes from nothing to 4 KiB.

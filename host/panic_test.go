@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // panicAnswer is what the bridge answers when a stream's callback panics.

@@ -5,8 +5,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // probe is a VM with testdata/probe in it, and what it logged.

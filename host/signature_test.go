@@ -13,7 +13,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 func signatureArguments(hash string, key, signature, text []byte) []byte {

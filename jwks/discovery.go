@@ -4,9 +4,9 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/internal/strictjson"
 	"github.com/tidwall/gjson"
+	"orgate/config"
+	"orgate/internal/strictjson"
 )
 
 // Discovery leads from an OpenID Connect discovery document to the JWK Set

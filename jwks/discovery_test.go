@@ -4,8 +4,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
+	"orgate/config"
+	"orgate/jwks"
 )
 
 func TestDiscovery(t *testing.T) {

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwks"
+	"orgate/jwt"
 )
 
 func ExampleParse() {

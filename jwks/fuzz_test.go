@@ -18,7 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/jwks"
+	"orgate/jwks"
 )
 
 // files is the test data of a kind, by name.

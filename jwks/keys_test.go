@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // number is an odd number of the given length, always the same for the same

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/crypto/cryptobyte"
 	der "golang.org/x/crypto/cryptobyte/asn1"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // ErrPEM says that a text is not PEM with usable RSA public keys.

@@ -16,7 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/jwks"
+	"orgate/jwks"
 )
 
 func block(kind string, der []byte) string {

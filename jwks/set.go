@@ -14,8 +14,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/internal/strictjson"
-	"github.com/orgate/orgate/jwt"
+	"orgate/internal/strictjson"
+	"orgate/jwt"
 )
 
 const (

@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/orgate/orgate/internal/strictjson"
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
+	"orgate/internal/strictjson"
+	"orgate/jwks"
+	"orgate/jwt"
 )
 
 // The example of RFC 7638 §3.1.

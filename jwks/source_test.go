@@ -11,7 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/jwks"
+	"orgate/jwks"
 )
 
 var start = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)

@@ -9,8 +9,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwks"
+	"orgate/jwt"
 )
 
 // From a provider's private key to a verdict: another implementation writes the

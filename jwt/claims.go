@@ -3,8 +3,8 @@ package jwt
 import (
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/config"
+	"orgate/internal/strictjson"
 )
 
 // Claims is a token's claims set (RFC 7519 §4). The zero value holds none.

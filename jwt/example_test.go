@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // The token of RFC 7515, appendix A.2, through every check, cheapest first.

@@ -8,8 +8,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // FuzzParse holds Parse against the list of reasons to refuse a token, and

@@ -17,8 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // maxBytes is the default of the configuration's limits.tokenBytes.

@@ -6,7 +6,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/internal/strictjson"
 )
 
 // Parse reads a token in compact serialization of at most maxBytes bytes.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // pkcs1Hashes are the hashes of the algorithms.

@@ -13,8 +13,8 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
-	"github.com/orgate/orgate/internal/strictjson"
-	"github.com/orgate/orgate/jwt"
+	"orgate/internal/strictjson"
+	"orgate/jwt"
 )
 
 // Why Parse refuses a token. There is no other reason: see FuzzParse.

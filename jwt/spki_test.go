@@ -7,7 +7,7 @@ import (
 	"math/big"
 	"testing"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 func TestSPKI(t *testing.T) {

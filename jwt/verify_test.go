@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // saltLengths are those of RFC 7518 §3.5; PKCS #1 v1.5 has none.

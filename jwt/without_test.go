@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/orgate/orgate/jwt"
+	"orgate/jwt"
 )
 
 // TestWithoutClaims holds that the checks of a token that was verified before

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"testing"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // manyRules returns a policy with n rules, of which the requests of the

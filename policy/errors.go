@@ -3,7 +3,7 @@ package policy
 import (
 	"errors"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // The refusals, for [errors.Is]. No text of theirs holds anything that a

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
+	"orgate/config"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // A token of one organization at the API of another.

@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // fuzzRules makes rules of text: one in a line, with a host, a kind of path, a

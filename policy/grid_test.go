@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/scenario/grid"
+	"orgate/config"
+	"orgate/e2e/scenario/grid"
 )
 
 var update = flag.Bool("update", false, "write docs/organizations.md anew")

@@ -4,8 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // ReportHeader tells the upstream what a token was not refused for, where its

@@ -7,8 +7,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // Identity is who a token speaks for, to one issuer. It depends on the token

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // rendered are claims and the headers they become.

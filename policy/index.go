@@ -4,7 +4,7 @@ import (
 	"math"
 	"strings"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // The index finds the first rule that matches without asking the others: hosts

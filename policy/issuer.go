@@ -4,8 +4,8 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // Issuer is a configured issuer.

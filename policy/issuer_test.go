@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 func TestIssuerOfAToken(t *testing.T) {

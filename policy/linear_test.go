@@ -4,7 +4,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // linear finds the first rule that matches by asking one after the other, as

@@ -3,7 +3,7 @@ package policy
 import (
 	"strings"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // errNoOrganization: the place where the required organization comes from

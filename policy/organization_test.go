@@ -4,7 +4,7 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 func TestRequiredOrganization(t *testing.T) {

@@ -87,7 +87,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // Policy is a configuration, prepared for deciding.

@@ -6,8 +6,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 // claimsOf returns the claims of an unsigned token with this payload.

@@ -6,8 +6,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwt"
 )
 
 const (

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // policyOf returns a policy with these rules and one issuer.

@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
-	"github.com/orgate/orgate/config/schema"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config/schema"
 )
 
 // checkOptions are the flags of "orgate check" as they were given.

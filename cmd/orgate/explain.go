@@ -16,11 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/cmd/orgate/internal/explain"
-	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/host"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/cmd/orgate/internal/explain"
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config"
+	"orgate/host"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.

@@ -10,8 +10,8 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // TestExplainScripts runs the scripts that explain requests. Tokens and keys are

@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/apk"
-	"github.com/orgate/orgate/config"
+	"orgate/cmd/orgate/internal/apk"
+	"orgate/config"
 )
 
 // importOptions are the flags of "orgate import" as they were given.

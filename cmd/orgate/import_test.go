@@ -16,9 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e/echo"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // TestImportScripts runs the scripts that import resources, which are those of

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
+	"orgate/cmd/orgate/internal/advice"
 )
 
 // mistakes is the error of a configuration with mistakes: a line for each,

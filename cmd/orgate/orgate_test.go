@@ -24,10 +24,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/idp"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e/echo"
+	"orgate/e2e/idp"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 func TestMain(m *testing.M) {

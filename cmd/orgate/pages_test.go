@@ -18,10 +18,10 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/apk"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/internal/page"
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/cmd/orgate/internal/apk"
+	"orgate/config"
+	"orgate/internal/page"
+	"orgate/internal/strictjson"
 )
 
 const root = "../.."

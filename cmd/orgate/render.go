@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/render"
+	"orgate/cmd/orgate/internal/render"
 )
 
 func newRender() *cobra.Command {

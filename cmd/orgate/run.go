@@ -16,9 +16,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/gateway"
+	"orgate/config"
+	"orgate/host"
+	"orgate/host/gateway"
 )
 
 // maxWorkers is the default's upper bound: each worker has a VM of its own.

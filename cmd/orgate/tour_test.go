@@ -22,12 +22,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
-	"github.com/orgate/orgate/jwks"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/e2e"
+	"orgate/e2e/echo"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
+	"orgate/jwks"
 )
 
 // TestTour makes every exchange of docs/tour.md with "orgate run" and

@@ -7,7 +7,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // Render returns a configuration as a document with everything in it: the

@@ -18,7 +18,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // node is a schema, or the part of one that describes one value (JSON Schema

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/config/schema"
+	"orgate/config/schema"
 )
 
 const source = "../config.go"

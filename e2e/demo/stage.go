@@ -14,10 +14,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/idp"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/gateway"
+	"orgate/e2e/echo"
+	"orgate/e2e/idp"
+	"orgate/host"
+	"orgate/host/gateway"
 )
 
 // kid is the key identifier of both providers, for different keys.

@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/e2e/idp"
+	"orgate/e2e/echo"
+	"orgate/e2e/idp"
 )
 
 // step is one request of the story.

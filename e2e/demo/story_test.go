@@ -12,8 +12,8 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/host/hosttest"
-	"github.com/orgate/orgate/internal/page"
+	"orgate/host/hosttest"
+	"orgate/internal/page"
 )
 
 // plugin is a file with the built plugin.

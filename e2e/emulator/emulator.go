@@ -11,10 +11,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/e2e/scenario"
+	"orgate/filter"
 )
 
 // Proxy is an emulator with the filter in it.

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // filterName is the name under which a bootstrap puts the plugin among the

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e/envoy"
+	"orgate/e2e/envoy"
 )
 
 const bootstrapFile = "../../envoy.yaml"

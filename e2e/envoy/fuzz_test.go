@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/filter"
+	"orgate/filter"
 )
 
 // Whatever the labels hold, they come out of the metric's name as they went in.

@@ -7,10 +7,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // TestStatsTagsOfThePlugin applies the rules to every name that the built plugin

@@ -9,8 +9,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e/envoy"
-	"github.com/orgate/orgate/filter"
+	"orgate/e2e/envoy"
+	"orgate/filter"
 )
 
 // Names that an operator might give to a rule or an issuer, and worse.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 // Check says what is wrong with the outcome of a request, "" for nothing. A

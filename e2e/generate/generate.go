@@ -10,7 +10,7 @@ package generate
 import (
 	"encoding/json"
 
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 // Case is a configuration and what is sent to it, one request after the other.

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 // faults are reasons to refuse a request, as the metric's label and the status:

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 const sha256Hash = crypto.SHA256

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/scenario/grid"
+	"orgate/config"
+	"orgate/e2e/scenario/grid"
 )
 
 // Organizations is every cell of the grid of organizations that a configuration

@@ -3,8 +3,8 @@ package scenario
 import (
 	"testing"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/scenario/grid"
+	"orgate/config"
+	"orgate/e2e/scenario/grid"
 )
 
 // TestGridConfigurations: what is not among the cases is no configuration.

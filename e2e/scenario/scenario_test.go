@@ -3,7 +3,7 @@ package scenario_test
 import (
 	"testing"
 
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/e2e/scenario"
 )
 
 func TestNamesAreUnique(t *testing.T) {

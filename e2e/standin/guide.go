@@ -12,9 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/idp"
-	"github.com/orgate/orgate/internal/page"
+	"orgate/config"
+	"orgate/e2e/idp"
+	"orgate/internal/page"
 )
 
 // guide is what a page has to try.

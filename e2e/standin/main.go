@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/orgate/orgate/e2e/echo"
+	"orgate/e2e/echo"
 )
 
 func main() {

@@ -18,9 +18,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/host/hosttest"
-	"github.com/orgate/orgate/internal/page"
+	"orgate/e2e/echo"
+	"orgate/host/hosttest"
+	"orgate/internal/page"
 )
 
 // TestMain is the tests, or the curl of the commands.

@@ -8,7 +8,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // maxCalloutBody is the longest answer to a callout that is passed on.

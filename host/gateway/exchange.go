@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // maxHeld is how much of a body is held for a plugin that pauses it: Envoy's

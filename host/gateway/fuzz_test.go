@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // What the plugin judged is what the upstream reads: a target that a server

@@ -40,7 +40,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // Config says what a [Gateway] serves. Plugin and Upstream are required.

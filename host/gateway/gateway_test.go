@@ -21,9 +21,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/e2e/echo"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/e2e/echo"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // guest is the plugin in testdata/guest.

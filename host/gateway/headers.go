@@ -11,7 +11,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // hopByHop are the headers that concern one connection (RFC 9110 §7.6.1), and

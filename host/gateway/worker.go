@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 // worker is one VM and the goroutine that owns it. Everything that touches the

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/orgate/orgate/host"
+	"orgate/host"
 )
 
 var (

@@ -5,7 +5,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/internal/page"
+	"orgate/internal/page"
 )
 
 const example = "# Title\n\n```json token\n{}\n```\n\ntext\n\n```sh\n# first\nmake \\\n  build\n\nls   # all\n```\n"

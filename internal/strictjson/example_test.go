@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/internal/strictjson"
 )
 
 func ExampleParseObject() {

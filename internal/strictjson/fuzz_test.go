@@ -12,7 +12,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/internal/strictjson"
 )
 
 // FuzzParseObject holds the package against encoding/json: a document is

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/internal/strictjson"
+	"orgate/internal/strictjson"
 )
 
 // nested returns n levels of open and close around inner.

@@ -5,8 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/host/hosttest"
-	"github.com/orgate/orgate/internal/wasmfile"
+	"orgate/host/hosttest"
+	"orgate/internal/wasmfile"
 )
 
 // The plugin of this repository is one that proxies load.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/orgate/orgate/config/schema"
+	"orgate/config/schema"
 )
 
 func main() {

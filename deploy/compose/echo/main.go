@@ -9,7 +9,7 @@ import (
 	"os"
 	"time"
 
-	"github.com/orgate/orgate/e2e/echo"
+	"orgate/e2e/echo"
 )
 
 func main() {

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/orgate/orgate/e2e/echo"
+	"orgate/e2e/echo"
 )
 
 func TestCheck(t *testing.T) {

@@ -7,7 +7,7 @@
 // out for readers; package scenario makes cases of it for the whole plugin.
 package grid
 
-import "github.com/orgate/orgate/config"
+import "orgate/config"
 
 // Verdicts of tokens that do not pass. Those of the others are "passes as" and
 // the organization.

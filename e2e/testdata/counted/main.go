@@ -10,10 +10,10 @@ import (
 	"runtime"
 	"strconv"
 
-	"github.com/orgate/orgate/filter"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
 	_ "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
+	"orgate/filter"
 )
 
 func main() {}

@@ -9,7 +9,7 @@ import (
 	"io"
 	"os"
 
-	"github.com/orgate/orgate/internal/wasmfile"
+	"orgate/internal/wasmfile"
 )
 
 func main() {

@@ -19,8 +19,8 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
+	"orgate/config"
+	"orgate/jwks"
 )
 
 // Finding is a mistake in a document, or a piece of advice.

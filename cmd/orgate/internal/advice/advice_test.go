@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // keys is where an issuer's keys come from in most tests.

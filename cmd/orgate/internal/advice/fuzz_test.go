@@ -3,9 +3,9 @@ package advice_test
 import (
 	"testing"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/scenario"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/config"
+	"orgate/e2e/scenario"
 )
 
 // FuzzRead: whatever the document is, there is a configuration or a mistake,

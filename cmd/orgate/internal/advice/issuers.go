@@ -6,8 +6,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
+	"orgate/config"
+	"orgate/jwks"
 )
 
 // issuers advises on each issuer.

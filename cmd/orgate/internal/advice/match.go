@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // anyOne stands for every host, or every method, that there is.

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // rules advises on each rule, and on how rules get into one another's way.

@@ -19,8 +19,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/advice"
-	"github.com/orgate/orgate/config"
+	"orgate/cmd/orgate/internal/advice"
+	"orgate/config"
 )
 
 // Options say what the resources do not.

@@ -18,12 +18,12 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/apk"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/cmd/orgate/internal/apk"
+	"orgate/config"
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 func sources(t *testing.T, files ...string) []apk.Source {

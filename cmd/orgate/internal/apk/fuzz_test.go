@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/apk"
-	"github.com/orgate/orgate/config"
+	"orgate/cmd/orgate/internal/apk"
+	"orgate/config"
 )
 
 // FuzzImport: whatever the files hold, nothing is written with a problem, what

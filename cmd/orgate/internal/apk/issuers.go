@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/orgate/orgate/jwks"
+	"orgate/jwks"
 )
 
 // organizationHeader is the local claim by which APK knows the organization.

@@ -1,6 +1,6 @@
 package apk
 
-import "github.com/orgate/orgate/config"
+import "orgate/config"
 
 // chartOrganization is what the chart binds its identity provider to.
 const chartOrganization = "apk-system"

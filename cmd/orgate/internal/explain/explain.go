@@ -18,8 +18,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/host"
+	"orgate/config"
+	"orgate/host"
 )
 
 // Input is what to explain.

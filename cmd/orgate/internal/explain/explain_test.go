@@ -12,10 +12,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/explain"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/e2e/scenario"
-	"github.com/orgate/orgate/host/hosttest"
+	"orgate/cmd/orgate/internal/explain"
+	"orgate/config"
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // input is the explanation of a scenario's request, whose keys nobody fetches.

@@ -10,10 +10,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/jwt"
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config"
+	"orgate/host"
+	"orgate/jwt"
 )
 
 // sent is the request with the token in it.

@@ -11,12 +11,12 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/host"
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
-	"github.com/orgate/orgate/policy"
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config"
+	"orgate/host"
+	"orgate/jwks"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // verdict is what the steps lead to, or what the plugin decided.

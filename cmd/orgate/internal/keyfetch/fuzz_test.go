@@ -4,8 +4,8 @@ import (
 	"net/url"
 	"testing"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/keyfetch"
-	"github.com/orgate/orgate/config"
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config"
 )
 
 // FuzzFollow: a discovery document leads to a location of its own origin, or

@@ -19,9 +19,9 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/jwks"
-	"github.com/orgate/orgate/jwt"
+	"orgate/config"
+	"orgate/jwks"
+	"orgate/jwt"
 )
 
 // Client fetches documents.

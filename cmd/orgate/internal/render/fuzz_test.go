@@ -6,7 +6,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/render"
+	"orgate/cmd/orgate/internal/render"
 )
 
 // FuzzEnvoyGateway: what is rendered of a good configuration is YAML, and the

@@ -21,7 +21,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/orgate/orgate/config"
+	"orgate/config"
 )
 
 // Document is a configuration of the plugin, to be rendered.

@@ -15,10 +15,10 @@ import (
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
 
-	"github.com/orgate/orgate/cmd/orgate/internal/render"
-	"github.com/orgate/orgate/config"
-	"github.com/orgate/orgate/deploy/schema"
-	"github.com/orgate/orgate/e2e/envoy"
+	"orgate/cmd/orgate/internal/render"
+	"orgate/config"
+	"orgate/deploy/schema"
+	"orgate/e2e/envoy"
 )
 
 // issuer writes an issuer whose keys come from a place: members of jwks.
