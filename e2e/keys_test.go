@@ -293,6 +293,7 @@ func TestReconfigurationWhileRequestsWait(t *testing.T) {
 	if err := w.Configure([]byte(inline)); err != nil {
 		t.Fatal(err)
 	}
+	w.Tick()
 	judged(t, s, 200, "ok")
 
 	w = newWorker(t, fetching)
@@ -300,6 +301,7 @@ func TestReconfigurationWhileRequestsWait(t *testing.T) {
 	if err := w.Configure([]byte(`{}`)); err == nil {
 		t.Fatal("a configuration without issuers was accepted")
 	}
+	w.Tick()
 	judged(t, s, 500, "internal")
 	judged(t, w.Open(request(scenario.First().Token())), 500, "internal")
 }

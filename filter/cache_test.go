@@ -104,7 +104,7 @@ func TestForgedTokensDriveNoGoodOneOut(t *testing.T) {
 	proxy := start(t, scenario.Config(), nil)
 	good := scenario.First().Token()
 	proxy.Serve(bearer("/org1", good))
-	for i := range 500 {
+	for i := range 200 {
 		forged := scenario.Stranger().Token(scenario.Claims{"jti": i})
 		if got := verdict(proxy.Serve(bearer("/org1", forged))); got != "401 bad_signature" {
 			t.Fatalf("forged token: %s", got)

@@ -1,28 +1,17 @@
-// Package filter is the plugin as the proxy sees it: it reads requests, asks
-// the packages that decide, and writes what they decided.
+// Package filter is the plugin as the proxy sees it: it hands requests to package
+// gate and carries out what that decides.
 //
-// # The way of a request
-//
-// A [stream] reads the request's header map in one host call and removes every
-// header that could be taken for an identity. It asks package policy for the
-// rule, takes the token from the configured places, has package jwt parse it,
-// finds the issuer and its keys, verifies the signature, and asks package
-// policy again what the token may do here. It ends in exactly one of two ways:
-// the identity headers are written and the request goes on, or one local
-// response is sent. Where the keys are not there yet the stream pauses; the
-// [plugin] judges it anew when they come or its time is up.
-//
-// # The life of the keys
+// A [stream] reads the request's header map in one host call and has the gate
+// judge it. Then it edits the headers and lets the request go on, or sends one
+// local response, or pauses until keys have come: the way of a request that waits
+// is drawn in package gate.
 //
 // A [plugin] holds one [jwks.Source] for each key location and drives all of
 // them from its tick, the one place where a call out of the proxy can be made
-// and its answer is sure to come back.
+// and its answer is sure to come back. Streams that wait are judged from there
+// and from callouts alone.
 //
-// # Refusals
-//
-// Every error that a decision can end in stands in one table, [answers], with
-// its status, its words and its metric label. An error that is not in the
-// table, a panic and a failed host call are faults of the filter: 500.
+// A panic and a failed host call are faults of the plugin: they refuse.
 //
 // The package knows the SDK and everything below it; it does not know which
 // compiler built it or which proxy runs it. Time comes from the plugin's
@@ -34,6 +23,8 @@ import (
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
+	"orgate/gate"
 )
 
 // VM makes the plugin contexts of one Wasm VM. A proxy may configure several
@@ -52,5 +43,5 @@ func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	if now == nil {
 		now = proxyTime
 	}
-	return &plugin{id: id, now: now, worker: rand.Uint64() | 1}
+	return &plugin{id: id, now: now, worker: rand.Uint64() | 1, room: gate.NewRoom[*stream](0, 0)}
 }

@@ -10,101 +10,9 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"orgate/config"
+	"orgate/gate"
 	"orgate/jwks"
-	"orgate/jwt"
 )
-
-// errWait: the keys may come, the stream should wait for them.
-var errWait = errors.New("waiting for keys")
-
-// keyring is where one issuer's keys are.
-type keyring struct {
-	// location is where the JWK Set is fetched, nil where it is inline or
-	// there is none.
-	location *location
-	// inline is the configured JWK Set, nil if there is none.
-	inline *jwks.Set
-	// certificates are the configured keys that stand in where the JWK Set
-	// has none for a token, nil if there are none.
-	certificates *jwks.Set
-}
-
-// sets are the keys that may verify a token now, in the order in which they are
-// asked: the first one that has a key for the token decides. There is no JWK Set
-// while the location has none.
-func (k *keyring) sets(now time.Time) [2]*jwks.Set {
-	set := k.inline
-	if k.location != nil {
-		set, _ = k.location.source.Keys(now)
-	}
-	return [2]*jwks.Set{set, k.certificates}
-}
-
-// candidates are the keys that a token is tried with. Others may come instead of
-// them, or besides, unless they are final: unless the JWK Set is here and has keys
-// for the token.
-func (k *keyring) candidates(token *jwt.Token, now time.Time) (keys []*jwt.Key, final bool) {
-	for i, set := range k.sets(now) {
-		if keys := set.Select(token); len(keys) > 0 {
-			return keys, i == 0 || k.location == nil
-		}
-	}
-	return nil, k.location == nil
-}
-
-// generation changes whenever the keys do. It is 0 while there are none but those
-// that are configured.
-func (k *keyring) generation(now time.Time) uint64 {
-	if k.location == nil || k.sets(now)[0] == nil {
-		return 0
-	}
-	return k.location.source.Generation()
-}
-
-// verify verifies a token's signature with the issuer's own keys and returns
-// the key. The error is [errWait] if the right key may be on its way. Arithmetic
-// may be nil.
-func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithmetic) (*jwt.Key, error) {
-	candidates, final := k.candidates(token, now)
-	for _, key := range candidates {
-		err := token.VerifyWith(key, arithmetic)
-		if err == nil {
-			return key, nil
-		}
-		if !errors.Is(err, jwt.ErrSignature) {
-			return nil, err
-		}
-	}
-	switch {
-	case final && len(candidates) > 0:
-		return nil, jwt.ErrSignature
-	case final:
-		return nil, jwt.ErrUnknownKey
-	case k.location.source.Want(now, token.KeyID):
-		return nil, errWait
-	case k.sets(now)[0] == nil:
-		return nil, errKeysUnavailable
-	default:
-		return nil, jwt.ErrUnknownKey
-	}
-}
-
-// holds reports whether the key that once verified the token would be asked to
-// verify it now.
-func (k *keyring) holds(v *verdict, token *jwt.Token, now time.Time) bool {
-	generation := k.generation(now)
-	if v.generation == generation {
-		return true
-	}
-	keys, _ := k.candidates(token, now)
-	for _, key := range keys {
-		if key.Thumbprint == v.key.Thumbprint {
-			v.generation = generation
-			return true
-		}
-	}
-	return false
-}
 
 // location is a place that keys are fetched from, on behalf of every issuer
 // that names it with the same settings.
@@ -130,40 +38,22 @@ type location struct {
 	reported                   uint64 // age in seconds, as the gauge says
 }
 
-// newKeyrings prepares the keys of all issuers. Issuers that name the same
-// location with the same settings share it.
-// Locations that were there before are kept, with the keys that they have.
-func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, error) {
+// newLocations finds the locations of all issuers' keys, and the source of each
+// issuer's, nil for those whose keys are written in the configuration. Issuers
+// that name the same location with the same settings share it. Locations that
+// were there before are kept, with the keys that they have.
+func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*location) {
 	var locations []*location
 	byKey := map[string]*location{}
 	kept := map[string]*location{}
 	for _, l := range before {
 		kept[l.key] = l
 	}
-	rings := make([]keyring, len(c.Issuers))
-	var problems []error
+	sources := make([]*jwks.Source, len(c.Issuers))
 	for i := range c.Issuers {
 		issuer := &c.Issuers[i]
-		ring := &rings[i]
-		place := "issuers[" + strconv.Itoa(issuer.Index) + "].signatureValidation."
-		if certificate := issuer.SignatureValidation.Certificate; certificate != nil {
-			set, err := jwks.ParsePEM(certificate.CertificateInline)
-			if problem := unusable(place+"certificate.certificateInline: ", set, err); problem != nil {
-				problems = append(problems, problem)
-			}
-			ring.certificates = set
-		}
 		j := issuer.SignatureValidation.JWKS
-		if j == nil {
-			continue
-		}
-		if j.Inline != "" {
-			set, err := jwks.Parse(string(j.Inline))
-			if problem := unusable(place+"jwks.inline: ", set, err); problem != nil {
-				problems = append(problems, problem)
-				continue
-			}
-			ring.inline = set.Pin(j.Pins)
+		if j == nil || j.Inline != "" {
 			continue
 		}
 		key := locationKey(issuer.Issuer, j)
@@ -176,33 +66,10 @@ func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, 
 			byKey[key] = l
 			locations = append(locations, l)
 		}
-		ring.location = l
+		sources[i] = l.source
 		l.issuers = append(l.issuers, issuer.Name)
 	}
-	return rings, locations, errors.Join(problems...)
-}
-
-// unusable says what is wrong with configured keys: there must be one at least
-// that can be used. Others beside it, such as the key for encryption that some
-// providers publish along, are left out with a warning.
-func unusable(place string, set *jwks.Set, err error) error {
-	switch {
-	case err != nil:
-		return errors.New(place + err.Error())
-	case len(set.Keys) == 0 && len(set.Unusable) == 0:
-		return errors.New(place + "holds no key")
-	}
-	var problems []error
-	for _, reason := range set.Unusable {
-		problems = append(problems, errors.New(place+reason.Error()))
-	}
-	if len(set.Keys) == 0 {
-		return errors.Join(problems...)
-	}
-	for _, problem := range problems {
-		proxywasm.LogWarn("key not used: " + problem.Error())
-	}
-	return nil
+	return sources, locations
 }
 
 // locationKey is what two issuers must have in common to share a location.
@@ -219,20 +86,13 @@ func locationKey(issuer string, j *config.JWKS) string {
 
 func newLocation(key, issuer string, j *config.JWKS) *location {
 	l := &location{key: key, cluster: j.Cluster, url: j.URL, timeout: time.Duration(j.Timeout)}
-	whole := l.timeout
 	if j.WellKnown != "" {
 		l.url = j.WellKnown
 		l.discovery = &jwks.Discovery{Issuer: issuer, URL: j.WellKnown, AnyOrigin: j.AllowOtherOrigin}
-		whole *= 2 // one request after the other
 	}
-	l.patience = whole + time.Second
-	l.source = jwks.NewSource(jwks.Policy{
-		RefreshInterval:    time.Duration(j.RefreshInterval),
-		MaxStale:           time.Duration(j.MaxStale),
-		UnknownKidCooldown: time.Duration(j.UnknownKidCooldown),
-		Timeout:            whole,
-		Pins:               j.Pins,
-	}, rand.Float64)
+	policy := gate.SourcePolicy(j)
+	l.patience = policy.Timeout + time.Second
+	l.source = jwks.NewSource(policy, rand.Float64)
 	return l
 }
 
@@ -317,8 +177,12 @@ func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
 	p.consult(l, now, false) // another worker may have been quicker
 	outcome := l.source.Finish(now, fetch, answer)
 	p.share(l, fetch, answer, outcome, now)
-	quietly(func() { p.report(l, outcome, now) })
-	p.wake(l)
+	attempt(func() { p.report(l, outcome, now) })
+	p.room.Wake(l.source)
+	p.judgeWaiting(now)
+	if p.room.Ready() {
+		p.tickSoon(soon)
+	}
 }
 
 // report logs and counts the end of a fetch.

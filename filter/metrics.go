@@ -58,12 +58,10 @@ func (m *metrics) fetch(issuer, result string) {
 	m.count(MetricName(familyFetches, "issuer", issuer, "result", result), 1)
 }
 
-// cached reports what the cache has counted since the last time.
-func (m *metrics) cached(c *tokenCache) {
-	m.count(MetricName(familyCache, "result", "hit"), c.hits)
-	c.hits = 0
-	m.count(MetricName(familyCache, "result", "miss"), c.misses)
-	c.misses = 0
+// cached counts how many tokens were seen before, and how many were not.
+func (m *metrics) cached(hits, misses uint64) {
+	m.count(MetricName(familyCache, "result", "hit"), hits)
+	m.count(MetricName(familyCache, "result", "miss"), misses)
 }
 
 // count adds to a counter. Proxies refuse to add nothing.

@@ -8,9 +8,11 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+
 	"orgate/config"
+	"orgate/gate"
+	"orgate/jwks"
 	"orgate/jwt"
-	"orgate/policy"
 )
 
 // plugin is one configuration at work. Until it has one it refuses every
@@ -22,19 +24,14 @@ type plugin struct {
 	worker uint64 // tells workers apart that take turns in fetching, never 0
 
 	config    *config.Config
-	policy    *policy.Policy
-	keys      []keyring       // by the issuer's index
-	times     []jwt.TimeRules // likewise
+	gate      *gate.Gate // nil while there is no configuration
 	locations []*location
 	metrics   *metrics
-	cache     *tokenCache
-	// arithmetic is the proxy's if it is asked for, or else nil.
-	arithmetic       jwt.Arithmetic
-	noHostArithmetic bool // it was asked for, and is not there
+	room      *gate.Room[*stream] // of those that wait for keys
 
-	waiting []*stream     // for keys, in the order they came
-	reports int           // refusals that were not enforced, since the last tick
-	period  time.Duration // of the tick, as last set
+	noHostArithmetic bool          // it was asked for, and is not there
+	reports          int           // refusals that were not enforced, since the last tick
+	period           time.Duration // of the tick, as last set
 }
 
 // Periods of the tick. The first one is soon, because a proxy allows no calls
@@ -47,6 +44,14 @@ const (
 	patience = 25 * time.Millisecond
 )
 
+// budget is what judging waiting streams may cost in one callback, in units of
+// [jwt.Key.Cost]: about two milliseconds of verifying in V8. A stream that costs
+// no verification costs the rest of its way.
+const (
+	budget     = 8 * jwt.UnitCost
+	streamCost = jwt.UnitCost / 10
+)
+
 // OnPluginStart reads the configuration. Every mistake in it is logged, and
 // the proxy is told not to use the plugin. A plugin that is configured again
 // and refuses keeps nothing of what it had: it refuses all requests. Streams
@@ -57,8 +62,9 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		proxywasm.LogError("configuration: " + err.Error())
 		return types.OnPluginStartStatusFailed
 	}
-	p.config = nil
-	defer p.revisit(everyStream, (*stream).open)
+	p.config, p.gate = nil, nil
+	p.room.WakeAll()
+	defer p.readmit()
 	if err := p.configure(string(document)); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			proxywasm.LogError("configuration: " + line)
@@ -74,19 +80,21 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
-	keys, locations, err := newKeyrings(c, p.locations)
+	sources, locations := newLocations(c, p.locations)
+	options := gate.Options{Now: p.now, Sources: sources}
+	if c.SignatureVerification == "host" {
+		options.Arithmetic = p.hostArithmetic
+	}
+	g, warnings, err := gate.New(c, options)
 	if err != nil {
 		return err
 	}
-	p.keys, p.locations = keys, locations
-	p.times = timeRules(c)
-	p.policy = policy.New(c)
-	p.metrics = newMetrics()
-	p.cache = newTokenCache(c.Limits.CachedTokens)
-	p.arithmetic, p.noHostArithmetic = nil, false
-	if c.SignatureVerification == "host" {
-		p.arithmetic = p.hostArithmetic
+	for _, warning := range warnings {
+		proxywasm.LogWarn(warning)
 	}
+	p.locations = locations
+	p.metrics = newMetrics()
+	p.noHostArithmetic = false
 	p.period = 0
 	now := p.now()
 	for _, l := range locations {
@@ -99,59 +107,104 @@ func (p *plugin) configure(document string) error {
 	if err := p.tickEvery(first); err != nil {
 		return err
 	}
-	p.config = c
+	p.config, p.gate = c, g
 	return nil
 }
 
-// timeRules are the issuers' rules for times.
-func timeRules(c *config.Config) []jwt.TimeRules {
-	rules := make([]jwt.TimeRules, len(c.Issuers))
-	for i := range c.Issuers {
-		issuer := &c.Issuers[i]
-		rules[i] = jwt.TimeRules{
-			Skew:              time.Duration(issuer.ClockSkew),
-			MaxAge:            time.Duration(issuer.MaxTokenAge),
-			RequireExpiration: issuer.RequireExpiration,
+// readmit has those that wait judged by the new configuration. Without one they
+// are refused.
+func (p *plugin) readmit() {
+	before := p.room
+	p.room = gate.NewRoom[*stream](p.places())
+	for {
+		s, deadline, ok := before.Next()
+		if !ok {
+			break
 		}
+		// The rule and the issuer are those of the configuration before.
+		s.held = &gate.Decision{GRPC: s.held.GRPC, Head: s.held.Head}
+		p.room.Return(s, nil, deadline)
 	}
-	return rules
+	p.room.WakeAll()
+	if p.room.Len() > 0 {
+		p.tickSoon(soon)
+	}
 }
 
-// OnTick starts the fetches that are due, ends the waits that are over, and
-// asks for the next tick.
-func (p *plugin) OnTick() {
+// places is how many requests may wait, and for how many sources.
+func (p *plugin) places() (places, sources int) {
 	if p.config == nil {
-		return
+		return 0, 0
 	}
+	return p.config.Limits.WaitingRequests, len(p.locations)
+}
+
+// OnTick starts the fetches that are due, judges streams whose keys have come or
+// whose time is up, and asks for the next tick.
+func (p *plugin) OnTick() {
 	now := p.now()
 	period := regular
 	p.reports = 0
 	for _, l := range p.locations {
-		l.waiters = 0
-	}
-	for _, w := range p.waiting {
-		w.location.waiters++
-	}
-	for _, l := range p.locations {
+		if p.config == nil {
+			break
+		}
+		l.waiters = p.room.Waiting(l.source)
 		news, fetch := p.consult(l, now, true)
 		if fetch {
 			p.fetch(l, now)
 		}
 		if news {
-			p.wake(l)
+			p.room.Wake(l.source)
 		}
 		if !l.held {
 			period = min(period, max(soon, l.source.Next(now).Sub(now)))
 		}
-		quietly(func() { p.reportAge(l, now) })
+		attempt(func() { p.reportAge(l, now) })
 	}
-	p.expire(now)
-	quietly(func() { p.metrics.cached(p.cache) })
-	if len(p.waiting) > 0 {
+	p.judgeWaiting(now)
+	attempt(func() { p.countLookups() })
+	switch {
+	case p.room.Ready():
+		period = soon
+	case p.room.Len() > 0:
 		period = min(period, patience)
 	}
 	if err := p.tickEvery(period); err != nil {
 		proxywasm.LogError("tick: " + err.Error())
+	}
+}
+
+// judgeWaiting judges the streams that are ready, one of each source in turn,
+// until the budget is spent. The others are judged in the next ticks.
+func (p *plugin) judgeWaiting(now time.Time) {
+	if p.config != nil {
+		p.room.Expire(now, time.Duration(p.config.Limits.KeyWait))
+	}
+	elsewhere := false
+	for spent := 0; spent < budget; {
+		s, deadline, ok := p.room.Next()
+		if !ok {
+			break
+		}
+		elsewhere = true
+		if proxywasm.SetEffectiveContext(s.id) != nil {
+			continue // The proxy has forgotten the stream.
+		}
+		before := p.gate.Spent()
+		s.guard(func() types.Action {
+			if !now.Before(deadline) {
+				return s.expire()
+			}
+			return s.judge(deadline)
+		})
+		spent += streamCost + p.gate.Spent() - before
+	}
+	if !elsewhere {
+		return
+	}
+	if err := proxywasm.SetEffectiveContext(p.id); err != nil {
+		proxywasm.LogError("effective context: " + err.Error())
 	}
 }
 
@@ -171,14 +224,28 @@ func (p *plugin) reportAge(l *location, now time.Time) {
 	}
 }
 
-// hurry asks for a tick, because a stream waits: at once if a fetch is to be
+// hasten asks for a tick, because a stream waits: at once if a fetch is to be
 // made for it, or else in time to see what becomes of the one that is under way.
-func (p *plugin) hurry(l *location, now time.Time) {
+func (p *plugin) hasten(source *jwks.Source, now time.Time) {
 	period := patience
-	if !l.held && l.source.Due(now) {
+	if l := p.locationOf(source); !l.held && source.Due(now) {
 		period = soon
 	}
-	if period >= p.period {
+	p.tickSoon(period)
+}
+
+func (p *plugin) locationOf(source *jwks.Source) *location {
+	for _, l := range p.locations {
+		if l.source == source {
+			return l
+		}
+	}
+	return nil
+}
+
+// tickSoon asks for a tick within a period.
+func (p *plugin) tickSoon(period time.Duration) {
+	if p.period != 0 && period >= p.period {
 		return
 	}
 	if err := p.tickEvery(period); err != nil {
@@ -198,69 +265,29 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	return nil
 }
 
-// wake opens the streams anew that wait for keys from a location; those that
-// must go on waiting do.
-func (p *plugin) wake(l *location) {
-	p.revisit(func(s *stream) bool { return s.location == l }, (*stream).open)
-}
-
-// expire refuses the streams whose wait is over. A clock that is set back makes
-// no wait longer than it was meant to be.
-func (p *plugin) expire(now time.Time) {
-	longest := now.Add(time.Duration(p.config.Limits.KeyWait))
-	over := func(s *stream) bool {
-		if s.deadline.After(longest) {
-			s.deadline = longest
-		}
-		return !now.Before(s.deadline)
-	}
-	p.revisit(over, func(s *stream) types.Action { return s.refuseOf(s.issuer, errKeysUnavailable) })
-}
-
-func everyStream(*stream) bool { return true }
-
-// revisit takes a step with each waiting stream that is chosen, in that stream's
-// context, and keeps those that are waiting still. A stream that the proxy has
-// forgotten is dropped.
-func (p *plugin) revisit(chosen func(*stream) bool, step func(*stream) types.Action) {
-	streams := p.waiting
-	p.waiting = nil
-	elsewhere := false
-	for _, s := range streams {
-		if chosen(s) {
-			elsewhere = true
-			if proxywasm.SetEffectiveContext(s.id) != nil {
-				continue
-			}
-			s.guard(func() types.Action { return step(s) })
-		}
-		if s.phase == waiting {
-			p.waiting = append(p.waiting, s)
-		}
-	}
-	if !elsewhere {
+// count counts a decision, and logs a refusal that is not enforced.
+func (p *plugin) count(d *gate.Decision) {
+	if p.metrics == nil {
 		return
 	}
-	if err := proxywasm.SetEffectiveContext(p.id); err != nil {
-		proxywasm.LogError("effective context: " + err.Error())
+	l := requestLabels{rule: labelNone, issuer: labelNone, reason: d.Reason()}
+	if d.Rule != nil && d.Rule.Name != "" {
+		l.rule = d.Rule.Name
+	}
+	if d.Issuer != nil {
+		l.issuer = d.Issuer.Name
+	}
+	p.metrics.request(l)
+	if d.Reported {
+		p.logReport(l)
 	}
 }
 
-// hasRoom reports whether one more stream may wait for a location. Where there
-// are several, none takes more places than it leaves to the others: a provider
-// that does not answer must not keep tokens of another one from waiting.
-func (p *plugin) hasRoom(l *location) bool {
-	free := p.config.Limits.WaitingRequests - len(p.waiting)
-	if len(p.locations) == 1 {
-		return free > 0
+// countLookups counts how often tokens were seen before.
+func (p *plugin) countLookups() {
+	if p.metrics != nil {
+		p.metrics.cached(p.gate.CacheLookups())
 	}
-	taken := 0
-	for _, w := range p.waiting {
-		if w.location == l {
-			taken++
-		}
-	}
-	return taken < free
 }
 
 // logReport says what a rule would have refused, if it has not been said too
@@ -272,26 +299,7 @@ func (p *plugin) logReport(l requestLabels) {
 	}
 }
 
-// forget drops a stream that ended while it was waiting.
-func (p *plugin) forget(s *stream) {
-	for i, w := range p.waiting {
-		if w == s {
-			p.waiting = append(p.waiting[:i], p.waiting[i+1:]...)
-			return
-		}
-	}
-}
-
 // NewHttpContext begins a stream.
 func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
 	return &stream{id: id, plugin: p}
-}
-
-// retryAfter is how many seconds a client should wait for an issuer's keys.
-func (p *plugin) retryAfter(issuer *policy.Issuer) int {
-	if issuer == nil || p.keys[issuer.Index].location == nil {
-		return 1
-	}
-	wait := p.keys[issuer.Index].location.source.RetryAfter(p.now())
-	return int((wait + time.Second - 1) / time.Second)
 }

@@ -209,7 +209,7 @@ func update(key string, change func(entry []byte) []byte) error {
 // alone has the plugin go on by itself where shared data does not work.
 func (p *plugin) alone(l *location, err error) {
 	if !l.alone {
-		quietly(func() {
+		attempt(func() {
 			proxywasm.LogWarn("issuer " + strings.Join(l.issuers, ", ") + ": workers cannot share keys: " + err.Error())
 		})
 	}
@@ -295,7 +295,7 @@ func (p *plugin) adopt(l *location, now time.Time) (news bool) {
 	if outcome.Result != jwks.ResultOK {
 		return false
 	}
-	quietly(func() { p.reportKeys(l, now) })
+	attempt(func() { p.reportKeys(l, now) })
 	return true
 }
 

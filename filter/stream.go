@@ -6,95 +6,75 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
-	"orgate/config"
-	"orgate/jwt"
-	"orgate/policy"
+
+	"orgate/gate"
 )
 
 // phase is how far a stream has come. The zero value holds everything back.
 type phase uint8
 
 const (
-	undecided phase = iota
-	waiting         // for keys
+	pending phase = iota
+	waiting       // for keys
 	refused
-	allowed
+	passed
 )
 
-// stream is one request.
+// stream is one request. Once it is judged it holds nothing of the request: a
+// stream may stay open for days.
 type stream struct {
 	types.DefaultHttpContext
-	id     uint32
 	plugin *plugin
-
-	phase   phase
-	request request
-	rule    *policy.Rule
-	edits   []edit // that take the token out of the request
-
-	compact string // the token as it came
-	token   *jwt.Token
-	proof   *policy.Proof
-	known   *verified // what is known of the token from before, or nil
-
-	// required is the organization that the rule asks for, "" if the request
-	// names none.
-	required string
-
-	// What the stream waits for, and until when.
-	location *location
-	issuer   *policy.Issuer
-	deadline time.Time
+	id     uint32
+	phase  phase
+	end    bool // neither a body nor trailers follow the headers
+	// held is what the request's refusal needs, while it waits.
+	held *gate.Decision
 }
 
 // OnHttpRequestHeaders decides on the request, unless it has to wait.
-func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
-	return s.guard(s.open)
+func (s *stream) OnHttpRequestHeaders(_ int, end bool) types.Action {
+	s.end = end
+	return s.guard(func() types.Action { return s.judge(time.Time{}) })
 }
 
-// OnHttpRequestBody holds the body back until the request is allowed. Proxies
+// OnHttpRequestBody holds the body back until the request may pass. Proxies
 // that stop the whole stream on a pause do not call it before.
-func (s *stream) OnHttpRequestBody(int, bool) types.Action {
-	return s.gate()
-}
+func (s *stream) OnHttpRequestBody(int, bool) types.Action { return s.action() }
 
-// OnHttpRequestTrailers takes identity headers out of the trailers as well:
-// some upstreams merge the two.
+// OnHttpRequestTrailers takes identity headers out of the trailers as well,
+// also while the request waits: some upstreams merge the two.
 func (s *stream) OnHttpRequestTrailers(int) types.Action {
 	return s.guard(func() types.Action {
-		if s.phase != allowed {
-			return types.ActionPause
-		}
 		trailers, err := proxywasm.GetHttpRequestTrailers()
-		if errors.Is(err, types.ErrorStatusNotFound) {
-			return types.ActionContinue
-		}
-		if err != nil {
-			return s.refuse(errInternal)
+		if err != nil && !errors.Is(err, types.ErrorStatusNotFound) {
+			return s.fault(err)
 		}
 		for _, t := range trailers {
-			if s.plugin.policy.IsIdentityHeader(t[0]) {
+			if s.plugin.gate.IsIdentityHeader(t[0]) {
 				if err := proxywasm.RemoveHttpRequestTrailer(t[0]); err != nil {
-					return s.refuse(errInternal)
+					return s.fault(err)
 				}
 			}
 		}
-		return types.ActionContinue
+		return s.action()
 	})
 }
 
 // OnHttpStreamDone forgets a stream that was waiting.
 func (s *stream) OnHttpStreamDone() {
 	if s.phase == waiting {
-		s.plugin.forget(s)
+		s.plugin.room.Leave(s)
 	}
 }
 
-func (s *stream) gate() types.Action {
-	if s.phase == allowed {
+// action is the only place where a stream is told to go on.
+func (s *stream) action() types.Action {
+	if s.phase == passed {
 		return types.ActionContinue
 	}
 	return types.ActionPause
@@ -107,350 +87,135 @@ func (s *stream) guard(step func() types.Action) (action types.Action) {
 	defer func() {
 		if value := recover(); value != nil {
 			stack := string(debug.Stack())
-			quietly(func() { proxywasm.LogError("panic while judging a request\n" + stack) })
-			quietly(func() { s.refuse(errInternal) })
+			attempt(func() { proxywasm.LogError("panic while judging a request\n" + stack) })
+			attempt(func() { s.fault(gate.ErrFault) })
 			action = types.ActionPause
 		}
 	}()
 	return step()
 }
 
-// quietly runs what must not decide anything, whatever becomes of it.
-func quietly(f func()) {
+// attempt runs what must not decide anything, whatever becomes of it.
+func attempt(f func()) {
 	defer func() { _ = recover() }()
 	f()
 }
 
-// open reads the request and decides on it. A stream that has waited is opened
-// anew: it lets go of the request meanwhile.
-func (s *stream) open() types.Action {
+// judge reads the request and carries out what the gate decides. A stream that
+// has waited is read anew, and has a deadline.
+func (s *stream) judge(deadline time.Time) types.Action {
 	headers, err := proxywasm.GetHttpRequestHeaders()
 	if err != nil {
-		return s.refuse(errInternal)
+		return s.fault(err)
 	}
-	s.request = readRequest(headers)
-	return s.decide()
-}
-
-// decide is the way of a request that has been read to a verdict or a wait.
-func (s *stream) decide() types.Action {
-	p := s.plugin
-	if p.config == nil {
-		return s.refuse(errInternal)
-	}
-	if err := s.strip(); err != nil {
-		return s.refuse(errInternal)
-	}
-	credentials := readCredentials(&s.request, &p.config.TokenSources)
-	s.edits = credentials.edits
-	query := s.request.policyRequest()
-	var err error
-	s.rule, err = p.policy.Route(&query)
-	if err != nil {
-		return s.refuse(err)
-	}
-	if s.rule.Public || s.request.preflight && p.config.BypassCORSPreflight {
-		return s.allow(reasonPublic, nil, nil)
-	}
-	switch len(credentials.tokens) {
-	case 0:
-		if s.rule.Optional {
-			return s.allow(reasonPublic, nil, nil)
-		}
-		return s.refuse(errNoToken)
-	case 1:
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata}
+	d := s.plugin.gate.Judge(&request)
+	switch d.Verdict {
+	case gate.Pass:
+		return s.pass(&d)
+	case gate.Wait:
+		return s.wait(&d, deadline)
 	default:
-		return s.refuse(errSeveralTokens)
+		return s.refuse(&d)
 	}
-	// Where the request names no organization the token is judged all the
-	// same: what is wrong with it comes first.
-	s.required, err = s.rule.RequiredOrganization(&query)
-	if err != nil && !errors.Is(err, policy.ErrOrganization) {
-		return s.refuse(err)
-	}
-	s.compact = credentials.tokens[0]
-	if s.known = p.cache.get(s.compact); s.known != nil {
-		s.token, s.proof = s.known.token, s.known.proof
-	} else if err := s.parse(); err != nil {
-		return s.refuse(err)
-	}
-	return s.judge()
 }
 
-// strip removes every header that could be taken for an identity, and keeps
-// Connection headers from having those removed that are written later.
-func (s *stream) strip() error {
-	policy := s.plugin.policy
-	connection := edit{header: "connection"}
-	changed := false
-	for _, h := range s.request.headers {
-		switch {
-		case policy.IsIdentityHeader(h[0]):
-			if err := proxywasm.RemoveHttpRequestHeader(h[0]); err != nil {
-				return err
-			}
-		case h[0] == "connection":
-			rest, without := withoutIdentity(h[1], policy)
-			changed = changed || without
-			if rest != "" {
-				connection.values = append(connection.values, rest)
-			}
+// pass edits the request's headers and lets it go on. A host call that fails
+// refuses it.
+func (s *stream) pass(d *gate.Decision) types.Action {
+	for _, e := range d.Edits() {
+		if err := apply(e); err != nil {
+			return s.fail(d, err)
 		}
 	}
-	if !changed {
-		return nil
+	if err := tell(d); err != nil {
+		return s.fail(d, err)
 	}
-	return connection.apply()
-}
-
-// parse reads the token. It is copied before, since what is kept of it would
-// keep the whole header map alive.
-func (s *stream) parse() (err error) {
-	s.known = nil
-	s.compact = strings.Clone(s.compact)
-	if s.token, err = jwt.Parse(s.compact, s.plugin.config.Limits.TokenBytes); err != nil {
-		return err
-	}
-	s.proof, err = s.plugin.policy.Proof(s.token.Claims)
-	return err
-}
-
-// judge decides on the token, or has the stream wait for keys.
-func (s *stream) judge() types.Action {
-	p := s.plugin
-	issuer, err := s.proof.Issuer(s.rule, s.required)
-	if err != nil {
-		return s.refuse(err)
-	}
-	if err := s.token.CheckAlgorithm(issuer.Config.Algorithms); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	now := p.now()
-	if err := s.token.CheckTime(now, p.times[issuer.Index]); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	identity, err := s.authenticate(issuer, now)
-	if errors.Is(err, errWait) {
-		return s.wait(issuer, now)
-	}
-	if err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	err = s.rule.Authorize(s.required, issuer, identity)
-	switch {
-	case err == nil:
-		return s.allow(reasonOK, issuer, identity)
-	case issuer.Config.ReportOnly && policy.ByRule(err):
-		return s.report(err, issuer, identity)
-	default:
-		return s.refuseOf(issuer, err)
-	}
-}
-
-// authenticate returns who the token speaks for, if one of the issuer's keys
-// has signed it and it is of a type and for an audience that is accepted here.
-// The signature is verified unless that was done before with a key that the
-// issuer still has.
-func (s *stream) authenticate(issuer *policy.Issuer, now time.Time) (*policy.Identity, error) {
-	p := s.plugin
-	keys := &p.keys[issuer.Index]
-	var known *verdict
-	if s.known != nil {
-		known = s.known.verdict(issuer)
-		if known == nil || !keys.holds(known, s.token, now) {
-			if err := s.parse(); err != nil {
-				return nil, err
-			}
-			known = nil
-		}
-	}
-	if known == nil {
-		var err error
-		if known, err = s.verify(issuer, keys, now); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.token.CheckType(issuer.Config.TokenTypes); err != nil {
-		return nil, err
-	}
-	if err := s.token.CheckAudience(s.rule.Audiences(issuer)); err != nil {
-		return nil, err
-	}
-	return known.identity, known.err
-}
-
-// verify verifies the token's signature, and remembers the outcome.
-func (s *stream) verify(issuer *policy.Issuer, keys *keyring, now time.Time) (*verdict, error) {
-	cache := s.plugin.cache
-	generation := keys.generation(now)
-	if cache.isForged(s.compact, issuer, generation) {
-		return nil, jwt.ErrSignature
-	}
-	key, err := keys.verify(s.token, now, s.plugin.arithmetic)
-	if err != nil {
-		if errors.Is(err, jwt.ErrSignature) {
-			cache.keepForged(s.compact, issuer, generation)
-		}
-		return nil, err
-	}
-	made := &verdict{issuer: issuer, key: key, generation: generation}
-	made.identity, made.err = issuer.Identify(s.token.Claims)
-	cache.keep(s.compact, s.token, s.proof, *made)
-	return made, nil
-}
-
-// wait pauses the stream until its keys have come or its time is up. Meanwhile
-// nothing is kept of the request but what a refusal needs: the header maps of all
-// that may wait would fill the memory.
-func (s *stream) wait(issuer *policy.Issuer, now time.Time) types.Action {
-	p := s.plugin
-	location := p.keys[issuer.Index].location
-	if s.phase != waiting {
-		if !p.hasRoom(location) {
-			return s.refuseOf(issuer, errKeysUnavailable)
-		}
-		s.phase = waiting
-		s.deadline = now.Add(time.Duration(p.config.Limits.KeyWait))
-		p.waiting = append(p.waiting, s)
-	}
-	s.location, s.issuer = location, issuer
-	s.request = request{method: strings.Clone(s.request.method), grpc: s.request.grpc}
-	s.edits, s.compact, s.token, s.proof, s.known = nil, "", nil, nil, nil
-	p.hurry(location, now)
-	return types.ActionPause
-}
-
-// allow writes the identity headers, if there are any, and lets the request
-// go on. A host call that fails refuses it.
-func (s *stream) allow(reason string, issuer *policy.Issuer, identity *policy.Identity) types.Action {
-	if err := s.rewrite(identity); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	if err := s.tell(reason, issuer, identity); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	s.plugin.metrics.request(s.labels(reason, issuer))
-	return s.proceed()
-}
-
-// report lets a request pass that a rule refuses, and says so.
-func (s *stream) report(err error, issuer *policy.Issuer, identity *policy.Identity) types.Action {
-	reason := answerTo(err).reason
-	if err := s.rewrite(identity); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	if err := proxywasm.AddHttpRequestHeader(policy.ReportHeader, reason); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	if err := s.tell(reason, issuer, identity); err != nil {
-		return s.refuseOf(issuer, err)
-	}
-	labels := s.labels(reason, issuer)
-	s.plugin.metrics.request(labels)
-	s.plugin.logReport(labels)
-	return s.proceed()
-}
-
-// rewrite takes the token out of the request and puts the identity in.
-func (s *stream) rewrite(identity *policy.Identity) error {
-	if !s.plugin.config.ForwardToken {
-		for _, e := range s.edits {
-			if err := e.apply(); err != nil {
-				return err
-			}
-		}
-	}
-	if identity == nil {
-		return nil
-	}
-	for _, h := range identity.Headers {
-		if err := proxywasm.AddHttpRequestHeader(h[0], h[1]); err != nil {
-			return err
-		}
-	}
-	if name := s.plugin.config.ForwardPayload; name != "" {
-		return proxywasm.AddHttpRequestHeader(name, s.token.Payload())
-	}
-	return nil
-}
-
-// apply carries an edit out. A header is removed and added anew: replacing one
-// that occurs twice would leave its second value.
-func (e edit) apply() error {
-	if e.header == ":path" {
-		return proxywasm.ReplaceHttpRequestHeader(e.header, e.values[0])
-	}
-	if err := proxywasm.RemoveHttpRequestHeader(e.header); err != nil {
-		return err
-	}
-	for _, value := range e.values {
-		if err := proxywasm.AddHttpRequestHeader(e.header, value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// proceed lets the stream go on, from its own callback or from the plugin's.
-func (s *stream) proceed() types.Action {
+	s.plugin.count(d)
 	if s.phase == waiting {
 		if err := proxywasm.ResumeHttpRequest(); err != nil {
-			return s.refuse(errInternal)
+			return s.fail(d, err)
 		}
 	}
-	s.phase = allowed
-	return types.ActionContinue
+	s.phase, s.held = passed, nil
+	return s.action()
 }
 
-func (s *stream) refuse(err error) types.Action {
-	return s.refuseOf(nil, err)
-}
-
-// refuseOf sends the answer to an error and pauses the stream for good. The
-// issuer, if it is known, is counted. A stream is refused once.
-func (s *stream) refuseOf(issuer *policy.Issuer, err error) types.Action {
-	if s.phase == refused {
-		return types.ActionPause
+// apply carries an edit out.
+func apply(e gate.Edit) error {
+	switch e.Op {
+	case gate.Remove:
+		return proxywasm.RemoveHttpRequestHeader(e.Name)
+	case gate.Add:
+		return proxywasm.AddHttpRequestHeader(e.Name, e.Value)
+	case gate.Replace:
+		return proxywasm.ReplaceHttpRequestHeader(e.Name, e.Value)
+	default:
+		return gate.ErrFault
 	}
-	s.phase = refused
+}
+
+// wait pauses the stream until the source that it waits for has news or its time
+// is up. Meanwhile nothing is kept of the request but what its refusal needs: the
+// header maps of all that may wait would fill the memory.
+func (s *stream) wait(d *gate.Decision, deadline time.Time) types.Action {
 	p := s.plugin
-	a := answerTo(err)
-	grpcStatus := int32(-1)
-	format := &config.Errors{} // the default one, for a fault, where there is no configuration
-	if p.config != nil {
-		format = &p.config.Errors
+	now := p.now()
+	if s.phase == waiting {
+		p.room.Return(s, d.Source, deadline)
+	} else if !p.room.Enter(s, d.Source, now.Add(time.Duration(p.config.Limits.KeyWait))) {
+		p.gate.Refuse(d, gate.ErrKeysUnavailable)
+		return s.refuse(d)
 	}
-	retryAfter := 0
-	if a.status == 503 {
-		quietly(func() { retryAfter = p.retryAfter(issuer) })
-	}
-	headers, body := a.headers(format, err, retryAfter, s.request.grpc), a.body(format.Format)
-	switch {
-	case s.request.grpc:
-		grpcStatus, body = a.grpc, a.description
-	case s.request.method == "HEAD":
-		body = ""
-	}
-	quietly(func() { s.debug(issuer, err) })
-	quietly(func() { _ = s.tell(a.reason, issuer, nil) })
-	if p.metrics != nil {
-		quietly(func() { p.metrics.request(s.labels(a.reason, issuer)) })
-	}
-	// If even the answer cannot be sent the stream stays paused.
-	_ = proxywasm.SendHttpResponse(a.status, headers, []byte(body), grpcStatus)
-	return types.ActionPause
+	held := d.Bare()
+	s.phase, s.held = waiting, &held
+	p.hasten(d.Source, now)
+	return s.action()
 }
 
-// labels are the labels that a request is counted under.
-func (s *stream) labels(reason string, issuer *policy.Issuer) requestLabels {
-	l := requestLabels{rule: labelNone, issuer: labelNone, reason: reason}
-	if s.rule != nil && s.rule.Name != "" {
-		l.rule = s.rule.Name
+// expire refuses a stream that has waited for as long as it may.
+func (s *stream) expire() types.Action {
+	d := s.held
+	s.plugin.gate.Refuse(d, gate.ErrKeysUnavailable)
+	return s.refuse(d)
+}
+
+// fault refuses the request without a decision.
+func (s *stream) fault(err error) types.Action {
+	var d gate.Decision
+	switch {
+	case s.held != nil:
+		d = *s.held
+	case s.phase == pending:
+		d = s.plugin.gate.Fault()
 	}
-	if issuer != nil {
-		l.issuer = issuer.Name
+	return s.fail(&d, err)
+}
+
+// fail makes a fault of a decision that could not be carried out.
+func (s *stream) fail(d *gate.Decision, err error) types.Action {
+	attempt(func() { proxywasm.LogError("fault: " + err.Error()) })
+	failed := d.Bare()
+	failed.Verdict, failed.Err = gate.Refuse, gate.ErrFault
+	return s.refuse(&failed)
+}
+
+// refuse answers the request and pauses the stream for good. A stream is refused
+// once.
+func (s *stream) refuse(d *gate.Decision) types.Action {
+	if s.phase == refused {
+		return s.action()
 	}
-	return l
+	s.phase, s.held = refused, nil
+	p := s.plugin
+	response := (*gate.Gate)(nil).Response(d)
+	attempt(func() { response = p.gate.Response(d) })
+	attempt(func() { debugRefusal(d) })
+	attempt(func() { _ = tell(d) })
+	attempt(func() { p.count(d) })
+	// If even the response cannot be sent the stream stays paused.
+	_ = proxywasm.SendHttpResponse(response.Status, response.Headers, []byte(response.Body), response.GRPC)
+	return s.action()
 }
 
 // Properties that tell access logs what was decided. Each is one part of a
@@ -463,32 +228,33 @@ var (
 )
 
 // tell sets the properties.
-func (s *stream) tell(reason string, issuer *policy.Issuer, identity *policy.Identity) error {
-	if err := proxywasm.SetProperty(propertyReason, []byte(reason)); err != nil {
+func tell(d *gate.Decision) error {
+	if err := proxywasm.SetProperty(propertyReason, []byte(d.Reason())); err != nil {
 		return err
 	}
-	if issuer != nil {
-		if err := proxywasm.SetProperty(propertyIssuer, []byte(issuer.Name)); err != nil {
+	if d.Issuer != nil {
+		if err := proxywasm.SetProperty(propertyIssuer, []byte(d.Issuer.Name)); err != nil {
 			return err
 		}
 	}
-	if identity != nil && identity.Organization != "" { // none, in report-only mode
-		return proxywasm.SetProperty(propertyOrganization, []byte(identity.Organization))
+	if d.Identity != nil && d.Identity.Organization != "" { // none, in report-only mode
+		return proxywasm.SetProperty(propertyOrganization, []byte(d.Identity.Organization))
 	}
 	return nil
 }
 
-// debug logs what a refused token said of itself, at debug level alone.
-func (s *stream) debug(issuer *policy.Issuer, err error) {
-	if !debugging() {
+// debugRefusal logs what a refused token said of itself, at debug level alone.
+func debugRefusal(d *gate.Decision) {
+	if d.Err == nil || !debugging() {
 		return
 	}
-	line := "refused: " + err.Error()
-	if t := s.token; t != nil {
-		line += " kid=" + printable(t.KeyID) + " iss=" + printable(t.Claims.Issuer()) + " jti=" + printable(t.Claims.ID())
+	line := "refused: " + d.Err.Error()
+	if d.Token != nil {
+		kid, claims := d.Claims()
+		line += " kid=" + printable(kid) + " iss=" + printable(claims.Issuer()) + " jti=" + printable(claims.ID())
 	}
-	if issuer != nil {
-		line += " issuer=" + issuer.Name
+	if d.Issuer != nil {
+		line += " issuer=" + d.Issuer.Name
 	}
 	proxywasm.LogDebug(line)
 }
@@ -498,4 +264,33 @@ func (s *stream) debug(issuer *policy.Issuer, err error) {
 func printable(s string) string {
 	const most = 128
 	return strconv.QuoteToASCII(s[:min(len(s), most)])
+}
+
+// routeMetadata reads a string from the metadata of the route that the proxy
+// chose. The last part of the name is the key, what is before it the name of
+// the filter whose metadata it is, which may have dots of its own.
+func routeMetadata(name string) (string, bool) {
+	dot := strings.LastIndexByte(name, '.')
+	if dot < 0 {
+		return "", false
+	}
+	value, err := proxywasm.GetProperty([]string{"xds", "route_metadata", "filter_metadata", name[:dot], name[dot+1:]})
+	if err != nil || !isText(value) {
+		return "", false
+	}
+	return string(value), true
+}
+
+// isText reports whether a property is a non-empty string. The proxy does not
+// tell of which type a value is; numbers and structures come as bytes.
+func isText(value []byte) bool {
+	if len(value) == 0 || !utf8.Valid(value) {
+		return false
+	}
+	for _, c := range value {
+		if c < ' ' || c == 0x7f {
+			return false
+		}
+	}
+	return true
 }

@@ -36,9 +36,9 @@ var (
 //
 // The text is configuration, so nothing in it is skipped: a block of another
 // kind, a private key, a key that is not usable, a block that is cut or
-// indented or has headers, no block at all, and more keys than are ever tried
-// ([MaxCandidates]) are errors, which are [ErrPEM], wrapped, and name the block,
-// counted from 1. Text outside the blocks is ignored, as RFC 7468 §2 allows.
+// indented or has headers, no block at all, and more keys than a token is ever
+// tried with ([MaxTokenCost]) are errors, which are [ErrPEM], wrapped, and name
+// the block, counted from 1. Text outside the blocks is ignored, as RFC 7468 §2 allows.
 func ParsePEM(text string) (*Set, error) {
 	set := &Set{AnyKeyID: true}
 	rest := []byte(text)
@@ -64,8 +64,10 @@ func ParsePEM(text string) (*Set, error) {
 		return nil, fmt.Errorf("%w: the last block is broken", ErrPEM)
 	case len(set.Keys) == 0:
 		return nil, fmt.Errorf("%w: no block", ErrPEM)
-	case len(set.Keys) > MaxCandidates:
-		return nil, fmt.Errorf("%w: %d keys, of which only %d would be tried", ErrPEM, len(set.Keys), MaxCandidates)
+	}
+	if tried := set.Select(&jwt.Token{Algorithm: "RS256"}); len(tried) < len(set.Keys) {
+		return nil, fmt.Errorf("%w: %d keys, but a token is tried with %d: leave out those that sign no tokens,"+
+			" such as a chain's, or give each a kid in a JWK Set", ErrPEM, len(set.Keys), len(tried))
 	}
 	return set, nil
 }

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,17 +18,20 @@ import (
 )
 
 const (
-	// MaxKeys is the most keys that one JWK Set may hold, those that cannot be
-	// used included.
-	MaxKeys = 100
-	// MaxCandidates is the most keys that one token is tried with. Large keys
-	// are fewer: see [Set.Select].
-	MaxCandidates = 10
+	// MaxKeys is the most keys of one JWK Set that are used: its first ones that
+	// can be.
+	MaxKeys = 20
+	// maxElements is the most keys that one JWK Set may hold, those that cannot
+	// be used included.
+	maxElements = 100
+	// MaxTokenCost is the most that the keys which one token is tried with may
+	// cost together, if they are several: see [jwt.Key.Cost].
+	MaxTokenCost = 3 * jwt.UnitCost
 )
 
 var (
 	// ErrNotSet says that a document is not a JWK Set (RFC 7517 §5): not
-	// strict JSON, not an object, no array "keys", or more than [MaxKeys] keys.
+	// strict JSON, not an object, no array "keys", or more than 100 keys.
 	ErrNotSet = errors.New("not a JWK Set")
 	// ErrNoUsableKey says that a JWK Set holds no key that may be used.
 	ErrNoUsableKey = errors.New("no usable key")
@@ -90,14 +92,14 @@ func Parse(doc string) (*Set, error) {
 	set := new(Set)
 	n := 0
 	keys.ForEach(func(_, jwk gjson.Result) bool {
-		if n < MaxKeys {
+		if n < maxElements {
 			set.addJWK(n, jwk)
 		}
 		n++
 		return true
 	})
-	if n > MaxKeys {
-		return nil, fmt.Errorf("%w: %d keys, at most %d", ErrNotSet, n, MaxKeys)
+	if n > maxElements {
+		return nil, fmt.Errorf("%w: %d keys, at most %d", ErrNotSet, n, maxElements)
 	}
 	return set, nil
 }
@@ -120,8 +122,8 @@ func (s *Set) Pin(thumbprints []string) *Set {
 }
 
 // Select is the keys that the token may be verified with, in the order in which
-// to try them, [MaxCandidates] at most, and no more of a JWK Set's than cost as
-// much as that many keys of 4096 bits. None: no key of this set fits.
+// to try them: as many as cost [MaxTokenCost] together, or one that costs more.
+// None: no key of this set fits.
 //
 // A key fits if it allows the token's algorithm ([jwt.Key.Allows]), and
 //
@@ -136,7 +138,7 @@ func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 		return nil
 	}
 	var fitting []*jwt.Key
-	total := 0
+	cost := 0
 	for _, key := range s.Keys {
 		if !key.Allows(t.Algorithm) {
 			continue
@@ -144,28 +146,12 @@ func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 		if !s.AnyKeyID && t.KeyID != "" && t.KeyID != key.ID {
 			continue
 		}
-		total += cost(key.RSA)
-		if !s.AnyKeyID && total > maxCost && len(fitting) > 0 {
+		if cost += key.Cost(); cost > MaxTokenCost && len(fitting) > 0 {
 			break
 		}
 		fitting = append(fitting, key)
-		if len(fitting) == MaxCandidates {
-			break
-		}
 	}
 	return fitting
-}
-
-// maxCost is the cost of trying ten keys of 4096 bits.
-const maxCost = MaxCandidates * 16 * (17 + 2)
-
-// cost is about how much arithmetic one signature takes: the square of the
-// modulus's size in units of 1024 bits, for each squaring and multiplication. A
-// key of 8192 bits can cost a hundred times what one of 2048 bits costs, and
-// whoever publishes a key set chooses.
-func cost(key *rsa.PublicKey) int {
-	size := (key.N.BitLen() + 1023) / 1024
-	return size * size * (bits.Len(uint(key.E)) + bits.OnesCount(uint(key.E)))
 }
 
 // sameKeys reports whether a token that one set verifies, the other does too:
@@ -207,6 +193,9 @@ func (s *Set) add(key *jwt.Key) {
 func (s *Set) addJWK(index int, jwk gjson.Result) {
 	kid := ""
 	key, err := parseJWK(jwk, &kid)
+	if err == nil && len(s.Keys) == MaxKeys && !s.holds(key) {
+		err = fmt.Errorf("%d keys are used at most", MaxKeys)
+	}
 	if err != nil {
 		s.Unusable = append(s.Unusable, fmt.Errorf("keys[%d]%s: %w", index, kidText(kid), err))
 		return

@@ -85,7 +85,7 @@ func TestParseProviders(t *testing.T) {
 }
 
 func TestParseRefusesDocument(t *testing.T) {
-	many := strings.Repeat(`{"kty":"EC"},`, jwks.MaxKeys) + `{"kty":"EC"}`
+	many := strings.Repeat(`{"kty":"EC"},`, 100) + `{"kty":"EC"}`
 	tests := []struct {
 		name  string
 		doc   string
@@ -312,13 +312,16 @@ func TestParseEmptySet(t *testing.T) {
 }
 
 func TestParseMostKeys(t *testing.T) {
-	keys := make([]string, jwks.MaxKeys)
-	for i := range keys {
-		keys[i] = jwk(uint64(i), kid(fmt.Sprint(i)))
+	var keys []string
+	for i := range jwks.MaxKeys + 2 {
+		keys = append(keys, `{"kty":"EC"}`, jwk(uint64(i), kid(fmt.Sprint(i))), jwk(uint64(i), kid(fmt.Sprint(i))))
 	}
 	set, err := jwks.Parse(jwkSet(keys...))
-	if err != nil || len(set.Keys) != jwks.MaxKeys {
-		t.Errorf("%d keys, %v", len(set.Keys), err)
+	if err != nil || len(set.Keys) != jwks.MaxKeys || set.Keys[jwks.MaxKeys-1].ID != "19" {
+		t.Fatalf("%d keys, %v", len(set.Keys), err)
+	}
+	if got, want := set.Unusable[21].Error(), `keys[61] (kid "20"): 20 keys are used at most`; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
@@ -383,11 +386,11 @@ func TestSelect(t *testing.T) {
 	fromPEM := &jwks.Set{AnyKeyID: true, Keys: parse(jwk(1), jwk(2)).Keys}
 	mixed := parse(jwk(1, kid("a")), jwk(2, kid("b"), `"alg":"RS256"`), jwk(3, kid("b"), `"alg":"PS256"`), jwk(4, kid("b")), jwk(5))
 	var many []string
-	for seed := range uint64(12) {
+	for seed := range uint64(4) {
 		many = append(many, jwk(seed, `"alg":"RS512"`), jwk(seed))
 	}
 	var manyRS256 []string
-	for seed := range uint64(10) {
+	for seed := range uint64(3) {
 		manyRS256 = append(manyRS256, "//"+thumb(seed)[:6])
 	}
 	none := jwt.Token{Algorithm: "RS256"}
@@ -403,12 +406,12 @@ func TestSelect(t *testing.T) {
 		{"a kid of several keys, one for another algorithm", mixed, withKid("b"), []string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
 		{"an unknown kid", mixed, withKid("c"), nil},
 		{"a kid of another case", mixed, withKid("A"), nil},
-		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
-		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
+		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
 		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"}, []string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"no algorithm", mixed, jwt.Token{KeyID: "a", HasKeyID: true}, nil},
 		{"an algorithm that is none of RSA's", mixed, jwt.Token{Algorithm: "HS256", KeyID: "a", HasKeyID: true}, nil},
-		{"no kid and many keys: ten that fit", parse(many...), none, manyRS256},
+		{"no kid and many keys: three that fit", parse(many...), none, manyRS256},
 		{"PEM, no kid", fromPEM, none, []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
 		{"PEM, a kid", fromPEM, withKid("a"), []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
 		{"an empty set", new(jwks.Set), none, nil},
@@ -449,10 +452,12 @@ func TestSelectBoundsTheCost(t *testing.T) {
 		exponent int
 		want     int
 	}{
-		{2048, 65537, 10},
-		{4096, 65537, 10},
-		{8192, 65537, 2},
-		{2048, jwt.MaxExponent, 10},
+		{2048, 65537, 3},
+		{2048, 3, 14},
+		{3072, 65537, 1},
+		{4096, 65537, 1},
+		{8192, 65537, 1},
+		{2048, jwt.MaxExponent, 1},
 		{8192, jwt.MaxExponent, 1},
 	} {
 		set := &jwks.Set{}

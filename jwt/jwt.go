@@ -33,6 +33,7 @@ package jwt
 
 import (
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -106,16 +107,35 @@ type Token struct {
 // Payload returns the payload in base64url, as it was sent.
 func (t *Token) Payload() string { return t.payload }
 
-// WithoutClaims returns what a token that was verified needs to be checked
-// again later: everything but its claims and its signature, which take the most
-// memory. It cannot be verified any more. It keeps the texts of the token and of
-// its header and payload, parts of which it holds.
-func (t *Token) WithoutClaims() *Token {
-	rest := *t
-	rest.Claims = Claims{}
-	rest.signingInput, rest.signature = "", nil
-	return &rest
+// Reduce returns what a token that was verified needs to be checked again later:
+// its algorithm, its times, and those of its audiences that are named, which is
+// sorted. It is without claims and signature, and can't be verified any more. Its
+// "kid" is keyID if the two are equal.
+//
+// It keeps nothing of the token's text alive.
+func (t *Token) Reduce(keyID string, named []string) Token {
+	r := Token{
+		Algorithm: algorithmOf(t.Algorithm).name, KeyID: keyID, HasKeyID: t.HasKeyID,
+		expires: t.expires, notBefore: t.notBefore, issuedAt: t.issuedAt, hasAudience: t.hasAudience,
+	}
+	if t.KeyID != keyID {
+		r.KeyID = strings.Clone(t.KeyID)
+	}
+	for _, audience := range t.audience {
+		i, ok := slices.BinarySearch(named, audience)
+		switch {
+		case !ok:
+		case r.audience == nil:
+			r.audience = named[i : i+1 : i+1] // no copy of the first
+		case !slices.Contains(r.audience, audience):
+			r.audience = append(r.audience, named[i])
+		}
+	}
+	return r
 }
+
+// Audience returns the token's audiences (RFC 7519 §4.1.3).
+func (t *Token) Audience() []string { return t.audience }
 
 // CheckAlgorithm returns [ErrAlgorithm] unless the token's algorithm is one of
 // allowed, letter for letter, and one of [Algorithms]. An empty list allows

@@ -15,8 +15,12 @@ import (
 // with 1. Every other error is one of usage and exits with 2.
 type failure struct{ err error }
 
-// errReported is the failure of a command that has said itself what is wrong.
-var errReported = errors.New("reported")
+var (
+	// errReported is the failure of a command that has said itself what is wrong.
+	errReported = errors.New("reported")
+	// errRefused ends "orgate explain" for a request that the plugin refuses.
+	errRefused = errors.New("refused")
+)
 
 func (f *failure) Error() string { return f.err.Error() }
 func (f *failure) Unwrap() error { return f.err }
@@ -31,8 +35,11 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	if errors.Is(err, errReported) {
+	switch {
+	case errors.Is(err, errReported):
 		return 1
+	case errors.Is(err, errRefused):
+		return 3
 	}
 	var failed *failure
 	if errors.As(err, &failed) {

@@ -20,49 +20,52 @@ import (
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
-	"orgate/host"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.
 type explainOptions struct {
-	config, request, token, wasm, at      string
-	headers, keySets, clusters, metadatas []string
+	config, request, requestFile, token, at, output string
+	headers, keySets, clusters, metadatas           []string
 }
 
 func newExplain() *cobra.Command {
 	var o explainOptions
 	cmd := &cobra.Command{
-		Use: "explain --config FILE --request 'METHOD URL' [--token FILE]",
+		Use: "explain --config FILE {--request 'METHOD URL' | --request-file FILE} [--token FILE]",
 
 		DisableFlagsInUseLine: true,
 
 		Short: "Say what the plugin makes of a request, and why",
-		Long: `Run the plugin on one request and print each step of its decision: the rule,
-the issuer, the key, the claims and what each is used for, the organization
-that is required and the one that is proven, the headers that the upstream
-gets, and the answer.
+		Long: `Judge one request and print each step of the decision: the rule, the issuer,
+the key, the claims and what each is used for, the organization that is
+required and the one that is proven, the headers that the upstream gets, and
+the response. The step that refuses the request is marked.
 
-The verdict is the plugin's own. The steps are taken beside it by the packages
-that it is made of; if the two lead to different ends, that is said and the
-exit status is 1. Please report it then.
+The request is judged by the package that the plugin is made of.
 
-The token is read from a file or, with "--token -", from standard input, and
-sent in the first place that the configuration takes tokens from. It is never
-printed, and no part of it. Of the claims the names are printed, and the values
-that the plugin decides by or hands on.
+A whole request is read from a file with --request-file, or from standard input
+with "--request-file -": a line with the method and the URL, then the headers,
+tokens and cookies included, then an empty line and the body, if there is one.
+With --request, a token is read from a file or, with "--token -", from standard
+input, and sent in the first place that the configuration takes tokens from.
+Tokens are never printed, and no part of them. Of the claims the names are
+printed, and the values that the plugin decides by or hands on.
 
-Nothing leaves the machine but requests for keys: those of the issuers that the
+Nothing leaves the machine but requests for keys: those of the issuer that the
 token names are fetched from the URLs in the configuration, from the address
 given with --cluster, or read from the file given with --jwks.
 
-The exit status is 0 if the request was explained, whatever the verdict, 2 if a
-flag is wrong, and 1 otherwise: if a file cannot be read, the configuration has
-mistakes, or the steps and the plugin disagree.`,
+The exit status is 0 if the plugin lets the request pass, 3 if it refuses it, 2
+if a flag is wrong, and 1 if a file cannot be read or the configuration has
+mistakes.`,
 		Example: `  orgate explain --config orgate.json --request 'GET https://api.example.com/orders' --token token.txt
 
   # The token never touches the disk, the keys come from a file.
   fetch-token | orgate explain --config orgate.json --token - --jwks auth0=jwks.json \
     --request 'POST https://org1.api.example.com/orders' --header 'origin: https://app.example.com'
+
+  # A whole request, with all its headers and cookies, for a script.
+  orgate explain --config orgate.json --request-file request.txt --output json
 
   # What would have happened yesterday, on a route of organization org1.
   orgate explain --config orgate.json --token token.txt --request 'GET https://api.example.com/' \
@@ -78,14 +81,15 @@ mistakes, or the steps and the plugin disagree.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
-	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`' (required)")
+	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`'")
+	f.StringVar(&o.requestFile, "request-file", "", "read the whole request from `FILE`, \"-\" for standard input")
 	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
 	f.StringArrayVar(&o.headers, "header", nil, "send the header '`NAME: VALUE`'; may be repeated")
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
-	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
+	f.StringVar(&o.output, "output", "text", "print `text` or json")
 	return cmd
 }
 
@@ -101,32 +105,40 @@ type explainer struct {
 func (o *explainOptions) check() (*explainer, error) {
 	x := &explainer{explainOptions: *o, keyFile: map[string]string{}}
 	x.input.Now = time.Now()
-	r := &x.input.Request
+	stdin := 0
+	for _, file := range []string{o.config, o.token, o.requestFile} {
+		if file == "-" {
+			stdin++
+		}
+	}
 	var err error
 	switch {
 	case o.config == "":
 		return nil, errors.New("--config is missing")
-	case o.request == "":
-		return nil, errors.New("--request is missing")
-	case o.config == "-" && o.token == "-":
-		return nil, errors.New("--token: standard input is the configuration's already")
+	case (o.request == "") == (o.requestFile == ""):
+		return nil, errors.New("one of --request and --request-file is needed")
+	case o.requestFile != "" && (o.token != "" || len(o.headers) > 0):
+		return nil, errors.New("--request-file: the request's headers, its token among them, belong in the file")
+	case stdin > 1:
+		return nil, errors.New("only one of --config, --token and --request-file can be standard input")
+	case o.output != "text" && o.output != "json":
+		return nil, fmt.Errorf("--output: must be text or json, got %q", o.output)
 	}
 	if x.client.Clusters, err = parseClusters(o.clusters); err != nil {
 		return nil, err
 	}
-	if *r, err = parseRequest(o.request); err != nil {
-		return nil, err
+	r := &x.input.Request
+	if o.request != "" {
+		if *r, err = parseRequestLine(o.request); err != nil {
+			return nil, fmt.Errorf("--request: %w", err)
+		}
 	}
 	for _, h := range o.headers {
-		name, value, ok := strings.Cut(h, ":")
-		name = strings.ToLower(strings.TrimSpace(name))
-		if !ok || name == "" || strings.ContainsAny(h, "\r\n") {
-			return nil, errors.New("--header: must be 'NAME: VALUE'")
+		header, err := parseHeader(h)
+		if err != nil {
+			return nil, fmt.Errorf("--header: %w", err)
 		}
-		if name == "host" {
-			return nil, errors.New("--header host: name the host in --request")
-		}
-		r.Headers = append(r.Headers, [2]string{name, strings.TrimSpace(value)})
+		r.Headers = append(r.Headers, header)
 	}
 	for _, k := range o.keySets {
 		name, file, ok := strings.Cut(k, "=")
@@ -138,13 +150,8 @@ func (o *explainOptions) check() (*explainer, error) {
 		}
 		x.keyFile[name] = file
 	}
-	r.Metadata = map[string]string{}
-	for _, m := range o.metadatas {
-		name, value, ok := strings.Cut(m, "=")
-		if dot := strings.LastIndexByte(name, '.'); !ok || dot <= 0 || dot == len(name)-1 {
-			return nil, fmt.Errorf("--route-metadata: must be FILTER.KEY=VALUE, got %q", m)
-		}
-		r.Metadata[name] = value
+	if r.Metadata, err = parseMetadata(o.metadatas); err != nil {
+		return nil, err
 	}
 	if o.at != "" {
 		if x.input.Now, err = time.Parse(time.RFC3339, o.at); err != nil {
@@ -154,9 +161,21 @@ func (o *explainOptions) check() (*explainer, error) {
 	return x, nil
 }
 
-// parseRequest reads "METHOD URL". The path is kept as it is written: that is
+func parseMetadata(flags []string) (map[string]string, error) {
+	metadata := map[string]string{}
+	for _, m := range flags {
+		name, value, ok := strings.Cut(m, "=")
+		if dot := strings.LastIndexByte(name, '.'); !ok || dot <= 0 || dot == len(name)-1 {
+			return nil, fmt.Errorf("--route-metadata: must be FILTER.KEY=VALUE, got %q", m)
+		}
+		metadata[name] = value
+	}
+	return metadata, nil
+}
+
+// parseRequestLine reads "METHOD URL". The path is kept as it is written: that is
 // what the plugin judges.
-func parseRequest(text string) (explain.Request, error) {
+func parseRequestLine(text string) (explain.Request, error) {
 	method, location, _ := strings.Cut(text, " ")
 	scheme, rest, ok := strings.Cut(location, "://")
 	r := explain.Request{Method: method, Scheme: strings.ToLower(scheme)}
@@ -169,29 +188,68 @@ func parseRequest(text string) (explain.Request, error) {
 	}
 	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" && r.Scheme != "https" ||
 		strings.ContainsFunc(location, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return r, errors.New("--request: must be a method in capitals and an absolute http(s) URL, such as 'GET https://api.example.com/orders'")
+		return r, errors.New("must be a method in capitals and an absolute http(s) URL, such as 'GET https://api.example.com/orders'")
 	}
 	return r, nil
 }
 
+// parseHeader reads "NAME: VALUE".
+func parseHeader(line string) (header [2]string, err error) {
+	name, value, ok := strings.Cut(line, ":")
+	name = strings.ToLower(strings.TrimSpace(name))
+	switch {
+	case !ok || name == "" || strings.ContainsAny(line, "\r\n"):
+		return header, errors.New("must be 'NAME: VALUE'")
+	case name == "host":
+		return header, errors.New("host belongs in the request's URL")
+	}
+	return [2]string{name, strings.TrimSpace(value)}, nil
+}
+
+// parseRequest reads a whole request: a line as [parseRequestLine] has it, the
+// headers, an empty line, and the body. No error repeats a header's value.
+func parseRequest(text string) (explain.Request, error) {
+	head, body, _ := strings.Cut(strings.ReplaceAll(text, "\r\n", "\n"), "\n\n")
+	lines := strings.Split(strings.TrimRight(head, "\n"), "\n")
+	r, err := parseRequestLine(lines[0])
+	if err != nil {
+		return r, fmt.Errorf("line 1: %w", err)
+	}
+	for i, line := range lines[1:] {
+		header, err := parseHeader(line)
+		if err != nil {
+			return r, fmt.Errorf("line %d: %w", i+2, err)
+		}
+		r.Headers = append(r.Headers, header)
+	}
+	r.Body = strings.TrimSpace(body) != ""
+	return r, nil
+}
+
 func (x *explainer) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
-	if err := x.prepare(ctx, stdin); err != nil {
+	if err := x.prepare(stdin); err != nil {
 		var usage *usageError
 		if errors.As(err, &usage) {
 			return usage.err
 		}
 		return &failure{err}
 	}
-	defer x.input.Plugin.Close()
 	e, err := explain.Explain(ctx, &x.input)
 	if err != nil {
 		return &failure{err}
 	}
-	if _, err := stdout.Write(explained(e, paletteOf(stdout))); err != nil {
+	text := explained(e, paletteOf(stdout))
+	if x.output == "json" {
+		if text, err = json.MarshalIndent(e, "", "  "); err != nil {
+			return &failure{err}
+		}
+		text = append(text, '\n')
+	}
+	if _, err := stdout.Write(text); err != nil {
 		return &failure{err}
 	}
-	if len(e.Disagreements) > 0 {
-		return &failure{errReported}
+	if !e.Passed {
+		return errRefused
 	}
 	return nil
 }
@@ -202,7 +260,7 @@ type usageError struct{ err error }
 func (u *usageError) Error() string { return u.err.Error() }
 
 // prepare reads the files.
-func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
+func (x *explainer) prepare(stdin io.Reader) error {
 	document, err := read(x.config, stdin)
 	if err != nil {
 		return err
@@ -211,18 +269,9 @@ func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
 	if report.Config == nil {
 		return mistakes(nameOf(x.config), report)
 	}
-	x.input.Document, x.input.Config = string(document), report.Config
-	if err := x.refuseTokens(); err != nil {
-		return &usageError{err}
-	}
-	if x.token != "" {
-		token, err := read(x.token, stdin)
-		if err != nil {
-			return err
-		}
-		if x.input.Token = trimToken(string(token)); x.input.Token == "" {
-			return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
-		}
+	x.input.Config = report.Config
+	if err := x.prepareRequest(stdin); err != nil {
+		return err
 	}
 	given, err := x.keyDocuments()
 	if err != nil {
@@ -238,12 +287,50 @@ func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
 		}
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
-	wasm, err := os.ReadFile(x.wasm)
-	if err != nil {
-		return fmt.Errorf("%w (make build builds the plugin)", err)
+	return nil
+}
+
+// prepareRequest reads the request's file, or puts the token in the first place
+// that the configuration names.
+func (x *explainer) prepareRequest(stdin io.Reader) error {
+	r := &x.input.Request
+	if x.requestFile != "" {
+		text, err := read(x.requestFile, stdin)
+		if err != nil {
+			return err
+		}
+		metadata := r.Metadata
+		if *r, err = parseRequest(string(text)); err != nil {
+			return fmt.Errorf("%s: %w", nameOf(x.requestFile), err)
+		}
+		r.Metadata = metadata
+		return nil
 	}
-	if x.input.Plugin, err = host.Compile(ctx, wasm); err != nil {
-		return fmt.Errorf("%s: %w", x.wasm, err)
+	if err := x.refuseTokens(); err != nil {
+		return &usageError{err}
+	}
+	if x.token == "" {
+		return nil
+	}
+	text, err := read(x.token, stdin)
+	if err != nil {
+		return err
+	}
+	token := trimToken(string(text))
+	if token == "" {
+		return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
+	}
+	switch places := &x.input.Config.TokenSources; {
+	case len(places.Headers) > 0:
+		r.Headers = append(r.Headers, [2]string{places.Headers[0].Name, places.Headers[0].Prefix + token})
+	case len(places.Query) > 0:
+		separator := "?"
+		if strings.Contains(r.Path, "?") {
+			separator = "&"
+		}
+		r.Path += separator + url.QueryEscape(places.Query[0]) + "=" + url.QueryEscape(token)
+	default:
+		r.Headers = append(r.Headers, [2]string{"cookie", places.Cookies[0] + "=" + token})
 	}
 	return nil
 }
@@ -335,31 +422,22 @@ func explained(e *explain.Explanation, p palette) []byte {
 		}
 	}
 	b.WriteByte('\n')
-	switch {
-	case e.Passed:
+	if e.Passed {
 		b.WriteString(p.green("The plugin lets the request pass.") + "\n")
 		for _, line := range e.Upstream {
 			b.WriteString("  " + line + "\n")
 		}
-	case e.Answer != nil:
-		b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Answer.Status, http.StatusText(int(e.Answer.Status)))) + "\n")
-		if e.Answer.GRPCStatus >= 0 {
-			fmt.Fprintf(&b, "  gRPC status %d\n", e.Answer.GRPCStatus)
-		}
-		for _, h := range e.Answer.Headers {
-			fmt.Fprintf(&b, "  %s: %s\n", h[0], h[1])
-		}
-		if len(e.Answer.Body) > 0 {
-			fmt.Fprintf(&b, "  %s\n", bytes.TrimSpace(e.Answer.Body))
-		}
-	default:
-		b.WriteString(p.red("The plugin neither answers nor lets the request pass.") + "\n")
+		return b.Bytes()
 	}
-	if len(e.Disagreements) > 0 {
-		b.WriteString("\n" + p.red("THE STEPS ABOVE ARE NOT WHAT THE PLUGIN DID. Believe the plugin, and report this:") + "\n")
-		for _, line := range e.Disagreements {
-			b.WriteString("  " + line + "\n")
-		}
+	b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Response.Status, http.StatusText(e.Response.Status))) + "\n")
+	if e.Response.GRPC >= 0 {
+		fmt.Fprintf(&b, "  gRPC status %d\n", e.Response.GRPC)
+	}
+	for _, h := range e.Response.Headers {
+		fmt.Fprintf(&b, "  %s: %s\n", h[0], h[1])
+	}
+	if e.Response.Body != "" {
+		fmt.Fprintf(&b, "  %s\n", strings.TrimSpace(e.Response.Body))
 	}
 	return b.Bytes()
 }

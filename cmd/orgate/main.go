@@ -4,7 +4,7 @@
 // (render), and tells why the plugin judges a request as it does (explain).
 //
 // Its exit status is 0 if all went well, 2 if it was called in a wrong way, and
-// 1 otherwise.
+// 1 otherwise; "orgate explain" exits with 3 for a request that is refused.
 package main
 
 import (

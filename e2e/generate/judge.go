@@ -50,7 +50,8 @@ func (c *claimant) passes() bool {
 // judge says what a request deserves.
 func (config *Config) judge(r scenario.Request) judgement {
 	path, hosts := config.looks()
-	preflight := r.Method == "OPTIONS" && len(r.Headers.Values("origin")) > 0 && len(r.Headers.Values("access-control-request-method")) > 0
+	preflight := r.Method == "OPTIONS" && last(r.Headers.Values("origin")) != "" && len(r.Trailers) == 0 &&
+		regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(last(r.Headers.Values("access-control-request-method")))
 	for _, h := range r.Headers {
 		switch fold(h[0]) {
 		case "x-http-method-override", "x-http-method", "x-method-override":
@@ -68,8 +69,11 @@ func (config *Config) judge(r scenario.Request) judgement {
 	if !ok {
 		return judgement{faults: faults{"path 400"}}
 	}
+	if preflight && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) && !(len(q.segments) == 0 && path) {
+		return judgement{public: true}
+	}
 	rule := config.route(q)
-	if rule.Public || preflight && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) {
+	if rule.Public {
 		return judgement{public: true}
 	}
 	tokens := config.tokens(r)
@@ -340,13 +344,21 @@ func (config *Config) tokens(r scenario.Request) []string {
 	for _, cookie := range s.cookies(r.Map()) {
 		tokens = append(tokens, cookie.token...)
 	}
-	return tokens
+	slices.Sort(tokens)
+	return slices.Compact(tokens) // one token in two places is one
+}
+
+func last(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[len(values)-1]
 }
 
 func (s *TokenSources) inHeader(h [2]string) []string {
 	var tokens []string
 	for _, source := range s.Headers {
-		if !strings.EqualFold(h[0], source.Name) || len(h[1]) < len(source.Prefix) || !strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
+		if fold(h[0]) != fold(source.Name) || len(h[1]) < len(source.Prefix) || !strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
 			continue
 		}
 		if token := strings.Trim(h[1][len(source.Prefix):], " \t"); token != "" {
@@ -359,13 +371,18 @@ func (s *TokenSources) inHeader(h [2]string) []string {
 	return tokens
 }
 
+// names reports whether an application could take a name for one of the sources'.
+func (s *TokenSources) names(sources []string, name string) bool {
+	return slices.ContainsFunc(sources, func(source string) bool { return fold(source) == fold(name) })
+}
+
 // hidden reports whether there are credentials of a source's scheme in the value
 // for those who look for them leniently. A prefix without anything behind it is
 // none.
 func (s *TokenSources) hidden(h [2]string) bool {
 	for _, source := range s.Headers {
 		scheme := strings.TrimRight(source.Prefix, " ")
-		if scheme == "" || !strings.EqualFold(h[0], source.Name) {
+		if scheme == "" || fold(h[0]) != fold(source.Name) {
 			continue
 		}
 		if len(h[1]) >= len(source.Prefix) && strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
@@ -400,7 +417,7 @@ func (s *TokenSources) parameters(requestTarget string) []part {
 	for _, text := range strings.Split(query, "&") {
 		p := part{text: text}
 		name, value, _ := strings.Cut(text, "=")
-		if name, err := url.QueryUnescape(name); err == nil && value != "" && slices.Contains(s.Query, name) {
+		if name, err := url.QueryUnescape(name); err == nil && value != "" && s.names(s.Query, name) {
 			token, err := url.QueryUnescape(value)
 			if err != nil {
 				token = "%"
@@ -419,7 +436,14 @@ func (s *TokenSources) cookies(headers scenario.Headers) []part {
 			text = strings.Trim(text, " \t")
 			p := part{text: text}
 			name, value, _ := strings.Cut(text, "=")
-			if value = strings.Trim(value, " \t"); value != "" && slices.Contains(s.Cookies, strings.Trim(name, " \t")) {
+			value = strings.Trim(value, " \t")
+			if quoted, ok := strings.CutPrefix(value, `"`); ok && len(value) > 1 && strings.HasSuffix(value, `"`) {
+				value = strings.TrimSuffix(quoted, `"`)
+			}
+			if len(value) > 7 && strings.EqualFold(value[:7], "bearer ") {
+				value = strings.Trim(value[7:], " \t")
+			}
+			if value != "" && s.names(s.Cookies, strings.Trim(name, " \t")) {
 				p.token = []string{value}
 			}
 			parts = append(parts, p)

@@ -1,12 +1,12 @@
-// Package explain has the plugin judge one request, and tells why it judges as
-// it does.
+// Package explain judges one request as the plugin does, and tells why it is
+// judged so.
 //
-// The verdict is the plugin's own: the built module runs in package host. The
-// steps that lead to it are taken anew by packages policy, jwt and jwks, of
-// which the plugin is made. The two are compared, and where they differ an
-// [Explanation] says so.
+// The decision is made by package gate, which is the plugin's own. An observer
+// writes each step down as the gate takes it, so that what is told is what was
+// done. Keys are fetched for the issuer of the token alone, and only if the gate
+// waits for them.
 //
-// Nothing that the package returns holds the token or a part of it. Claims
+// Nothing that the package returns holds a token or a part of it. Claims
 // are named; of their values only those are told that the plugin decides by or
 // hands on.
 package explain
@@ -19,23 +19,17 @@ import (
 	"time"
 
 	"orgate/config"
-	"orgate/host"
+	"orgate/gate"
 )
 
 // Input is what to explain.
 type Input struct {
-	// Plugin is the compiled plugin.
-	Plugin *host.Plugin
-	// Document is the plugin's configuration, and Config what was read of it.
-	Document string
-	Config   *config.Config
-	Request  Request
-	// Token is the token as it would be sent, "" for none.
-	Token string
+	Config  *config.Config
+	Request Request
 	// Now is when the request is judged.
 	Now time.Time
-	// Get fetches a document. It is asked for those of the issuers that the
-	// token could be of alone.
+	// Get fetches a document. It is asked for those of the issuer that the
+	// token is judged by alone.
 	Get func(ctx context.Context, location Location) (*Document, error)
 }
 
@@ -45,7 +39,7 @@ type Location struct {
 	Timeout      time.Duration
 }
 
-// Document is an answer.
+// Document is what a fetch has brought.
 type Document struct {
 	Status int
 	Header http.Header
@@ -54,76 +48,104 @@ type Document struct {
 	File string
 }
 
-// Request is a request without its token.
+// Request is a request as a client sends it.
 type Request struct {
 	Method, Scheme, Host string
 	// Path is the target, with the query, as it is sent.
 	Path    string
 	Headers [][2]string // names in lower case
+	// Body tells that a body follows.
+	Body bool
 	// Metadata is the metadata of the route, by "filter.key".
 	Metadata map[string]string
+}
+
+// headers is the header map, pseudo-headers included.
+func (r *Request) headers() [][2]string {
+	pseudo := [][2]string{{":authority", r.Host}, {":method", r.Method}, {":path", r.Path}, {":scheme", r.Scheme}}
+	return append(pseudo, r.Headers...)
 }
 
 // Step is one step of the decision.
 type Step struct {
 	// Name is what the step is about, such as "rule".
-	Name string
+	Name string `json:"name"`
 	// Refused tells that the step refuses the request.
-	Refused bool
+	Refused bool `json:"refused"`
 	// Lines say what was found. There is at least one.
-	Lines []string
+	Lines []string `json:"lines"`
 }
 
 // Explanation is the way of a request and its end.
 type Explanation struct {
-	Steps []Step
 	// Passed tells whether the plugin lets the request pass.
-	Passed bool
-	// Answer is the plugin's answer otherwise.
-	Answer *host.LocalResponse
+	Passed bool `json:"passed"`
+	// Reason is the decision's label in metrics and access logs.
+	Reason string `json:"reason"`
+	// Rule and Issuer are names, "" if none was found.
+	Rule   string `json:"rule"`
+	Issuer string `json:"issuer"`
+	// Required and Proven are organizations: the one that is asked for, and the
+	// one that the token proves.
+	Required string `json:"requiredOrganization"`
+	Proven   string `json:"provenOrganization"`
+	Steps    []Step `json:"steps"`
+	// Response is what a refused request is answered with.
+	Response *Response `json:"response,omitempty"`
 	// Upstream holds what the upstream gets besides, or in place of, what the
 	// client sent, one line each.
-	Upstream []string
-	// Disagreements say where the plugin's verdict is another than the steps
-	// lead to. There is none unless something is broken.
-	Disagreements []string
+	Upstream []string `json:"upstream,omitempty"`
+}
+
+// Response is the plugin's response to a refused request.
+type Response struct {
+	Status  int         `json:"status"`
+	Headers [][2]string `json:"headers"`
+	Body    string      `json:"body"`
+	// GRPC is the status of gRPC, -1 if the request is none.
+	GRPC int `json:"grpcStatus"`
 }
 
 // Explain judges the request. The error says why it could not be judged.
 func Explain(ctx context.Context, in *Input) (*Explanation, error) {
-	sent, err := in.send()
+	t := &tracer{in: in, documents: map[string]fetched{}}
+	d, response, err := t.judge(ctx)
 	if err != nil {
 		return nil, err
 	}
-	plugin, err := run(ctx, in, sent)
-	if err != nil {
-		return nil, err
-	}
-	t := &tracer{in: in, fetched: plugin.fetched}
-	expected := t.trace()
 	e := &Explanation{
-		Steps:         t.steps,
-		Passed:        plugin.passed,
-		Answer:        plugin.answer,
-		Upstream:      t.upstream(sent, plugin),
-		Disagreements: compare(expected, plugin),
+		Passed: d.Verdict == gate.Pass, Reason: d.Reason(), Required: d.Required,
+		Steps: t.steps, Response: response, Upstream: t.upstream(d),
 	}
-	in.scrub(e)
+	if d.Rule != nil {
+		e.Rule = d.Rule.Name
+	}
+	if d.Issuer != nil {
+		e.Issuer = d.Issuer.Name
+	}
+	if d.Identity != nil {
+		e.Proven = d.Identity.Organization
+	}
+	scrub(e, t.tokens)
 	return e, nil
 }
 
-// scrub takes out of an explanation what may have got into it of the token, by
-// way of a header that repeats it or of words that quote it.
-func (in *Input) scrub(e *Explanation) {
+// scrub takes out of an explanation what may have got into it of the tokens, by
+// way of a header that repeats one or of words that quote it.
+func scrub(e *Explanation, tokens []string) {
 	const shortest = 12 // what is shorter may be there by chance
 	var secrets []string
-	for part := range strings.SplitSeq(in.Token, ".") {
-		if len(part) >= shortest {
-			secrets = append(secrets, part)
+	for _, token := range tokens {
+		long := false
+		for part := range strings.SplitSeq(token, ".") {
+			if len(part) >= shortest {
+				secrets = append(secrets, part)
+				long = true
+			}
 		}
-	}
-	if len(in.Token) > 0 && len(secrets) == 0 {
-		secrets = append(secrets, in.Token)
+		if token != "" && !long {
+			secrets = append(secrets, token)
+		}
 	}
 	clean := func(s string) string {
 		for _, secret := range secrets {
@@ -136,18 +158,15 @@ func (in *Input) scrub(e *Explanation) {
 			e.Steps[i].Lines[j] = clean(line)
 		}
 	}
-	for _, lines := range [][]string{e.Upstream, e.Disagreements} {
-		for i, line := range lines {
-			lines[i] = clean(line)
-		}
+	for i, line := range e.Upstream {
+		e.Upstream[i] = clean(line)
 	}
-	if e.Answer != nil {
-		answer := *e.Answer
-		answer.Headers = slices.Clone(answer.Headers)
-		for i := range answer.Headers {
-			answer.Headers[i][1] = clean(answer.Headers[i][1])
-		}
-		answer.Body = []byte(clean(string(answer.Body)))
-		e.Answer = &answer
+	if e.Response == nil {
+		return
 	}
+	e.Response.Headers = slices.Clone(e.Response.Headers)
+	for i := range e.Response.Headers {
+		e.Response.Headers[i][1] = clean(e.Response.Headers[i][1])
+	}
+	e.Response.Body = clean(e.Response.Body)
 }

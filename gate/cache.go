@@ -1,12 +1,15 @@
-package filter
+package gate
 
 import (
+	"strings"
+	"unsafe"
+
 	"orgate/jwt"
 	"orgate/policy"
 )
 
-// Bounds of the caches beside the configured number of tokens, in bytes. They
-// leave room for the rest in the 16 MiB that a worker may take.
+// Bounds of the caches beside the configured number of tokens, in bytes of
+// memory, all that an entry holds included.
 const (
 	maxVerifiedBytes = 3 << 20
 	maxForgedTokens  = 256
@@ -16,24 +19,28 @@ const (
 // tokenCache remembers tokens by their whole text: nothing but the very same
 // token is ever found.
 //
-// What is remembered of a token follows from its text and its key alone. Its
-// times, its algorithm, its audience, and all that the rule asks for are
-// checked each time, and so is whether its issuer still has the key.
+// What is remembered of a token follows from its text, its issuer and its key
+// alone. Its times, its audience, and all that the rule asks for are checked each
+// time, and so is whether its issuer still has the key.
+//
+// An entry owns all that it holds: it keeps no request alive, nor the decoded
+// token. It is few objects, since a collection of garbage looks at each.
 type tokenCache struct {
 	verified *lru[*verified]
 	// forged holds tokens with a wrong signature, apart from the others so
 	// that a flood of them drives none out.
 	forged *lru[forgery]
-	// hits and misses are counted here and reported with the tick.
+	// hits and misses are counted here and told with the tick.
 	hits, misses uint64
 }
 
 // verified is what follows from a token whose signature was verified.
 type verified struct {
-	token    *jwt.Token // without claims
+	token    jwt.Token // without claims and signature
 	proof    *policy.Proof
 	verdicts []verdict  // by the issuers that the token was judged by
-	first    [1]verdict // room for them, where there is one, as mostly
+	first    [1]verdict // room for them: mostly there is one
+	size     int        // in bytes
 }
 
 // verdict is who a token speaks for to an issuer, with the key that says so.
@@ -42,7 +49,9 @@ type verdict struct {
 	key        *jwt.Key
 	generation uint64 // of the issuer's keys, when key was last seen among them
 	identity   *policy.Identity
+	typeErr    error // why the token's type is not accepted
 	err        error // why there is no identity
+	size       int   // of the identity, in bytes
 }
 
 // forgery is a token with a wrong signature.
@@ -80,43 +89,44 @@ func (v *verified) verdict(issuer *policy.Issuer) *verdict {
 	return nil
 }
 
-// keep remembers a token that was verified, and what an issuer makes of it.
-func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict) {
+// keep remembers a token that was verified, and what an issuer makes of it. Of
+// the token's audiences those are kept that are named, which is sorted.
+func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string) {
 	v, ok := c.verified.get(compact)
 	if !ok {
-		v = &verified{token: token.WithoutClaims(), proof: proof}
+		compact = strings.Clone(compact)
+		v = &verified{size: int(unsafe.Sizeof(verified{})) + listEntry}
+		v.token = token.Reduce(made.key.ID, named)
+		v.size += len(v.token.KeyID) + pointers*len(v.token.Audience())
+		var size int
+		v.proof, size = proof.Own()
+		v.size += size
 		v.verdicts = v.first[:0]
 	}
+	if made.identity != nil {
+		made.identity, made.size = made.identity.Own()
+	}
 	if old := v.verdict(made.issuer); old != nil {
+		v.size -= old.size
 		*old = made
 	} else {
 		v.verdicts = append(v.verdicts, made)
+		v.size += int(unsafe.Sizeof(made))
 	}
-	c.verified.put(compact, v, v.size()+len(compact)*3/4) // the token, decoded
+	v.size += made.size
+	c.verified.put(compact, v, v.size)
 }
 
-// size is about how many bytes of memory it takes, beside the token's text. The
-// identities' texts are parts of that, but for those that had to be joined.
-func (v *verified) size() int {
-	const entry, perVerdict, perHeader, perElement = 640, 320, 32, 16
-	size := entry
-	for i := range v.verdicts {
-		size += perVerdict
-		id := v.verdicts[i].identity
-		if id == nil {
-			continue
-		}
-		for _, h := range id.Headers {
-			size += perHeader + len(h[1])
-		}
-		size += perElement * (len(id.Scopes) + len(id.Roles))
-	}
-	return size
-}
+const (
+	// listEntry is about what the list and its map take for an entry.
+	listEntry = int(unsafe.Sizeof(lruEntry[*verified]{})) + 48
+	// pointers is the size of a string's header.
+	pointers = int(unsafe.Sizeof(""))
+)
 
 // keepForged remembers a token whose signature is wrong.
 func (c *tokenCache) keepForged(compact string, issuer *policy.Issuer, generation uint64) {
-	c.forged.put(compact, forgery{issuer, generation}, 128)
+	c.forged.put(strings.Clone(compact), forgery{issuer, generation}, listEntry)
 }
 
 // isForged reports whether the token's signature is known to be wrong with

@@ -1,4 +1,4 @@
-package filter
+package gate
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestReferenceHasEveryAnswer holds the reference page against the table of
-// answers, row by row, and its list of reasons against what is counted.
-func TestReferenceHasEveryAnswer(t *testing.T) {
+// TestReferenceHasEveryRefusal holds the reference page against the table of
+// refusals, row by row, and its list of reasons against what is counted.
+func TestReferenceHasEveryRefusal(t *testing.T) {
 	text, err := os.ReadFile("../docs/configuration.md")
 	if err != nil {
 		t.Fatal(err)
@@ -22,8 +22,8 @@ func TestReferenceHasEveryAnswer(t *testing.T) {
 	page := string(text)
 	reasons := map[string]bool{reasonOK: true, reasonPublic: true}
 	descriptions := map[string]bool{}
-	for i := range answers {
-		a := &answers[i]
+	for i := range refusals {
+		a := &refusals[i]
 		reasons[a.reason] = true
 		descriptions[fmt.Sprintf("| `%s` | %d | %s |", a.reason, a.status, a.description)] = true
 		code := a.code
@@ -39,7 +39,7 @@ func TestReferenceHasEveryAnswer(t *testing.T) {
 		described[row] = true
 	}
 	if diff := cmp.Diff(slices.Sorted(maps.Keys(descriptions)), slices.Sorted(maps.Keys(described))); diff != "" {
-		t.Errorf("descriptions (-answers +page):\n%s", diff)
+		t.Errorf("descriptions (-refusals +page):\n%s", diff)
 	}
 	_, rest, _ := strings.Cut(page, "`reason` is one of ")
 	list, _, _ := strings.Cut(rest, ".")

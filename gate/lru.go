@@ -1,4 +1,4 @@
-package filter
+package gate
 
 // lru keeps values by key, the most recently used ones, up to a number of
 // entries and a number of bytes. The zero value keeps nothing.
@@ -43,9 +43,13 @@ func (c *lru[V]) get(key string) (value V, ok bool) {
 
 // put keeps a value, taking size bytes beside the key, and drops the least
 // recently used ones that there is no room for any more. A value that there is
-// no room for at all is not kept.
+// no room for at all is not kept. If there is a value under the key already, the
+// key that it was put under stays.
 func (c *lru[V]) put(key string, value V, size int) {
-	c.remove(key)
+	if e := c.entries[key]; e != nil {
+		key = e.key
+		c.drop(e)
+	}
 	size += len(key)
 	if c.maxEntries <= 0 || size > c.maxBytes {
 		return
@@ -57,14 +61,6 @@ func (c *lru[V]) put(key string, value V, size int) {
 	c.entries[key] = e
 	c.bytes += size
 	c.link(e)
-}
-
-// remove drops the value under the key, if there is one.
-func (c *lru[V]) remove(key string) {
-	e := c.entries[key]
-	if e != nil {
-		c.drop(e)
-	}
 }
 
 func (c *lru[V]) drop(e *lruEntry[V]) {

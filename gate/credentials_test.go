@@ -1,15 +1,15 @@
-package filter
+package gate
 
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"orgate/config"
-	"orgate/jwks"
 	"orgate/policy"
 )
 
@@ -25,78 +25,110 @@ func TestReadCredentials(t *testing.T) {
 		path    string
 		headers [][2]string
 		tokens  []string
-		edits   []edit
+		edits   []string // see written
 	}{
 		{name: "nothing", path: "/a?b=c", headers: [][2]string{{"cookie", "a=b"}}},
 		{name: "bearer", headers: [][2]string{{"authorization", "Bearer abc"}},
-			tokens: []string{"abc"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"abc"}, edits: []string{"- authorization"}},
 		{name: "scheme in another case, more spaces", headers: [][2]string{{"authorization", "bEARER   abc "}},
-			tokens: []string{"abc"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"abc"}, edits: []string{"- authorization"}},
 		{name: "another scheme", headers: [][2]string{{"authorization", "Basic abc"}}},
 		{name: "a scheme that only begins alike", headers: [][2]string{{"authorization", "Bearerabc"}}},
 		{name: "the scheme alone", headers: [][2]string{{"authorization", "Bearer"}}},
 		{name: "a tab for a space", headers: [][2]string{{"authorization", "Bearer\tabc"}},
-			tokens: []string{"Bearer\tabc"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"Bearer\tabc"}, edits: []string{"- authorization"}},
 		{name: "another separator", headers: [][2]string{{"authorization", "bearer=abc"}},
-			tokens: []string{"bearer=abc"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"bearer=abc"}, edits: []string{"- authorization"}},
 		{name: "in a list", headers: [][2]string{{"authorization", "Basic x, Bearer abc"}},
-			tokens: []string{"Basic x, Bearer abc"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"Basic x, Bearer abc"}, edits: []string{"- authorization"}},
 		{name: "the scheme alone in a list", headers: [][2]string{{"authorization", "Basic x, Bearer"}}},
 		{name: "a parameter that begins alike", headers: [][2]string{{"authorization", "Digest a=b,bearertype=c"}}},
 		{name: "other credentials stay", headers: [][2]string{{"authorization", "Basic x"}, {"authorization", "Bearer abc"}},
-			tokens: []string{"abc"}, edits: []edit{{"authorization", []string{"Basic x"}}}},
+			tokens: []string{"abc"}, edits: []string{"- authorization", "+ authorization: Basic x"}},
 		{name: "the same header twice", headers: [][2]string{{"authorization", "Bearer a"}, {"authorization", "Bearer b"}},
-			tokens: []string{"a", "b"}, edits: []edit{{header: "authorization"}}},
+			tokens: []string{"a", "b"}, edits: []string{"- authorization"}},
 		{name: "a header without a prefix", headers: [][2]string{{"x-token", "abc"}},
-			tokens: []string{"abc"}, edits: []edit{{header: "x-token"}}},
+			tokens: []string{"abc"}, edits: []string{"- x-token"}},
 		{name: "two schemes of a header", headers: [][2]string{{"x-scheme", "A a"}, {"x-scheme", "c"}, {"x-scheme", "b b"}},
-			tokens: []string{"a", "b"}, edits: []edit{{"x-scheme", []string{"c"}}}},
+			tokens: []string{"a", "b"}, edits: []string{"- x-scheme", "+ x-scheme: c"}},
 		{name: "a scheme that begins another", headers: [][2]string{{"x-scheme", "A: a"}},
-			tokens: []string{"a"}, edits: []edit{{header: "x-scheme"}}},
+			tokens: []string{"a"}, edits: []string{"- x-scheme"}},
 		{name: "a scheme that begins another, alone", headers: [][2]string{{"x-scheme", "A: "}}},
 		{name: "query, alone", path: "/a?access_token=abc",
-			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a"}}}},
+			tokens: []string{"abc"}, edits: []string{"= /a"}},
 		{name: "query, first", path: "/a?access_token=abc&x=%41+b&&y",
-			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a?x=%41+b&&y"}}}},
+			tokens: []string{"abc"}, edits: []string{"= /a?x=%41+b&&y"}},
 		{name: "query, last", path: "/a?x=1&access_token=abc",
-			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a?x=1"}}}},
+			tokens: []string{"abc"}, edits: []string{"= /a?x=1"}},
 		{name: "query, name in disguise", path: "/a?acces%73_token=abc&x",
-			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a?x"}}}},
+			tokens: []string{"abc"}, edits: []string{"= /a?x"}},
 		{name: "query, value escaped", path: "/a?access_token=a%2eb",
-			tokens: []string{"a.b"}, edits: []edit{{":path", []string{"/a"}}}},
+			tokens: []string{"a.b"}, edits: []string{"= /a"}},
 		{name: "query, broken escape", path: "/a?access_token=a%2",
-			tokens: []string{"a%2"}, edits: []edit{{":path", []string{"/a"}}}},
+			tokens: []string{"a%2"}, edits: []string{"= /a"}},
 		{name: "query, empty", path: "/a?access_token=&access_token"},
-		{name: "query, another case", path: "/a?Access_Token=abc"},
 		{name: "query, second question mark", path: "/a?x=1?access_token=abc"},
 		{name: "query, twice", path: "/a?access_token=a&access_token=b",
-			tokens: []string{"a", "b"}, edits: []edit{{":path", []string{"/a"}}}},
+			tokens: []string{"a", "b"}, edits: []string{"= /a"}},
 		{name: "query, before a fragment", path: "/a?access_token=abc#f?access_token=x",
-			tokens: []string{"abc"}, edits: []edit{{":path", []string{"/a#f?access_token=x"}}}},
+			tokens: []string{"abc"}, edits: []string{"= /a#f?access_token=x"}},
 		{name: "cookie, alone", headers: [][2]string{{"cookie", "token=abc"}},
-			tokens: []string{"abc"}, edits: []edit{{header: "cookie"}}},
+			tokens: []string{"abc"}, edits: []string{"- cookie"}},
 		{name: "cookie, first", headers: [][2]string{{"cookie", "token=abc; a=b;c=\"d\""}},
-			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{`a=b;c="d"`}}}},
+			tokens: []string{"abc"}, edits: []string{"- cookie", `+ cookie: a=b;c="d"`}},
 		{name: "cookie, between", headers: [][2]string{{"cookie", "a=b;  token=abc ; c=d"}},
-			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{"a=b; c=d"}}}},
+			tokens: []string{"abc"}, edits: []string{"- cookie", "+ cookie: a=b; c=d"}},
 		{name: "cookie, in one of two headers", headers: [][2]string{{"cookie", "a=b"}, {"cookie", "token=abc"}},
-			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{"a=b"}}}},
+			tokens: []string{"abc"}, edits: []string{"- cookie", "+ cookie: a=b"}},
 		{name: "cookie, in the second of two headers", headers: [][2]string{{"cookie", " a=b"}, {"cookie", "token=abc;c=d"}},
-			tokens: []string{"abc"}, edits: []edit{{"cookie", []string{" a=b", "c=d"}}}},
+			tokens: []string{"abc"}, edits: []string{"- cookie", "+ cookie:  a=b", "+ cookie: c=d"}},
 		{name: "cookie, name that only ends alike", headers: [][2]string{{"cookie", "mytoken=abc"}}},
 		{name: "cookie, empty", headers: [][2]string{{"cookie", "token="}}},
+		{name: "a header spelled otherwise", headers: [][2]string{{"x_token", "abc"}},
+			tokens: []string{"abc"}, edits: []string{"- x_token"}},
+		{name: "a header in two spellings", headers: [][2]string{{"x_token", "b"}, {"x-token", "a"}},
+			tokens: []string{"b", "a"}, edits: []string{"- x_token", "- x-token"}},
+		{name: "a parameter spelled otherwise", path: "/a?Access-Token=abc",
+			tokens: []string{"abc"}, edits: []string{"= /a"}},
+		{name: "a cookie spelled otherwise", headers: [][2]string{{"cookie", "TOKEN=abc"}},
+			tokens: []string{"abc"}, edits: []string{"- cookie"}},
+		{name: "the same token in two places", path: "/?access_token=abc", headers: [][2]string{{"authorization", "Bearer abc"}},
+			tokens: []string{"abc"}, edits: []string{"- authorization", "= /"}},
+		{name: "cookie, quoted", headers: [][2]string{{"cookie", `token="abc"; a=b`}},
+			tokens: []string{"abc"}, edits: []string{"- cookie", "+ cookie: a=b"}},
+		{name: "cookie, with a scheme", headers: [][2]string{{"cookie", "token=Bearer abc"}},
+			tokens: []string{"abc"}, edits: []string{"- cookie"}},
+		{name: "cookie, quoted, with a scheme", headers: [][2]string{{"cookie", `token="bearer abc"`}},
+			tokens: []string{"abc"}, edits: []string{"- cookie"}},
 		{name: "everywhere", path: "/?access_token=q", headers: [][2]string{{"authorization", "Bearer h"}, {"cookie", "token=c"}},
-			tokens: []string{"h", "q", "c"}, edits: []edit{{header: "authorization"}, {":path", []string{"/"}}, {header: "cookie"}}},
+			tokens: []string{"h", "q", "c"}, edits: []string{"- authorization", "= /", "- cookie"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r := readRequest(append([][2]string{{":path", c.path}}, c.headers...))
-			got := readCredentials(&r, &sources)
-			want := credentials{tokens: c.tokens, edits: c.edits}
-			if diff := cmp.Diff(want, got, cmp.AllowUnexported(credentials{}, edit{}), cmpopts.EquateEmpty()); diff != "" {
-				t.Errorf("credentials (-want +got):\n%s", diff)
+			got := readCredentials(&Request{Headers: c.headers}, c.path, &sources)
+			if diff := cmp.Diff(c.tokens, got.tokens, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("tokens (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(c.edits, written(got.edits), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("edits (-want +got):\n%s", diff)
 			}
 		})
 	}
+}
+
+// written is edits in short: "- name", "+ name: value", "= path".
+func written(edits []Edit) []string {
+	var lines []string
+	for _, e := range edits {
+		switch e.Op {
+		case Remove:
+			lines = append(lines, "- "+e.Name)
+		case Add:
+			lines = append(lines, "+ "+e.Name+": "+e.Value)
+		case Replace:
+			lines = append(lines, "= "+e.Value)
+		}
+	}
+	return lines
 }
 
 func TestIsGRPC(t *testing.T) {
@@ -104,7 +136,11 @@ func TestIsGRPC(t *testing.T) {
 		"application/grpc":                true,
 		"application/grpc+proto":          true,
 		"Application/GRPC; charset=utf-8": true,
-		"application/grpc-web":            false,
+		"application/grpc-web":            true,
+		"application/grpc-web-text+proto": true,
+		"application/grpc-web-texts":      false,
+		"application/grpc-weber":          false,
+		"application/grpcs":               false,
 		"application/json":                false,
 		"":                                false,
 	} {
@@ -136,16 +172,6 @@ func TestUnescapeQuery(t *testing.T) {
 	}
 }
 
-func TestIsText(t *testing.T) {
-	for value, want := range map[string]bool{
-		"org1": true, "é": true, " ": true, "": false, "a\x00": false, "a\x1f": false, "a\x7f": false, "\xff": false, "\xc3": false, "a\n": false,
-	} {
-		if got := isText([]byte(value)); got != want {
-			t.Errorf("isText(%q) = %v, want %v", value, got, want)
-		}
-	}
-}
-
 func TestReadRequestHost(t *testing.T) {
 	for _, c := range []struct {
 		headers [][2]string
@@ -156,14 +182,14 @@ func TestReadRequestHost(t *testing.T) {
 		{[][2]string{{":authority", "a.example"}, {"host", "b.example"}}, "a.example"},
 		{[][2]string{{"host", "b.example"}, {":authority", "a.example"}}, "a.example"},
 	} {
-		if r := readRequest(c.headers); r.host != c.want {
-			t.Errorf("host of %q: %q, want %q", c.headers, r.host, c.want)
+		if line := (&Request{Headers: c.headers}).read(); line.host != c.want {
+			t.Errorf("host of %q: %q, want %q", c.headers, line.host, c.want)
 		}
 	}
 }
 
 func TestWithoutIdentity(t *testing.T) {
-	p := policy.New(&config.Config{Headers: config.Headers{Username: "x-wso2-username"}})
+	g := &Gate{policy: policy.New(&config.Config{Headers: config.Headers{Username: "x-wso2-username"}})}
 	for _, c := range []struct {
 		connection, rest string
 		changed          bool
@@ -174,27 +200,8 @@ func TestWithoutIdentity(t *testing.T) {
 		{"close, X_WSO2_Username ,te", "close,te", true},
 		{"x-orgate-report, x-wso2-username", "", true},
 	} {
-		if rest, changed := withoutIdentity(c.connection, p); rest != c.rest || changed != c.changed {
+		if rest, changed := g.withoutIdentity(c.connection); rest != c.rest || changed != c.changed {
 			t.Errorf("withoutIdentity(%q) = %q, %v; want %q, %v", c.connection, rest, changed, c.rest, c.changed)
-		}
-	}
-}
-
-func TestReadAnswer(t *testing.T) {
-	got := readAnswer([][2]string{{":status", "200"}, {"cache-control", "max-age=60"}, {"x", "y"}, {"cache-control", "no-store"}})
-	if want := (jwks.Answer{Status: 200, CacheControl: "max-age=60, no-store"}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
-	}
-}
-
-func TestMetricName(t *testing.T) {
-	for _, c := range []struct{ got, want string }{
-		{MetricName("orgate_requests", "rule", "orders", "issuer", "org1", "reason", "ok"), "orgate_requestsrule=.=orders;.;issuer=.=org1;.;reason=.=ok;.;"},
-		{MetricName("orgate_requests", "rule", "a.b;c=%", "issuer", "café"), "orgate_requestsrule=.=a%2Eb%3Bc%3D%25;.;issuer=.=caf%C3%A9;.;"},
-		{MetricName("orgate_token_cache", "result", ""), "orgate_token_cacheresult=.=%;.;"},
-	} {
-		if c.got != c.want {
-			t.Errorf("metric name %q, want %q", c.got, c.want)
 		}
 	}
 }
@@ -210,42 +217,36 @@ func FuzzReadCredentials(f *testing.F) {
 			Query:   []string{"access_token"},
 			Cookies: []string{"token"},
 		}
-		before := [][2]string{{":path", path}, {"cookie", cookie}, {"authorization", authorization}}
-		r := readRequest(before)
-		c := readCredentials(&r, &sources)
+		before := &Request{Headers: [][2]string{{"cookie", cookie}, {"authorization", authorization}}}
+		c := readCredentials(before, path, &sources)
 		if len(c.tokens) == 0 && len(c.edits) > 0 {
 			t.Fatalf("no tokens, yet edits %v", c.edits)
 		}
-		var after [][2]string
-		for _, h := range before {
-			edited := false
-			for _, e := range c.edits {
-				if e.header != h[0] {
-					continue
+		after := &Request{Headers: slices.Clone(before.Headers)}
+		rest := path
+		for _, e := range c.edits {
+			switch e.Op {
+			case Remove:
+				after.Headers = slices.DeleteFunc(after.Headers, func(h [2]string) bool { return h[0] == e.Name })
+			case Add:
+				after.Headers = append(after.Headers, [2]string{e.Name, e.Value})
+				if !slices.ContainsFunc(before.Headers, func(h [2]string) bool {
+					return h[0] == e.Name && len(h[1]) > len(e.Value)
+				}) {
+					t.Errorf("%s: %q is as long as what was there", e.Name, e.Value)
 				}
-				edited = true
-				for _, v := range e.values {
-					after = append(after, [2]string{h[0], v})
-					if len(v) >= len(h[1]) {
-						t.Errorf("%s: %q became %q", h[0], h[1], v)
-					}
-				}
-			}
-			if !edited {
-				after = append(after, h)
+			case Replace:
+				rest = e.Value
 			}
 		}
-		r = readRequest(after)
-		if again := readCredentials(&r, &sources); len(again.tokens) > 0 {
-			t.Errorf("tokens %q are left of %q", again.tokens, after)
+		if again := readCredentials(after, rest, &sources); len(again.tokens) > 0 {
+			t.Errorf("tokens %q are left in %q %q", again.tokens, after.Headers, rest)
 		}
-		for _, token := range c.tokens {
-			if token == "" {
-				t.Errorf("an empty token was found")
-			}
+		if slices.Contains(c.tokens, "") {
+			t.Errorf("an empty token was found")
 		}
-		if strings.Contains(path, "#") && !strings.HasSuffix(after[0][1], path[strings.Index(path, "#"):]) {
-			t.Errorf("fragment of %q lost in %q", path, after[0][1])
+		if i := strings.Index(path, "#"); i >= 0 && !strings.HasSuffix(rest, path[i:]) {
+			t.Errorf("fragment of %q lost in %q", path, rest)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package filter
+package gate
 
 import (
 	"encoding/json"
@@ -14,25 +14,25 @@ import (
 	"orgate/policy"
 )
 
-func TestAnswerTo(t *testing.T) {
-	for i := range answers {
-		a := &answers[i]
-		if got := answerTo(fmt.Errorf("wrapped: %w", a.err)); got != a {
-			t.Errorf("%v is answered by the row of %v", a.err, got.err)
+func TestRefusalOf(t *testing.T) {
+	for i := range refusals {
+		a := &refusals[i]
+		if got := refusalOf(fmt.Errorf("wrapped: %w", a.err)); got != a {
+			t.Errorf("%v has the row of %v", a.err, got.err)
 		}
 	}
 	for _, err := range []error{nil, errors.New("nobody knows")} {
-		if got := answerTo(err); got.status != 500 {
-			t.Errorf("%v is answered %d, want 500", err, got.status)
+		if got := refusalOf(err); got.status != 500 {
+			t.Errorf("%v has status %d, want 500", err, got.status)
 		}
 	}
 }
 
-// TestAnswerBodies holds that every answer in every format is what its
+// TestRefusalBodies holds that every refusal in every format is what its
 // content type says.
-func TestAnswerBodies(t *testing.T) {
-	for i := range answers {
-		a := &answers[i]
+func TestRefusalBodies(t *testing.T) {
+	for i := range refusals {
+		a := &refusals[i]
 		for _, format := range []string{"wso2", "problem"} {
 			body := a.body(format)
 			var members map[string]any
@@ -56,26 +56,26 @@ func TestAnswerBodies(t *testing.T) {
 	}
 }
 
-func TestAnswerHeaders(t *testing.T) {
+func TestRefusalHeaders(t *testing.T) {
 	c := &config.Errors{Format: "wso2", Realm: `a "quoted\" realm`}
 	for _, row := range []struct {
 		err  error
 		want [][2]string
 	}{
-		{errNoToken, [][2]string{{"content-type", "application/json"}, {"www-authenticate", `Bearer realm="a \"quoted\\\" realm"`}}},
+		{ErrNoToken, [][2]string{{"content-type", "application/json"}, {"www-authenticate", `Bearer realm="a \"quoted\\\" realm"`}}},
 		{jwt.ErrExpired, [][2]string{{"content-type", "application/json"}, {"www-authenticate",
 			`Bearer realm="a \"quoted\\\" realm", error="invalid_token", error_description="The access token has expired."`}}},
 		{&policy.ScopeError{Challenge: "a b"}, [][2]string{{"content-type", "application/json"}, {"www-authenticate",
 			`Bearer realm="a \"quoted\\\" realm", error="insufficient_scope", scope="a b"`}}},
 		{policy.ErrOrganization, [][2]string{{"content-type", "application/json"}}},
 		{policy.ErrRole, [][2]string{{"content-type", "application/json"}}},
-		{errKeysUnavailable, [][2]string{{"content-type", "application/json"}, {"retry-after", "7"}}},
-		{errInternal, [][2]string{{"content-type", "application/json"}}},
+		{ErrKeysUnavailable, [][2]string{{"content-type", "application/json"}, {"retry-after", "7"}}},
+		{ErrFault, [][2]string{{"content-type", "application/json"}}},
 	} {
-		if diff := cmp.Diff(row.want, answerTo(row.err).headers(c, row.err, 7, false)); diff != "" {
+		if diff := cmp.Diff(row.want, refusalOf(row.err).headers(c, row.err, 7, false)); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", row.err, diff)
 		}
-		if diff := cmp.Diff(row.want[1:], answerTo(row.err).headers(c, row.err, 7, true), cmpopts.EquateEmpty()); diff != "" {
+		if diff := cmp.Diff(row.want[1:], refusalOf(row.err).headers(c, row.err, 7, true), cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%v, gRPC (-want +got):\n%s", row.err, diff)
 		}
 	}

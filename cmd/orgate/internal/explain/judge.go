@@ -1,0 +1,125 @@
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"orgate/cmd/orgate/internal/keyfetch"
+	"orgate/config"
+	"orgate/gate"
+	"orgate/jwks"
+)
+
+// tracer has the gate judge a request and writes the steps down.
+type tracer struct {
+	in        *Input
+	gate      *gate.Gate
+	sources   []*jwks.Source     // by the issuer's index
+	documents map[string]fetched // by cluster and URL
+	steps     []Step
+	tokens    []string // of the request
+}
+
+// fetched is what became of a fetch.
+type fetched struct {
+	document *Document
+	err      error
+}
+
+// fetches is how often a request may wait for keys: for the first ones, and for
+// those of a kid that they do not have.
+const fetches = 3
+
+// judge has the gate decide, and fetches the keys that it waits for.
+func (t *tracer) judge(ctx context.Context) (*gate.Decision, *Response, error) {
+	c := t.in.Config
+	t.sources = make([]*jwks.Source, len(c.Issuers))
+	for i := range c.Issuers {
+		if j := c.Issuers[i].SignatureValidation.JWKS; j != nil && j.Inline == "" {
+			t.sources[i] = jwks.NewSource(gate.SourcePolicy(j), nil)
+		}
+	}
+	now := t.in.Now
+	options := gate.Options{Now: func() time.Time { return now }, Sources: t.sources, Observer: t}
+	g, _, err := gate.New(c, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	t.gate = g
+	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body, RouteMetadata: t.in.metadata}
+	t.tokens = g.Tokens(request)
+	var d gate.Decision
+	for n := 0; ; n++ {
+		t.begin()
+		if d = g.Judge(request); d.Verdict != gate.Wait {
+			break
+		}
+		if n == fetches {
+			g.Refuse(&d, gate.ErrKeysUnavailable)
+			break
+		}
+		t.fetch(ctx, d.Issuer.Index)
+	}
+	if d.Verdict == gate.Pass {
+		return &d, nil, nil
+	}
+	r := g.Response(&d)
+	return &d, &Response{int(r.Status), r.Headers, r.Body, int(r.GRPC)}, nil
+}
+
+// fetch brings an issuer's source the document that it waits for.
+func (t *tracer) fetch(ctx context.Context, index int) {
+	source, issuer := t.sources[index], &t.in.Config.Issuers[index]
+	begun := source.Begin(t.in.Now)
+	j := issuer.SignatureValidation.JWKS
+	location := j.URL
+	if j.WellKnown != "" {
+		discovered := t.document(ctx, j, j.WellKnown)
+		if discovered.err != nil {
+			source.Finish(t.in.Now, begun, jwks.Answer{})
+			return
+		}
+		next, err := keyfetch.Follow(issuer, discovered.document.Body)
+		if err != nil {
+			source.Finish(t.in.Now, begun, jwks.Answer{Misdirected: err})
+			return
+		}
+		location = next
+	}
+	f := t.document(ctx, j, location)
+	answer := jwks.Answer{}
+	if f.document != nil {
+		answer.Status, answer.Body = f.document.Status, f.document.Body
+		answer.CacheControl = strings.Join(f.document.Header.Values("Cache-Control"), ", ")
+	}
+	source.Finish(t.in.Now, begun, answer)
+}
+
+// document fetches a document, once.
+func (t *tracer) document(ctx context.Context, j *config.JWKS, location string) fetched {
+	place := j.Cluster + " " + location
+	f, ok := t.documents[place]
+	if ok {
+		return f
+	}
+	f.document, f.err = t.in.Get(ctx, Location{Cluster: j.Cluster, URL: location, Timeout: time.Duration(j.Timeout)})
+	switch {
+	case f.err != nil:
+	case f.document.Status != 200:
+		f.err = fmt.Errorf("status %d", f.document.Status)
+	case f.document.Body == "":
+		f.err = errors.New("no body")
+	case len(f.document.Body) > jwks.MaxDocument:
+		f.err = fmt.Errorf("more than %d bytes", jwks.MaxDocument)
+	}
+	t.documents[place] = f
+	return f
+}
+
+func (in *Input) metadata(name string) (string, bool) {
+	value, ok := in.Request.Metadata[name]
+	return value, ok && value != ""
+}

@@ -1,0 +1,123 @@
+package gate
+
+import (
+	"strings"
+
+	"orgate/policy"
+)
+
+// Request is a request as the proxy hands it over.
+type Request struct {
+	// Headers are the header map, pseudo-headers included, with names in lower
+	// case. A name may occur more than once.
+	Headers [][2]string
+	// EndOfStream tells that neither a body nor trailers follow.
+	EndOfStream bool
+	// RouteMetadata returns a string from the metadata of the route that the
+	// proxy chose: see [policy.Request]. It may be nil.
+	RouteMetadata func(name string) (string, bool)
+}
+
+// requestLine is what the steps read of a request's header map.
+type requestLine struct {
+	method string
+	host   string
+	path   string // with the query
+	grpc   bool
+	// preflight is the method that a CORS preflight asks for, "" if the request
+	// is none (https://fetch.spec.whatwg.org/#cors-preflight-request).
+	preflight string
+}
+
+// read sorts out the header map.
+func (r *Request) read() requestLine {
+	var line requestLine
+	origin, asked := "", ""
+	for i := range r.Headers {
+		switch name, value := r.Headers[i][0], r.Headers[i][1]; name {
+		case ":method":
+			line.method = value
+		case ":authority":
+			line.host = value
+		case ":path":
+			line.path = value
+		case "host":
+			if line.host == "" {
+				line.host = value
+			}
+		case "content-type":
+			line.grpc = isGRPC(value)
+		case "origin":
+			origin = value
+		case "access-control-request-method":
+			asked = value
+		}
+	}
+	if line.method == "OPTIONS" && r.EndOfStream && origin != "" && isToken(asked) && !r.overridesMethod() {
+		line.preflight = asked
+	}
+	return line
+}
+
+// methodOverrides are headers by which many frameworks take a request for one
+// of another method. No browser's preflight has them.
+var methodOverrides = [...]string{"x-http-method-override", "x-http-method", "x-method-override"}
+
+func (r *Request) overridesMethod() bool {
+	for i := range r.Headers {
+		for _, name := range methodOverrides {
+			if policy.SameHeader(r.Headers[i][0], name) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (l *requestLine) policyRequest(r *Request) policy.Request {
+	return policy.Request{Method: l.method, Host: l.host, Path: l.path, RouteMetadata: r.RouteMetadata}
+}
+
+// isGRPC reports whether a content type is gRPC's or gRPC-Web's:
+// "application/grpc", alone or followed by "+", ";" or "-web".
+func isGRPC(contentType string) bool {
+	const grpc = "application/grpc"
+	if !hasPrefixFold(contentType, grpc) {
+		return false
+	}
+	rest := contentType[len(grpc):]
+	if hasPrefixFold(rest, "-web-text") {
+		rest = rest[len("-web-text"):]
+	} else if hasPrefixFold(rest, "-web") {
+		rest = rest[len("-web"):]
+	}
+	return rest == "" || rest[0] == '+' || rest[0] == ';'
+}
+
+// withoutIdentity is a Connection header (RFC 9110 §7.6.1) without the options
+// that name an identity header: an upstream that heeded one would drop the
+// header that the gate wrote.
+func (g *Gate) withoutIdentity(connection string) (rest string, changed bool) {
+	var kept []string
+	for option := range strings.SplitSeq(connection, ",") {
+		if option = strings.Trim(option, " \t"); g.policy.IsIdentityHeader(option) {
+			changed = true
+			continue
+		}
+		kept = append(kept, option)
+	}
+	if !changed {
+		return connection, false
+	}
+	return strings.Join(kept, ","), true
+}
+
+// isToken reports whether s is a token (RFC 9110 §5.6.2).
+func isToken(s string) bool {
+	for i := range len(s) {
+		if !isTokenChar(s[i]) {
+			return false
+		}
+	}
+	return s != ""
+}
