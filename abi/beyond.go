@@ -104,3 +104,6 @@ func statusError(status uint32) error {
 func stringData(s string) unsafe.Pointer { return unsafe.Pointer(unsafe.StringData(s)) }
 
 func bytesData(b []byte) unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(b)) }
+
+// text is a copy of what a pointer and a size stand for.
+func text(data *byte, size int) string { return string(unsafe.Slice(data, size)) }

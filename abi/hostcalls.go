@@ -14,11 +14,8 @@ type proxyHost struct{}
 
 var _ internal.ProxyWasmHost = proxyHost{}
 
-func init() {
-	// The function that is returned releases a lock for the next test; a
-	// plugin has one host for as long as it lives.
-	internal.RegisterMockWasmHost(proxyHost{})
-}
+// releaseHost gives the SDK's host free for another: see [Rehearse].
+var releaseHost = internal.RegisterMockWasmHost(proxyHost{})
 
 // returned exchanges what a host call stored for what the SDK expects: a
 // pointer and a size in Go's widths.

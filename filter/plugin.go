@@ -19,6 +19,7 @@ import (
 // request.
 type plugin struct {
 	types.DefaultPluginContext
+	vm     *VM
 	id     uint32
 	now    func() time.Time
 	worker uint64 // tells workers apart that take turns in fetching, never 0
@@ -82,6 +83,7 @@ func (p *plugin) configure(document string) error {
 	}
 	sources, locations := newLocations(c, p.locations)
 	options := gate.Options{Now: p.now, Sources: sources}
+	p.noHostArithmetic = false
 	if c.SignatureVerification == "host" {
 		options.Arithmetic = p.hostArithmetic
 	}
@@ -89,12 +91,14 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
+	if err := p.vm.selfTest(g.Algorithms(), options.Arithmetic); err != nil {
+		return err
+	}
 	for _, warning := range warnings {
 		proxywasm.LogWarn(warning)
 	}
 	p.locations = locations
 	p.metrics = newMetrics()
-	p.noHostArithmetic = false
 	p.period = 0
 	now := p.now()
 	for _, l := range locations {

@@ -4,7 +4,17 @@ import (
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
+
+	"orgate/gate"
 )
+
+// rehearsalID is the context id of the plugin that is tested.
+const rehearsalID = wasip1.RehearsalPlugin
+
+// rehearse sends the self-test's requests through the callbacks and the SDK.
+func rehearse(t *gate.SelfTest) error {
+	return wasip1.Rehearse(func(r *wasip1.Rehearsal) error { return t.Whole(r.Request) })
+}
 
 // proxyTime is the proxy's time of day. It takes one host call; [time.Now]
 // would take two, for a monotonic reading that nothing here needs. A proxy that

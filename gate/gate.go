@@ -144,6 +144,19 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 	return g, warnings, errors.Join(problems...)
 }
 
+// Algorithms returns the signature algorithms that some issuer allows.
+func (g *Gate) Algorithms() []string {
+	var all []string
+	for i := range g.config.Issuers {
+		for _, algorithm := range g.config.Issuers[i].Algorithms {
+			if !slices.Contains(all, algorithm) {
+				all = append(all, algorithm)
+			}
+		}
+	}
+	return all
+}
+
 func timeRules(issuer *config.Issuer) jwt.TimeRules {
 	return jwt.TimeRules{
 		Skew:              time.Duration(issuer.ClockSkew),
