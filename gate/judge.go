@@ -214,8 +214,8 @@ func (j *judgment) verify(i *issuer, now time.Time) (*jwt.Key, uint64, error) {
 		if j.options.Observer != nil {
 			j.Tried = append(j.Tried, key)
 		}
-		cost += key.Cost()
-		j.spent += key.Cost()
+		cost += j.Token.Cost(key)
+		j.spent += j.Token.Cost(key)
 		err := j.Token.VerifyWith(key, j.options.Arithmetic)
 		if err == nil {
 			return key, generation, nil

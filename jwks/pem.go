@@ -65,11 +65,27 @@ func ParsePEM(text string) (*Set, error) {
 	case len(set.Keys) == 0:
 		return nil, fmt.Errorf("%w: no block", ErrPEM)
 	}
-	if tried := set.Select(&jwt.Token{Algorithm: "RS256"}); len(tried) < len(set.Keys) {
-		return nil, fmt.Errorf("%w: %d keys, but a token is tried with %d: leave out those that sign no tokens,"+
-			" such as a chain's, or give each a kid in a JWK Set", ErrPEM, len(set.Keys), len(tried))
+	if err := set.checkCost(); err != nil {
+		return nil, err
 	}
 	return set, nil
+}
+
+// checkCost refuses more keys than a token is ever tried with. Keys of different
+// lengths are not in each other's way.
+func (s *Set) checkCost() error {
+	type total struct{ keys, cost int }
+	byLength := map[int]total{}
+	for _, key := range s.Keys {
+		sum := byLength[key.RSA.Size()]
+		sum = total{sum.keys + 1, sum.cost + key.Cost()}
+		byLength[key.RSA.Size()] = sum
+		if sum.keys > 1 && sum.cost > MaxTokenCost {
+			return fmt.Errorf("%w: %d keys of %d bits, but a token is tried with %d: leave out those that sign no tokens,"+
+				" or give each a kid in a JWK Set", ErrPEM, sum.keys, key.RSA.Size()*8, sum.keys-1)
+		}
+	}
+	return nil
 }
 
 func parseBlock(block *pem.Block) (*jwt.Key, error) {

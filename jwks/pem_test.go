@@ -51,8 +51,15 @@ func TestParsePEM(t *testing.T) {
 	}
 	n := key.(*rsa.PublicKey).N
 	chain := readFile(t, "chain.pem") // its first certificate has the same key
-	leaf, _, _ := strings.Cut(chain, "-----END CERTIFICATE-----\n")
-	leaf += "-----END CERTIFICATE-----\n"
+	ca := func() *big.Int {
+		blocks := strings.SplitAfter(chain, "-----END CERTIFICATE-----\n")
+		decoded, _ := pem.Decode([]byte(blocks[1]))
+		certificate, err := x509.ParseCertificate(decoded.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return certificate.PublicKey.(*rsa.PublicKey).N
+	}()
 	var three []string
 	var threeKeys []*big.Int
 	for seed := range uint64(3) {
@@ -69,7 +76,7 @@ func TestParsePEM(t *testing.T) {
 		{"public key", spkiPEM, []*big.Int{n}},
 		{"RSA public key", pkcs1PEM, []*big.Int{n}},
 		{"the same key three times", certificate + spkiPEM + pkcs1PEM, []*big.Int{n}},
-		{"the first of a chain, with text before it", leaf, []*big.Int{n}},
+		{"a chain, with text before it", chain, []*big.Int{n, ca}},
 		{"text around the blocks", "Key of 2025:\n" + spkiPEM + "\nand a comment\n", []*big.Int{n}},
 		{"lines that end in CRLF", strings.ReplaceAll(certificate, "\n", "\r\n"), []*big.Int{n}},
 		{"no line end at the end", strings.TrimSpace(certificate), []*big.Int{n}},
@@ -165,7 +172,6 @@ func TestParsePEMRefuses(t *testing.T) {
 		return sequence(sequence(tbs...), certificateParts[1], certificateParts[2])
 	}
 
-	chain := readFile(t, "chain.pem")
 	var four strings.Builder
 	for seed := range uint64(4) {
 		four.WriteString(block("RSA PUBLIC KEY", pkcs1(number(seed, 2048), 65537)))
@@ -199,10 +205,11 @@ func TestParsePEMRefuses(t *testing.T) {
 		{"not base64", strings.Replace(good, "A", "*", 1), "the last block is broken"},
 		{"a byte order mark", "\ufeff" + good, "the last block is broken"},
 
-		{"too many keys", four.String(), "4 keys, but a token is tried with 3: leave out those that sign no tokens, such as a chain's, or give each a kid in a JWK Set"},
+		{"too many keys", four.String(), "4 keys of 2048 bits, but a token is tried with 3: " +
+			"leave out those that sign no tokens, or give each a kid in a JWK Set"},
 		{"two long keys", block("RSA PUBLIC KEY", pkcs1(number(1, 4096), 65537)) + block("RSA PUBLIC KEY", pkcs1(number(2, 4096), 65537)),
-			"2 keys, but a token is tried with 1: leave out those that sign no tokens, such as a chain's, or give each a kid in a JWK Set"},
-		{"a chain", chain, "2 keys, but a token is tried with 1: leave out those that sign no tokens, such as a chain's, or give each a kid in a JWK Set"},
+			"2 keys of 4096 bits, but a token is tried with 1: " +
+				"leave out those that sign no tokens, or give each a kid in a JWK Set"},
 		{"elliptic curve", readFile(t, "ec-public-key.pem"), "block 1: the key is not of the type RSA"},
 		{"1024 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 1024), 65537)), "block 1: the modulus has 1024 bits, at least 2048 are needed"},
 		{"8193 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8193), 65537)), "block 1: the modulus has 8193 bits, at most 8192 are allowed"},

@@ -25,7 +25,7 @@ const (
 	// be used included.
 	maxElements = 100
 	// MaxTokenCost is the most that the keys which one token is tried with may
-	// cost together, if they are several: see [jwt.Key.Cost].
+	// cost together, if they are several: see [jwt.Token.Cost].
 	MaxTokenCost = 3 * jwt.UnitCost
 )
 
@@ -123,7 +123,8 @@ func (s *Set) Pin(thumbprints []string) *Set {
 
 // Select is the keys that the token may be verified with, in the order in which
 // to try them: as many as cost [MaxTokenCost] together, or one that costs more.
-// None: no key of this set fits.
+// Keys of another length than the signature cost nothing. None: no key of this
+// set fits.
 //
 // A key fits if it allows the token's algorithm ([jwt.Key.Allows]), and
 //
@@ -146,7 +147,7 @@ func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 		if !s.AnyKeyID && t.KeyID != "" && t.KeyID != key.ID {
 			continue
 		}
-		if cost += key.Cost(); cost > MaxTokenCost && len(fitting) > 0 {
+		if cost += t.Cost(key); cost > MaxTokenCost && cost > t.Cost(key) {
 			break
 		}
 		fitting = append(fitting, key)

@@ -390,7 +390,7 @@ func TestSelect(t *testing.T) {
 		many = append(many, jwk(seed, `"alg":"RS512"`), jwk(seed))
 	}
 	var manyRS256 []string
-	for seed := range uint64(3) {
+	for seed := range uint64(4) {
 		manyRS256 = append(manyRS256, "//"+thumb(seed)[:6])
 	}
 	none := jwt.Token{Algorithm: "RS256"}
@@ -406,12 +406,12 @@ func TestSelect(t *testing.T) {
 		{"a kid of several keys, one for another algorithm", mixed, withKid("b"), []string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
 		{"an unknown kid", mixed, withKid("c"), nil},
 		{"a kid of another case", mixed, withKid("A"), nil},
-		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
-		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
+		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"}, []string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"no algorithm", mixed, jwt.Token{KeyID: "a", HasKeyID: true}, nil},
 		{"an algorithm that is none of RSA's", mixed, jwt.Token{Algorithm: "HS256", KeyID: "a", HasKeyID: true}, nil},
-		{"no kid and many keys: three that fit", parse(many...), none, manyRS256},
+		{"no kid and many keys: those that fit", parse(many...), none, manyRS256},
 		{"PEM, no kid", fromPEM, none, []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
 		{"PEM, a kid", fromPEM, withKid("a"), []string{"//" + thumb(1)[:6], "//" + thumb(2)[:6]}},
 		{"an empty set", new(jwks.Set), none, nil},
@@ -443,10 +443,6 @@ func TestAlgorithmsAreRSA(t *testing.T) {
 // longer to try as whoever publishes them likes, are tried in smaller numbers;
 // one is tried in any case.
 func TestSelectBoundsTheCost(t *testing.T) {
-	token, err := jwt.Parse("eyJhbGciOiJSUzI1NiJ9.e30.AAAA", 1000) // {"alg":"RS256"}, {}
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, c := range []struct {
 		bits     uint
 		exponent int
@@ -465,8 +461,23 @@ func TestSelectBoundsTheCost(t *testing.T) {
 			n := new(big.Int).Lsh(big.NewInt(1), c.bits-1)
 			set.Keys = append(set.Keys, &jwt.Key{RSA: &rsa.PublicKey{N: n.Add(n, big.NewInt(int64(2*i+1))), E: c.exponent}})
 		}
-		if got := len(set.Select(token)); got != c.want {
+		if got := len(set.Select(unsigned(t, c.bits/8))); got != c.want {
 			t.Errorf("%d bits, exponent %d: %d keys are tried, want %d", c.bits, c.exponent, got, c.want)
 		}
+		// The length of a signature says of which keys it is not.
+		if got := len(set.Select(unsigned(t, 100))); got != len(set.Keys) {
+			t.Errorf("%d bits: %d keys for a signature of none, want all", c.bits, got)
+		}
 	}
+}
+
+// unsigned is a token with a signature of so many bytes.
+func unsigned(t *testing.T, length uint) *jwt.Token {
+	t.Helper()
+	signature := base64.RawURLEncoding.EncodeToString(make([]byte, length))
+	token, err := jwt.Parse("eyJhbGciOiJSUzI1NiJ9.e30."+signature, 10_000) // {"alg":"RS256"}, {}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
 }

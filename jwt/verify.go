@@ -51,6 +51,15 @@ func (k *Key) Cost() int {
 	return size * size * (bits.Len(uint(k.RSA.E)) + bits.OnesCount(uint(k.RSA.E))) * UnitCost / usual
 }
 
+// Cost is what verifying the token with the key takes: the [Key.Cost], or 0 if the
+// length of the signature says already that it is not the key's.
+func (t *Token) Cost(k *Key) int {
+	if len(t.signature) != k.RSA.Size() {
+		return 0
+	}
+	return k.Cost()
+}
+
 // Allows reports whether the key may be used with a signature algorithm: one
 // of [Algorithms], and the key's own if it has one.
 func (k *Key) Allows(algorithm string) bool {

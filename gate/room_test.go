@@ -1,0 +1,146 @@
+package gate
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"orgate/jwks"
+)
+
+var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+
+// next is the order in which a room gives its ready requests out.
+func next(r *Room[string]) (order []string) {
+	for {
+		request, _, ok := r.Next()
+		if !ok {
+			return order
+		}
+		order = append(order, request)
+	}
+}
+
+func TestRoomTakesSourcesInTurn(t *testing.T) {
+	a, b, c := new(jwks.Source), new(jwks.Source), new(jwks.Source)
+	r := NewRoom[string](100, 3)
+	for _, w := range []struct {
+		request string
+		source  *jwks.Source
+	}{{"a1", a}, {"a2", a}, {"b1", b}, {"a3", a}, {"c1", c}, {"b2", b}} {
+		if !r.Enter(w.request, w.source, noon) {
+			t.Fatalf("%s: no room", w.request)
+		}
+	}
+	if r.Ready() || r.Len() != 6 || r.Waiting(a) != 3 {
+		t.Errorf("ready %v, %d wait, %d for a", r.Ready(), r.Len(), r.Waiting(a))
+	}
+	r.Wake(a)
+	r.Wake(b)
+	r.Enter("a4", a, noon) // after the news
+	if got, want := next(r), []string{"a1", "b1", "a2", "b2", "a3"}; !slices.Equal(got, want) {
+		t.Errorf("order %q, want %q", got, want)
+	}
+	r.WakeAll()
+	if got, want := next(r), []string{"c1", "a4"}; !slices.Equal(got, want) {
+		t.Errorf("order %q, want %q", got, want)
+	}
+	if r.Len() != 0 || r.Waiting(a) != 0 || r.Ready() {
+		t.Errorf("%d wait still", r.Len())
+	}
+}
+
+func TestRoomIsBounded(t *testing.T) {
+	a, b := new(jwks.Source), new(jwks.Source)
+	enter := func(r *Room[int], source *jwks.Source, first int) (entered int) {
+		for i := range 50 {
+			if r.Enter(first+i, source, noon) {
+				entered++
+			}
+		}
+		return entered
+	}
+	if got := enter(NewRoom[int](10, 1), a, 0); got != 10 {
+		t.Errorf("%d requests wait for the only source, want 10", got)
+	}
+	if got := enter(NewRoom[int](0, 1), a, 0); got != 0 {
+		t.Errorf("%d requests wait where there is no room", got)
+	}
+	r := NewRoom[int](10, 2)
+	if got := enter(r, a, 0); got != 5 {
+		t.Errorf("%d requests wait for one of two sources, want 5", got)
+	}
+	if got := enter(r, b, 100); got != 3 {
+		t.Errorf("%d requests wait for the other, want 3", got)
+	}
+	for range 10 { // It keeps its place, whoever else comes.
+		r.Return(1000, b, noon)
+	}
+	if r.Len() != 18 {
+		t.Errorf("%d requests wait, want 18", r.Len())
+	}
+}
+
+func TestRoomLeave(t *testing.T) {
+	a, b := new(jwks.Source), new(jwks.Source)
+	r := NewRoom[string](100, 2)
+	for _, request := range []string{"a1", "a2", "a3", "a4"} {
+		r.Enter(request, a, noon)
+	}
+	r.Enter("b1", b, noon)
+	r.Wake(a)
+	r.Enter("a5", a, noon)
+	for _, request := range []string{"a2", "a5", "b1", "unknown"} {
+		r.Leave(request)
+	}
+	if got, want := next(r), []string{"a1", "a3", "a4"}; !slices.Equal(got, want) {
+		t.Errorf("ready are %q, want %q", got, want)
+	}
+	if r.Len() != 0 {
+		t.Errorf("%d wait still", r.Len())
+	}
+}
+
+func TestRoomExpire(t *testing.T) {
+	a := new(jwks.Source)
+	r := NewRoom[string](100, 1)
+	for i, request := range []string{"1s", "2s", "3s"} {
+		r.Enter(request, a, noon.Add(time.Duration(i+1)*time.Second))
+	}
+	r.Return("early", a, noon.Add(500*time.Millisecond)) // Its wait began before.
+	r.Expire(noon, 5*time.Second)
+	if got := next(r); got != nil {
+		t.Errorf("%q have expired at once", got)
+	}
+	r.Expire(noon.Add(time.Second), 5*time.Second)
+	if got, want := next(r), []string{"1s", "early"}; !slices.Equal(got, want) {
+		t.Errorf("%q have expired after a second, want %q", got, want)
+	}
+	// The clock is set back by an hour: the waits end in two seconds all the same.
+	r.Expire(noon.Add(-time.Hour), 2*time.Second)
+	if got := next(r); got != nil {
+		t.Errorf("%q have expired when the clock was set back", got)
+	}
+	r.Expire(noon.Add(-time.Hour+2*time.Second), 2*time.Second)
+	if got, want := next(r), []string{"2s", "3s"}; !slices.Equal(got, want) {
+		t.Errorf("%q have expired then, want %q", got, want)
+	}
+}
+
+// TestRoomExpiredComeInOrder: those that expire join those that are ready.
+func TestRoomExpiredComeInOrder(t *testing.T) {
+	a := new(jwks.Source)
+	r := NewRoom[string](100, 1)
+	r.Enter("ready", a, noon.Add(time.Hour))
+	r.Wake(a)
+	r.Enter("long", a, noon.Add(time.Hour))
+	r.Enter("short", a, noon)
+	r.Enter("short, too", a, noon)
+	r.Expire(noon, 2*time.Hour)
+	if got, want := next(r), []string{"ready", "short", "short, too"}; !slices.Equal(got, want) {
+		t.Errorf("ready are %q, want %q", got, want)
+	}
+	if r.Waiting(a) != 1 {
+		t.Errorf("%d wait, want one", r.Waiting(a))
+	}
+}
