@@ -96,8 +96,8 @@ func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof,
 	if !ok {
 		compact = strings.Clone(compact)
 		v = &verified{size: int(unsafe.Sizeof(verified{})) + listEntry}
-		v.token = token.Reduce(made.key.ID, named)
-		v.size += len(v.token.KeyID) + pointers*len(v.token.Audience())
+		v.token = token.Reduce(made.key.ID, made.issuer.Config.Issuer, named)
+		v.size += len(v.token.KeyID) + len(v.token.Issuer) + pointers*len(v.token.Audience())
 		var size int
 		v.proof, size = proof.Own()
 		v.size += size

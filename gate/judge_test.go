@@ -87,6 +87,44 @@ func TestRotationThatKeepsTheKey(t *testing.T) {
 	}
 }
 
+// TestKeyWithoutKid: a key without a kid fits tokens whose kid no key has. If it
+// is not the one, a new key may be on its way.
+func TestKeyWithoutKid(t *testing.T) {
+	p := open(t, twoProviders)
+	bare := func(signer *scenario.Signer) string { return strings.Replace(signer.JWK(), `"kid"`, `"x"`, 1) }
+	source := p.sources[0]
+	source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	for range 2 {
+		if d := p.Judge(request(scenario.First().Token())); d.Verdict != gate.Pass {
+			t.Fatalf("%s, want it to pass", d.Reason())
+		}
+	}
+	if d := p.Judge(request(scenario.Rotated().Token())); d.Verdict != gate.Wait {
+		t.Fatalf("%s, want it to wait for another key", d.Reason())
+	}
+	source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	if d := p.Judge(request(scenario.Rotated().Token())); d.Reason() != "bad_signature" {
+		t.Errorf("%s, want bad_signature", d.Reason())
+	}
+}
+
+// TestKeyOfAnotherIssuer: a key that names an issuer verifies no other's tokens.
+func TestKeyOfAnotherIssuer(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://idp1.example/": "ok", "https://other.example/": "unknown_key", "https://{tenantid}/": "ok", "https://{tenantid}/v2.0": "unknown_key",
+	} {
+		p := open(t, twoProviders)
+		source := p.sources[0]
+		key := strings.Replace(scenario.First().JWK(), `{`, `{"issuer":"`+issuer+`",`, 1)
+		source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + key + `]}`})
+		for range 2 {
+			if d := p.Judge(request(scenario.First().Token())); d.Reason() != want {
+				t.Errorf("a key of %s: %s, want %s", issuer, d.Reason(), want)
+			}
+		}
+	}
+}
+
 // TestBare: what waits keeps nothing of the request.
 func TestBare(t *testing.T) {
 	p := open(t, scenario.Config())

@@ -95,10 +95,12 @@ func (k *keyring) fetched(now time.Time) *jwks.Set {
 
 // candidates are the keys that a token is tried with: those of the first set
 // that has a key for the token. Others may come instead of them, or besides,
-// unless they are final: unless the JWK Set is here and has keys for the token.
+// unless they are final: unless the JWK Set is here and has keys for the token's
+// own kid.
 func (k *keyring) candidates(token *jwt.Token, now time.Time) (keys []*jwt.Key, final bool) {
-	if keys := k.fetched(now).Select(token); len(keys) > 0 {
-		return keys, true
+	set := k.fetched(now)
+	if keys := set.Select(token); len(keys) > 0 {
+		return keys, k.source == nil || token.KeyID == "" || set.HasKeyID(token.KeyID)
 	}
 	return k.certificates.Select(token), k.source == nil
 }
@@ -140,6 +142,8 @@ func (k *keyring) failure(token *jwt.Token, candidates int, final bool, now time
 		return errWait
 	case k.fetched(now) == nil:
 		return ErrKeysUnavailable
+	case candidates > 0:
+		return jwt.ErrSignature
 	default:
 		return jwt.ErrUnknownKey
 	}

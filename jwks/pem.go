@@ -23,6 +23,8 @@ var (
 
 	// rsaEncryption, 1.2.840.113549.1.1.1 (RFC 8017 Appendix A.1), in DER.
 	oidRSA = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01}
+	// id-RSASSA-PSS, 1.2.840.113549.1.1.10 (RFC 8017 Appendix A.2.3), in DER.
+	oidPSS = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a}
 )
 
 // ParsePEM reads RSA public keys from PEM blocks (RFC 7468): CERTIFICATE,
@@ -159,6 +161,9 @@ func parseSubjectPublicKeyInfo(input cryptobyte.String) (*jwt.Key, error) {
 		!info.ReadASN1(&algorithm, der.SEQUENCE) ||
 		!algorithm.ReadASN1(&oid, der.OBJECT_IDENTIFIER) {
 		return nil, errPublicKey
+	}
+	if bytes.Equal(oid, oidPSS) {
+		return nil, errors.New("the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)")
 	}
 	if !bytes.Equal(oid, oidRSA) {
 		return nil, errors.New("the key is not of the type RSA")

@@ -235,7 +235,7 @@ func TestParsePEMRefuses(t *testing.T) {
 		{"bits that fill no octet", block("PUBLIC KEY", info(withNull, pkcs1(n, 65536), 1)), "block 1: not a DER public key"},
 		{"no parameters", block("PUBLIC KEY", info(algorithm{ID: rsaID}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
 		{"parameters that are not null", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 2, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
-		{"an RSA key for PSS alone", block("PUBLIC KEY", info(algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, asn1.NullRawValue}, pkcs1(n, 65537), 0)), "block 1: the key is not of the type RSA"},
+		{"an RSA key for PSS alone", block("PUBLIC KEY", info(algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, asn1.NullRawValue}, pkcs1(n, 65537), 0)), "block 1: the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)"},
 		{"null that holds something", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 5, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
 		{"more after the parameters", block("PUBLIC KEY", sequence(sequence(append(parts(spkiParts[0]), null)...), spkiParts[1])), "block 1: not a DER public key"},
 		{"more after the bits", block("PUBLIC KEY", sequence(spkiParts[0], spkiParts[1], null)), "block 1: not a DER public key"},

@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
@@ -50,30 +51,33 @@ type Set struct {
 	Unusable []error
 }
 
-// Parse reads a JWK Set (RFC 7517 §5). The error is [ErrNotSet], wrapped, with
+// Parse reads a JWK Set (RFC 7517 §5), or an object of certificates in PEM by kid,
+// as Google and Firebase publish them. The error is [ErrNotSet], wrapped, with
 // what is wrong and where, never with content of the document. A member that
 // occurs twice, anywhere in the document, makes it no JWK Set.
 //
 // A set may be without usable keys. A key is usable if
 //
 //   - its kty is "RSA";
-//   - its n and e are unpadded base64url numbers in the fewest octets (RFC 7518
-//     §2, §6.3.1), save that n may have a sign octet, see below;
+//   - its n and e are base64url numbers (RFC 7518 §2, §6.3.1);
 //   - n is odd and has 2048 to 8192 bits, e is odd and from 3 to 2^31−1,
 //     the largest that crypto/rsa verifies with;
 //   - its use, if any, is "sig"; its key_ops, if any, hold "verify"; its alg, if
 //     any, is one of [jwt.Algorithms]; its kid, if any, is a string;
 //   - it has no member of a private key (RFC 7518 §6.3.2): whoever read the
-//     document can sign with such a key.
+//     document can sign with such a key;
+//   - it is among the first [MaxKeys] such keys.
 //
-// An optional member that is null is there, and of the wrong type. Everything
-// else in a key is ignored, x5c and x5t included.
+// Some libraries write all members that they know, and leave those empty that a
+// key does not have: "oth":[], "d":null, "use":"". An optional member that is
+// null or empty is absent. Everything else in a key is ignored, x5c and x5t
+// included.
 //
-// RFC 7518 §6.3.1.1 forbids the zero octet that signed integers need in front
-// of a first octet above 0x7f. Cloud Foundry UAA, OpenAM and WSO2 Identity
-// Server 5.2 wrote it into n nevertheless. It makes the number no other, so
-// that one octet is accepted, and thumbprints are computed without it. Any
-// other leading zero octet makes a key unusable.
+// RFC 7518 §6.3.1.1 wants n and e in the fewest octets, without padding. Cloud
+// Foundry UAA, OpenAM and WSO2 Identity Server 5.2 wrote the octet in front that
+// signed integers need; others pad. Neither makes the number another one, so
+// leading zero octets and "=" at the end are forgiven. Thumbprints are computed
+// without them.
 //
 // An empty kid is no kid. Of keys that are equal in kid, alg and thumbprint, one
 // is kept.
@@ -84,6 +88,9 @@ func Parse(doc string) (*Set, error) {
 	}
 	keys, ok := top.Get("keys")
 	if !ok {
+		if isCertificates(top) {
+			return parseCertificates(top)
+		}
 		return nil, fmt.Errorf(`%w: no member "keys"`, ErrNotSet)
 	}
 	if !keys.IsArray() {
@@ -100,6 +107,38 @@ func Parse(doc string) (*Set, error) {
 	})
 	if n > maxElements {
 		return nil, fmt.Errorf("%w: %d keys, at most %d", ErrNotSet, n, maxElements)
+	}
+	return set, nil
+}
+
+// isCertificates reports whether an object holds certificates by kid.
+func isCertificates(o strictjson.Object) bool {
+	for i := range o {
+		if v := &o[i].Value; v.Type != gjson.String || !strings.HasPrefix(v.Str, "-----BEGIN CERTIFICATE-----") {
+			return false
+		}
+	}
+	return len(o) > 0
+}
+
+func parseCertificates(o strictjson.Object) (*Set, error) {
+	if len(o) > maxElements {
+		return nil, fmt.Errorf("%w: %d keys, at most %d", ErrNotSet, len(o), maxElements)
+	}
+	set := new(Set)
+	for i := range o {
+		one, err := ParsePEM(o[i].Value.Str)
+		switch {
+		case err != nil:
+		case len(one.Keys) > 1:
+			err = errors.New("more than one certificate")
+		default:
+			one.Keys[0].ID = strings.Clone(o[i].Name)
+			err = set.use(one.Keys[0])
+		}
+		if err != nil {
+			set.Unusable = append(set.Unusable, fmt.Errorf("certificate%s: %w", kidText(o[i].Name), err))
+		}
 	}
 	return set, nil
 }
@@ -130,21 +169,26 @@ func (s *Set) Pin(thumbprints []string) *Set {
 //
 //   - the set is from PEM (AnyKeyID), or
 //   - the token has a kid, and the key has the same one, or
+//   - the token has a kid that no key of the set has, and the key has none, or
 //   - the token has no kid, whether the key has one or not.
 //
-// So a key of a JWK Set that has no kid fits only tokens that have none: a kid
-// selects by equality. An empty kid is no kid.
+// A key that names an issuer, as those of Entra ID do, fits only that issuer's
+// tokens ([jwt.Key.IsOf]). An empty kid is no kid.
 func (s *Set) Select(t *jwt.Token) []*jwt.Key {
 	if s == nil || t == nil {
 		return nil
 	}
+	kid := t.KeyID
+	if !s.HasKeyID(kid) {
+		kid = ""
+	}
 	var fitting []*jwt.Key
 	cost := 0
 	for _, key := range s.Keys {
-		if !key.Allows(t.Algorithm) {
+		if !key.Allows(t.Algorithm) || !key.IsOf(t.Issuer) {
 			continue
 		}
-		if !s.AnyKeyID && t.KeyID != "" && t.KeyID != key.ID {
+		if !s.AnyKeyID && t.KeyID != "" && kid != key.ID {
 			continue
 		}
 		if cost += t.Cost(key); cost > MaxTokenCost && cost > t.Cost(key) {
@@ -169,17 +213,17 @@ func (s *Set) sameKeys(other *Set) bool {
 	return true
 }
 
-// holds reports whether the set has a key with the same kid, algorithm and
-// thumbprint.
+// holds reports whether the set has a key with the same kid, algorithm, issuer
+// and thumbprint.
 func (s *Set) holds(key *jwt.Key) bool {
 	return slices.ContainsFunc(s.Keys, func(k *jwt.Key) bool {
-		return k.ID == key.ID && k.Algorithm == key.Algorithm && k.Thumbprint == key.Thumbprint
+		return k.ID == key.ID && k.Algorithm == key.Algorithm && k.Thumbprint == key.Thumbprint && k.Issuer == key.Issuer
 	})
 }
 
-// hasKeyID reports whether a key has the kid.
-func (s *Set) hasKeyID(kid string) bool {
-	return slices.ContainsFunc(s.Keys, func(k *jwt.Key) bool { return k.ID == kid })
+// HasKeyID reports whether a key has the kid.
+func (s *Set) HasKeyID(kid string) bool {
+	return s != nil && slices.ContainsFunc(s.Keys, func(k *jwt.Key) bool { return k.ID == kid })
 }
 
 // add keeps a key, unless the set has it.
@@ -194,14 +238,21 @@ func (s *Set) add(key *jwt.Key) {
 func (s *Set) addJWK(index int, jwk gjson.Result) {
 	kid := ""
 	key, err := parseJWK(jwk, &kid)
-	if err == nil && len(s.Keys) == MaxKeys && !s.holds(key) {
-		err = fmt.Errorf("%d keys are used at most", MaxKeys)
+	if err == nil {
+		err = s.use(key)
 	}
 	if err != nil {
 		s.Unusable = append(s.Unusable, fmt.Errorf("keys[%d]%s: %w", index, kidText(kid), err))
-		return
+	}
+}
+
+// use keeps a key, unless there are enough.
+func (s *Set) use(key *jwt.Key) error {
+	if len(s.Keys) >= MaxKeys && !s.holds(key) {
+		return fmt.Errorf("%d keys are used at most", MaxKeys)
 	}
 	s.add(key)
+	return nil
 }
 
 // privateMembers are the members that only a private key has (RFC 7518 §6.3.2).
@@ -225,7 +276,7 @@ func parseJWK(jwk gjson.Result, kid *string) (*jwt.Key, error) {
 		return nil, errors.New("kty is not RSA")
 	}
 	for _, name := range privateMembers {
-		if _, ok := members.Get(name); ok {
+		if _, ok := present(members, name); ok {
 			return nil, fmt.Errorf("the private key is published (%s): whoever reads the set can sign", name)
 		}
 	}
@@ -236,19 +287,27 @@ func parseJWK(jwk gjson.Result, kid *string) (*jwt.Key, error) {
 	if err := optionalString(members, "alg", &alg); err != nil {
 		return nil, err
 	}
-	if _, ok := members.Get("alg"); ok && !jwt.IsAlgorithm(alg) {
+	if alg != "" && !jwt.IsAlgorithm(alg) {
 		return nil, errors.New("alg is not a supported signature algorithm")
 	}
-	n, err := modulus(members)
+	n, err := number(members, "n", jwt.MaxKeyBits/8+1)
 	if err != nil {
 		return nil, err
 	}
-	e, err := exponent(members)
+	e, err := number(members, "e", 4) // 2^32−1
 	if err != nil {
+		return nil, err
+	}
+	issuer := ""
+	if err := optionalString(members, "issuer", &issuer); err != nil {
 		return nil, err
 	}
 	// Clones, because the strings of the document are parts of one long string.
-	return newKey(strings.Clone(*kid), strings.Clone(alg), n, e)
+	key, err := newKey(strings.Clone(*kid), strings.Clone(alg), n, e)
+	if err == nil {
+		key.Issuer = strings.Clone(issuer)
+	}
+	return key, err
 }
 
 // checkPurpose refuses a key that is not for verifying signatures (RFC 7517
@@ -261,7 +320,7 @@ func checkPurpose(members strictjson.Object) error {
 	if use != "sig" {
 		return errors.New("use is not sig")
 	}
-	ops, ok := members.Get("key_ops")
+	ops, ok := present(members, "key_ops")
 	if !ok {
 		return nil
 	}
@@ -279,54 +338,35 @@ func checkPurpose(members strictjson.Object) error {
 	return nil
 }
 
-func modulus(members strictjson.Object) (*big.Int, error) {
-	text, err := requiredString(members, "n")
+// number reads a member that is a base64url number of so many octets at most.
+func number(members strictjson.Object, name string, longest int) (*big.Int, error) {
+	text, err := requiredString(members, name)
 	if err != nil {
 		return nil, err
 	}
-	const longest = jwt.MaxKeyBits/8 + 1 // with the sign octet
-	octets, err := decode("n", text, longest)
+	octets, err := decode(name, text, longest)
 	if err != nil {
 		return nil, err
-	}
-	if len(octets) > 1 && octets[0] == 0 && octets[1] >= 0x80 {
-		octets = octets[1:] // The sign octet, see Parse.
-	}
-	if octets[0] == 0 {
-		return nil, errors.New("n has leading zero octets (RFC 7518 §6.3.1.1)")
 	}
 	return new(big.Int).SetBytes(octets), nil
 }
 
-func exponent(members strictjson.Object) (*big.Int, error) {
-	text, err := requiredString(members, "e")
-	if err != nil {
-		return nil, err
-	}
-	const longest = 4 // 2^32−1
-	octets, err := decode("e", text, longest)
-	if err != nil {
-		return nil, err
-	}
-	if octets[0] == 0 {
-		return nil, errors.New("e has leading zero octets (RFC 7518 §6.3.1.2)")
-	}
-	return new(big.Int).SetBytes(octets), nil
-}
-
-// decode reads base64url as RFC 7515 §2 has it: no padding, nothing ignored, no
-// stray bits. The result has at least one octet and at most the given number.
+// decode reads base64url (RFC 7515 §2): nothing is ignored but padding, and there
+// are no stray bits. The result has the given number of octets at most, but for
+// zeros in front.
 func decode(name, text string, longest int) ([]byte, error) {
+	const forgiven = 8 // zero octets
 	encoding := base64.RawURLEncoding.Strict()
-	if text == "" {
-		return nil, fmt.Errorf("%s is empty", name)
-	}
-	if len(text) > encoding.EncodedLen(longest) {
+	bare := strings.TrimRight(text, "=")
+	if len(bare) > encoding.EncodedLen(longest+forgiven) {
 		return nil, fmt.Errorf("%s is too long", name)
 	}
-	octets, err := encoding.DecodeString(text)
-	if err != nil || strings.ContainsAny(text, "\r\n") { // DecodeString ignores line ends.
-		return nil, fmt.Errorf("%s is not unpadded base64url", name)
+	octets, err := encoding.DecodeString(bare)
+	if err != nil || len(text)-len(bare) > 2 || strings.ContainsAny(text, "\r\n") { // DecodeString ignores line ends.
+		return nil, fmt.Errorf("%s is not base64url", name)
+	}
+	if octets = bytes.TrimLeft(octets, "\x00"); len(octets) > longest {
+		return nil, fmt.Errorf("%s is too long", name)
 	}
 	return octets, nil
 }
@@ -368,9 +408,23 @@ func thumbprint(n, e *big.Int) string {
 	return encode(sum[:])
 }
 
-// optionalString stores the member's value, if there is such a member.
-func optionalString(members strictjson.Object, name string, value *string) error {
+// present returns a member that is there, and neither null nor empty.
+func present(members strictjson.Object, name string) (gjson.Result, bool) {
 	member, ok := members.Get(name)
+	switch {
+	case !ok, member.Type == gjson.Null, member.Type == gjson.String && member.Str == "":
+		return member, false
+	case member.Type == gjson.JSON:
+		empty := true
+		member.ForEach(func(_, _ gjson.Result) bool { empty = false; return false })
+		return member, !empty
+	}
+	return member, true
+}
+
+// optionalString stores the member's value, if it is present.
+func optionalString(members strictjson.Object, name string, value *string) error {
+	member, ok := present(members, name)
 	if !ok {
 		return nil
 	}
@@ -381,12 +435,11 @@ func optionalString(members strictjson.Object, name string, value *string) error
 	return nil
 }
 
-func requiredString(members strictjson.Object, name string) (string, error) {
-	if _, ok := members.Get(name); !ok {
+func requiredString(members strictjson.Object, name string) (value string, err error) {
+	if _, ok := present(members, name); !ok {
 		return "", fmt.Errorf("no %s", name)
 	}
-	value := ""
-	err := optionalString(members, name, &value)
+	err = optionalString(members, name, &value)
 	return value, err
 }
 

@@ -149,38 +149,31 @@ func TestParseUnusableKeys(t *testing.T) {
 		{"elliptic curve", `{"kty":"EC","kid":"ec"}`, ` (kid "ec"): kty is not RSA`},
 		{"secret", `{"kty":"oct","k":"c2VjcmV0"}`, ": kty is not RSA"},
 		{"kid a number", jwk(1, `"kid":7`), ": kid is not a string"},
-		{"kid null", jwk(1, `"kid":null`), ": kid is not a string"},
 		{"private exponent", jwk(1, kid("p"), `"d":"AQAB"`), ` (kid "p"): the private key is published (d): whoever reads the set can sign`},
-		{"private prime, null", jwk(1, `"q":null`), `: the private key is published (q): whoever reads the set can sign`},
-		{"more primes", jwk(1, `"oth":[]`), `: the private key is published (oth): whoever reads the set can sign`},
 		{"for encryption", jwk(1, `"use":"enc"`), ": use is not sig"},
 		{"use of another case", jwk(1, `"use":"SIG"`), ": use is not sig"},
-		{"use empty", jwk(1, `"use":""`), ": use is not sig"},
-		{"use null", jwk(1, `"use":null`), ": use is not a string"},
 		{"signing only", jwk(1, `"key_ops":["sign"]`), ": key_ops is without verify"},
-		{"no operations", jwk(1, `"key_ops":[]`), ": key_ops is without verify"},
 		{"operations no array", jwk(1, `"key_ops":"verify"`), ": key_ops is not an array"},
 		{"verify, but for encryption", jwk(1, `"key_ops":["verify"],"use":"enc"`), ": use is not sig"},
 		{"encryption algorithm", jwk(1, `"alg":"RSA-OAEP"`), ": alg is not a supported signature algorithm"},
 		{"HMAC", jwk(1, `"alg":"HS256"`), ": alg is not a supported signature algorithm"},
 		{"ECDSA", jwk(1, `"alg":"ES256"`), ": alg is not a supported signature algorithm"},
 		{"none", jwk(1, `"alg":"none"`), ": alg is not a supported signature algorithm"},
-		{"alg empty", jwk(1, `"alg":""`), ": alg is not a supported signature algorithm"},
 		{"alg of another case", jwk(1, `"alg":"rs256"`), ": alg is not a supported signature algorithm"},
-		{"alg null", jwk(1, `"alg":null`), ": alg is not a string"},
 
 		{"no n", `{"kty":"RSA","e":"AQAB"}`, ": no n"},
 		{"n a number", `{"kty":"RSA","e":"AQAB","n":12345}`, ": n is not a string"},
-		{"n empty", withN(""), ": n is empty"},
-		{"n with padding", withN(modulus(1) + "=="), ": n is not unpadded base64url"},
-		{"n with commas for padding", withN(modulus(1)[:341] + ","), ": n is not unpadded base64url"},
-		{"n with a line end", withN(modulus(1)[:100] + `\n` + modulus(1)[100:]), ": n is not unpadded base64url"},
-		{"n with a space", withN(" " + modulus(1)), ": n is not unpadded base64url"},
-		{"n with stray bits", withN(string(stray)), ": n is not unpadded base64url"},
-		{"n in base64", withN(strings.NewReplacer("-", "+", "_", "/").Replace(modulus(1))), ": n is not unpadded base64url"},
-		{"n zero", withN("AA"), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
-		{"n with two zero octets", withN(octets(n, 0, 0)), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
-		{"n with a zero octet that no sign needs", withN(octets(number(1, 2055), 0)), ": n has leading zero octets (RFC 7518 §6.3.1.1)"},
+		{"n empty", withN(""), ": no n"},
+		{"n with commas for padding", withN(modulus(1)[:341] + ","), ": n is not base64url"},
+		{"n with a line end", withN(modulus(1)[:100] + `\n` + modulus(1)[100:]), ": n is not base64url"},
+		{"n with a space", withN(" " + modulus(1)), ": n is not base64url"},
+		{"n with stray bits", withN(string(stray)), ": n is not base64url"},
+		{"n in base64", withN(strings.NewReplacer("-", "+", "_", "/").Replace(modulus(1))), ": n is not base64url"},
+		{"n zero", withN("AA"), ": the modulus is not positive"},
+		{"n with too many zero octets", withN(octets(number(1, 8192), make([]byte, 12)...)), ": n is too long"},
+		{"n with three characters of padding", withN(modulus(1) + "==="), ": n is not base64url"},
+		{"issuer a number", jwk(1, `"issuer":7`), ": issuer is not a string"},
+		{"private exponent beside an empty member", jwk(1, `"oth":[],"d":"AQAB"`), ": the private key is published (d): whoever reads the set can sign"},
 		{"n of 1024 bits", withN(text(number(1, 1024))), ": the modulus has 1024 bits, at least 2048 are needed"},
 		{"n of 2047 bits", withN(text(number(1, 2047))), ": the modulus has 2047 bits, at least 2048 are needed"},
 		{"n of 8193 bits", withN(text(number(1, 8193))), ": the modulus has 8193 bits, at most 8192 are allowed"},
@@ -189,11 +182,9 @@ func TestParseUnusableKeys(t *testing.T) {
 
 		{"no e", `{"kty":"RSA","n":"` + modulus(1) + `"}`, ": no e"},
 		{"e a number", `{"kty":"RSA","e":65537,"n":"` + modulus(1) + `"}`, ": e is not a string"},
-		{"e empty", withE(""), ": e is empty"},
-		{"e with padding", withE("Aw=="), ": e is not unpadded base64url"},
-		{"e with stray bits", withE("Ax"), ": e is not unpadded base64url"},
-		{"e with a leading zero octet", withE("AAEAAQ"), ": e has leading zero octets (RFC 7518 §6.3.1.2)"},
-		{"e zero", withE("AA"), ": e has leading zero octets (RFC 7518 §6.3.1.2)"},
+		{"e empty", withE(""), ": no e"},
+		{"e with stray bits", withE("Ax"), ": e is not base64url"},
+		{"e zero", withE("AA"), ": the exponent is below 3"},
 		{"e 1", withE("AQ"), ": the exponent is below 3"},
 		{"e 2", withE("Ag"), ": the exponent is even"},
 		{"e even", withE("AQAA"), ": the exponent is even"},
@@ -244,7 +235,14 @@ func TestParseUsableKeys(t *testing.T) {
 		{"kid empty", jwk(1, kid("")), 2048, 65537, "", ""},
 		{"kid with escapes", jwk(1, kid(`\u00e9\n`)), 2048, 65537, "é\n", ""},
 		{"names with escapes", `{"\u006bty":"\u0052SA","e":"AQA\u0042","n":"` + modulus(1) + `"}`, 2048, 65537, "", ""},
-		{"members that are not read", jwk(1, `"x5c":["junk"],"x5t":7,"ext":true,"issuer":null`), 2048, 65537, "", ""},
+		{"members that are not read", jwk(1, `"x5c":["junk"],"x5t":7,"ext":true`), 2048, 65537, "", ""},
+		{"null is absent", jwk(1, `"kid":null,"alg":null,"use":null,"key_ops":null,"d":null,"p":null,"oth":null,"issuer":null`), 2048, 65537, "", ""},
+		{"empty is absent", jwk(1, `"kid":"","alg":"","use":"","key_ops":[],"d":"","q":"","oth":[],"issuer":""`), 2048, 65537, "", ""},
+		{"n with padding", with(modulus(1)+"==", "AQAB"), 2048, 65537, "", ""},
+		{"n with a sign octet and padding", with(signed+"=", "AQAB"), 2048, 65537, "", ""},
+		{"n with two zero octets", with(base64.RawURLEncoding.EncodeToString(append([]byte{0, 0}, number(1, 2048).Bytes()...)), "AQAB"), 2048, 65537, "", ""},
+		{"e with a leading zero octet", with(modulus(1), "AAEAAQ"), 2048, 65537, "", ""},
+		{"e with padding", with(modulus(1), "Aw=="), 2048, 3, "", ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -265,6 +263,33 @@ func TestParseUsableKeys(t *testing.T) {
 				t.Errorf("%+v, want %+v", got, want)
 			}
 		})
+	}
+}
+
+// TestParseCertificatesByKid reads what Google and Firebase publish beside their
+// JWK Sets.
+func TestParseCertificatesByKid(t *testing.T) {
+	certificate := strings.ReplaceAll(readFile(t, "certificate.pem"), "\n", "\\n")
+	broken := "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
+	set, err := jwks.Parse(`{"a": "` + certificate + `", "b": "` + broken + `", "c": "` + certificate + certificate + `"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set.Keys) != 2 || set.Keys[0].ID != "a" || set.Keys[1].ID != "c" || set.AnyKeyID {
+		t.Errorf("%+v", set)
+	}
+	if diff := cmp.Diff([]string{`certificate (kid "b"): no usable PEM: block 1: not a DER certificate`}, errorTexts(set.Unusable)); diff != "" {
+		t.Errorf("unusable (-want +got):\n%s", diff)
+	}
+	for name, doc := range map[string]string{
+		"a text beside":   `{"a": "` + certificate + `", "b": "text"}`,
+		"a number beside": `{"a": "` + certificate + `", "b": 1}`,
+		"nothing":         `{}`,
+		"a private key":   `{"a": "-----BEGIN PRIVATE KEY-----\\n"}`,
+	} {
+		if set, err := jwks.Parse(doc); !errors.Is(err, jwks.ErrNotSet) {
+			t.Errorf("%s: %+v, %v", name, set, err)
+		}
 	}
 }
 
@@ -404,8 +429,12 @@ func TestSelect(t *testing.T) {
 	}{
 		{"a kid", mixed, withKid("a"), []string{"a//" + thumb(1)[:6]}},
 		{"a kid of several keys, one for another algorithm", mixed, withKid("b"), []string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
-		{"an unknown kid", mixed, withKid("c"), nil},
-		{"a kid of another case", mixed, withKid("A"), nil},
+		{"a kid that no key has: the key without one", mixed, withKid("c"), []string{"//" + thumb(5)[:6]}},
+		{"a kid of another case", mixed, withKid("A"), []string{"//" + thumb(5)[:6]}},
+		{"a kid that no key has, and no key without one", parse(jwk(1, kid("a"))), withKid("c"), nil},
+		{"a key of another issuer", parse(jwk(1, kid("a"), `"issuer":"https://other.example"`)), withKid("a"), nil},
+		{"keys of several issuers with one kid", parse(jwk(1, kid("a"), `"issuer":"https://other.example"`), jwk(2, kid("a"), `"issuer":"https://idp.example"`), jwk(3, kid("a"))),
+			jwt.Token{Algorithm: "RS256", KeyID: "a", HasKeyID: true, Issuer: "https://idp.example"}, []string{"a//" + thumb(2)[:6], "a//" + thumb(3)[:6]}},
 		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"}, []string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},

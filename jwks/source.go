@@ -379,7 +379,7 @@ func (s *Source) Keys(now time.Time) (*Set, State) {
 // once the fetch made for it has ended.
 func (s *Source) Want(now time.Time, kid string) bool {
 	set, _ := s.Keys(now)
-	if set != nil && kid != "" && set.hasKeyID(kid) {
+	if set != nil && kid != "" && set.HasKeyID(kid) {
 		return false
 	}
 	if s.inFlight() {

@@ -92,6 +92,8 @@ type Token struct {
 	HasKeyID bool
 	// Type is the header's "typ" (RFC 7515 §4.1.9), "" if there is none.
 	Type string
+	// Issuer is the payload's "iss" (RFC 7519 §4.1.1), "" if there is none.
+	Issuer string
 	// Claims is the payload.
 	Claims Claims
 
@@ -109,17 +111,20 @@ func (t *Token) Payload() string { return t.payload }
 
 // Reduce returns what a token that was verified needs to be checked again later:
 // its algorithm, its times, and those of its audiences that are named, which is
-// sorted. It is without claims and signature, and can't be verified any more. Its
-// "kid" is keyID if the two are equal.
+// sorted. It is without claims and signature, and can't be verified any more.
 //
-// It keeps nothing of the token's text alive.
-func (t *Token) Reduce(keyID string, named []string) Token {
+// It keeps nothing of the token's text alive: of its "kid" and "iss" the ones
+// given are kept if they are equal, or else copies.
+func (t *Token) Reduce(keyID, issuer string, named []string) Token {
 	r := Token{
-		Algorithm: algorithmOf(t.Algorithm).name, KeyID: keyID, HasKeyID: t.HasKeyID,
+		Algorithm: algorithmOf(t.Algorithm).name, KeyID: keyID, HasKeyID: t.HasKeyID, Issuer: issuer,
 		expires: t.expires, notBefore: t.notBefore, issuedAt: t.issuedAt, hasAudience: t.hasAudience,
 	}
 	if t.KeyID != keyID {
 		r.KeyID = strings.Clone(t.KeyID)
+	}
+	if t.Issuer != issuer {
+		r.Issuer = strings.Clone(t.Issuer)
 	}
 	for _, audience := range t.audience {
 		i, ok := slices.BinarySearch(named, audience)

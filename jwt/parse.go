@@ -147,6 +147,7 @@ func (t *Token) readClaims(doc string) error {
 			if value.Type != gjson.String || value.Str == "" {
 				return errIssuer
 			}
+			t.Issuer = value.Str
 		case "aud":
 			if t.audience, ok = readStrings(*value); !ok {
 				return errAud

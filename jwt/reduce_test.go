@@ -13,7 +13,7 @@ import (
 // checks of the token, and that nothing is left to verify.
 func TestReduce(t *testing.T) {
 	full := parse(t, rfc7515Token)
-	rest := full.Reduce("", nil)
+	rest := full.Reduce("", "", nil)
 	if err := rest.Verify(rfc7515Key()); err == nil {
 		t.Error("verified without a signature")
 	}
@@ -43,7 +43,7 @@ func TestReduceKeepsNamedAudiences(t *testing.T) {
 		{`"aud":[]`, nil},
 	} {
 		full := withClaims(t, c.claim)
-		rest := full.Reduce("", named)
+		rest := full.Reduce("", "", named)
 		if got := rest.Audience(); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.claim, got, c.want)
 		}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha512"
 	"errors"
 	"math/bits"
+	"strings"
 	"sync/atomic"
 
 	"filippo.io/bigmod"
@@ -24,6 +25,9 @@ type Key struct {
 	RSA *rsa.PublicKey
 	// Thumbprint is the key's SHA-256 thumbprint (RFC 7638) in base64url.
 	Thumbprint string
+	// Issuer is the only one whose tokens the key is for, "" if it does not say.
+	// "{tenantid}" in it stands for any tenant: see [Key.IsOf].
+	Issuer string
 
 	modulus atomic.Pointer[bigmod.Modulus] // see prepared
 	spki    atomic.Pointer[[]byte]         // see SPKI
@@ -49,6 +53,22 @@ func (k *Key) Cost() int {
 	const usual = 2 * 2 * (17 + 2)
 	size := (k.RSA.N.BitLen() + 1023) / 1024
 	return size * size * (bits.Len(uint(k.RSA.E)) + bits.OnesCount(uint(k.RSA.E))) * UnitCost / usual
+}
+
+// IsOf reports whether the key is for tokens of an issuer. Entra ID publishes the
+// keys of all tenants in one set, and names in each the issuer that it is for:
+// one tenant's, or with "{tenantid}" in place of the tenant's id, any tenant's.
+func (k *Key) IsOf(issuer string) bool {
+	if k.Issuer == "" {
+		return true
+	}
+	before, after, ok := strings.Cut(k.Issuer, "{tenantid}")
+	if !ok {
+		return issuer == k.Issuer
+	}
+	tenant, begins := strings.CutPrefix(issuer, before)
+	tenant, ends := strings.CutSuffix(tenant, after)
+	return begins && ends && tenant != "" && !strings.Contains(tenant, "/")
 }
 
 // Cost is what verifying the token with the key takes: the [Key.Cost], or 0 if the
