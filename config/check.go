@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"orgate/internal/httptext"
 )
 
 // check refuses what is well-formed and cannot work, and completes the
@@ -14,7 +16,7 @@ func (r *reader) check(c *Config) {
 	identity := r.checkHeaders(c)
 	r.checkTokenSources(&c.TokenSources, written(identity, c.Issuers))
 	r.line("errors.realm", c.Errors.Realm)
-	if strings.ContainsAny(c.Errors.Realm, `"\`) || !isASCII(c.Errors.Realm) {
+	if strings.ContainsAny(c.Errors.Realm, `"\`) || !httptext.IsASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
 	}
 	names := make([]string, len(c.Issuers))
@@ -258,15 +260,6 @@ func countOf(values []string, wanted string) int {
 		}
 	}
 	return n
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // ruleName is the name of the rule at index i if it has none of its own.

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"orgate/internal/httptext"
 )
 
 // reportHeader tells the upstream what an issuer in reportOnly was not refused
@@ -27,9 +29,9 @@ func headerFault(name string) string {
 	switch {
 	case strings.HasPrefix(name, ":"):
 		return "must not be a pseudo-header, got " + quote(name)
-	case !isToken(name):
+	case !httptext.IsToken(name):
 		return "must be a header's name (RFC 9110 §5.6.2), got " + quote(name)
-	case folded(name) == reportHeader:
+	case httptext.SameName(name, reportHeader):
 		return "must not be " + quote(name) + ", the header of reportOnly"
 	}
 	return ""
@@ -168,7 +170,7 @@ func (r *reader) checkTokenSources(s *TokenSources, identity map[string]string) 
 	r.lines("tokenSources.query", s.Query)
 	r.distinct("tokenSources.cookies", s.Cookies)
 	for i, name := range s.Cookies {
-		if name != "" && !isToken(name) {
+		if name != "" && !httptext.IsToken(name) {
 			r.refuse(element("tokenSources.cookies", i), "must be a cookie's name (RFC 6265 §4.1.1), got "+quote(name))
 		}
 	}
@@ -195,20 +197,11 @@ func (r *reader) sourceHeader(path, name string, identity map[string]string) {
 func identityLike(name string, identity map[string]string) string {
 	like := ""
 	for other, path := range identity {
-		if folded(other) == folded(name) && (like == "" || path < like) {
+		if httptext.SameName(other, name) && (like == "" || path < like) {
 			like = path
 		}
 	}
 	return like
-}
-
-func folded(name string) string {
-	return strings.Map(func(c rune) rune {
-		if c < 0x80 && (isLetter(byte(c)) || isDigit(byte(c))) {
-			return c
-		}
-		return '-'
-	}, name)
 }
 
 func (r *reader) distinct(path string, values []string) {
@@ -217,14 +210,4 @@ func (r *reader) distinct(path string, values []string) {
 			r.refuse(element(path, i), quote(v)+" is there twice")
 		}
 	}
-}
-
-// isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; !isLetter(c) && !isDigit(c) && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
-			return false
-		}
-	}
-	return s != ""
 }

@@ -2,13 +2,13 @@ package config
 
 import (
 	"encoding/base64"
-	"errors"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"orgate/internal/httptext"
 )
 
 // algorithms returns the signature algorithms that may be allowed.
@@ -32,7 +32,7 @@ func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader str
 	for i, t := range issuer.TokenTypes {
 		at := element(path+".tokenTypes", i)
 		r.line(at, t)
-		if rest, ok := cutPrefixFold(t, "application/"); ok {
+		if rest, ok := httptext.CutPrefixFold(t, "application/"); ok {
 			r.refuse(at, `must leave out "application/": `+quote(rest))
 		}
 	}
@@ -170,71 +170,15 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 	}
 }
 
-// CheckURL returns what is wrong with the location of a document: it must be an
-// absolute http or https URL with a host, and without user information,
-// fragment, and characters that must be percent-encoded (RFC 3986 §2).
-func CheckURL(url string) error {
-	if fault := urlFault(url); fault != "" {
-		return errors.New(fault)
-	}
-	return nil
-}
-
-// SplitURL takes apart a URL that [CheckURL] has nothing against. Without a path,
-// the target is "/". It stands in for net/url, which would make the plugin much
-// larger.
-func SplitURL(url string) (scheme, authority, target string) {
-	scheme, rest, _ := strings.Cut(url, "://")
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		return scheme, rest, "/"
-	}
-	authority, target = rest[:end], rest[end:]
-	if target[0] == '?' {
-		target = "/" + target
-	}
-	return scheme, authority, target
-}
-
-// urlFault says why a key location will not do, or "". Nothing of a URL with
-// userinfo is repeated.
+// urlFault says why a key location will not do, or "". Nothing of a URL with a
+// user name is repeated.
 func urlFault(url string) string {
-	const wanted = "must be an absolute http(s) URL"
-	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return wanted + ", got " + quote(url)
+	switch err := httptext.CheckURL(url); err {
+	case nil:
+		return ""
+	case httptext.ErrUserInfo:
+		return err.Error()
+	default:
+		return err.Error() + ", got " + quote(url)
 	}
-	authority := rest
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		authority = rest[:end]
-	}
-	if strings.Contains(authority, "@") {
-		return "must not hold a user name or password"
-	}
-	if strings.Contains(rest, "#") {
-		return "must not have a fragment, got " + quote(url)
-	}
-	if !isASCII(url) || strings.ContainsFunc(url, func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune("\"<>\\^`{|}", c) }) {
-		return wanted + " without spaces and other characters that must be percent-encoded, got " + quote(url)
-	}
-	host, port, hasPort := authority, "", false
-	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
-		host, port, hasPort = authority[:colon], authority[colon+1:], true
-	}
-	if host == "" || hostFault(strings.ToLower(host)) != "" {
-		return wanted + " with a host, got " + quote(url)
-	}
-	if hasPort {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return wanted + " with a port from 1 to 65535, got " + quote(url)
-		}
-	}
-	return ""
-}
-
-func cutPrefixFold(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
-		return s, false
-	}
-	return s[len(prefix):], true
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/policy"
 )
 
@@ -56,7 +57,7 @@ var methodOverrides = [...]string{"x-http-method-override", "x-http-method", "x-
 func overridesMethod(headers [][2]string) bool {
 	for _, h := range headers {
 		for _, name := range methodOverrides {
-			if policy.SameHeader(h[0], name) {
+			if httptext.SameName(h[0], name) {
 				return true
 			}
 		}

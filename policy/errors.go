@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // The refusals, for [errors.Is]. No text of theirs holds anything that a
@@ -11,7 +12,7 @@ import (
 var (
 	// ErrAmbiguousPath: the path, or the host, could be read in two ways, and
 	// rules look at it. No rule is chosen.
-	ErrAmbiguousPath = errors.New("ambiguous path")
+	ErrAmbiguousPath = httptext.ErrAmbiguous
 	// ErrUnknownIssuer: no issuer that may be used here has the token's "iss".
 	ErrUnknownIssuer = errors.New("unknown issuer")
 	// ErrClaim: a claim that the issuer names is missing, is of the wrong
@@ -78,13 +79,6 @@ func (e *ScopeError) Error() string { return ErrScope.Error() }
 
 // Is makes a ScopeError an [ErrScope].
 func (e *ScopeError) Is(target error) bool { return target == ErrScope }
-
-// ambiguity is an [ErrAmbiguousPath] and says what is ambiguous.
-type ambiguity string
-
-func (a ambiguity) Error() string { return "ambiguous path: " + string(a) }
-
-func (a ambiguity) Is(target error) bool { return target == ErrAmbiguousPath }
 
 // disorganized is an [ErrOrganization] and says why.
 type disorganized string

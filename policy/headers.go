@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/jwt"
 )
 
@@ -20,12 +21,12 @@ type headerNames struct {
 
 func newHeaderNames(c *config.Config, i *config.Issuer) headerNames {
 	h := headerNames{}
-	taken := map[string]bool{fold(ReportHeader): true, fold(c.ForwardPayload): true}
+	taken := map[string]bool{httptext.Fold(ReportHeader): true, httptext.Fold(c.ForwardPayload): true}
 	take := func(name string) string {
-		if name == "" || taken[fold(name)] {
+		if name == "" || taken[httptext.Fold(name)] {
 			return ""
 		}
-		taken[fold(name)] = true
+		taken[httptext.Fold(name)] = true
 		return strings.ToLower(name)
 	}
 	h.Organization = take(c.Headers.Organization)
@@ -100,7 +101,7 @@ func (s *headerSet) add(name string) {
 		return
 	}
 	s.names = append(s.names, name)
-	s.folded[fold(name)] = true
+	s.folded[httptext.Fold(name)] = true
 	if n := len(name); n < 256 {
 		s.endings[n] |= ending(name)
 	}
@@ -122,50 +123,17 @@ func (p *Policy) IsIdentityHeader(name string) bool {
 		return false
 	}
 	if n >= 256 {
-		return p.headers.folded[fold(name)]
+		return p.headers.folded[httptext.Fold(name)]
 	}
 	if p.headers.endings[n]&ending(name) == 0 {
 		return false
 	}
 	var buffer [256]byte
 	for i := range n {
-		buffer[i] = foldByte(name[i])
+		buffer[i] = httptext.FoldByte(name[i])
 	}
 	return p.headers.folded[string(buffer[:n])]
 }
 
-// SameHeader reports whether an upstream could take a header's name for another
-// one, which is in lower case: see [Policy.IsIdentityHeader].
-func SameHeader(name, other string) bool {
-	if len(name) != len(other) {
-		return false
-	}
-	for i := range len(name) {
-		if foldByte(name[i]) != foldByte(other[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // ending is the bit of a name's last character.
-func ending(name string) uint32 { return 1 << (foldByte(name[len(name)-1]) & 31) }
-
-// fold returns what all names that are one to an upstream have in common.
-func fold(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		b[i] = foldByte(c)
-	}
-	return string(b)
-}
-
-func foldByte(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c | 0x20
-	case isAlphanumeric(c):
-		return c
-	}
-	return '-'
-}
+func ending(name string) uint32 { return 1 << (httptext.FoldByte(name[len(name)-1]) & 31) }

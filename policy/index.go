@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // The index finds the first rule that matches without asking the others: hosts
@@ -78,7 +79,7 @@ func (x *index) host(pattern string) *hostRules {
 	} else if strings.Count(pattern, ":") > 1 && pattern[0] != '[' {
 		pattern = "[" + pattern + "]" // an IPv6 address without its brackets
 	}
-	if host, err := cleanHost(pattern); err == nil {
+	if host, err := httptext.CleanHost(pattern); err == nil {
 		pattern = host
 	}
 	rules := table[pattern]
@@ -138,7 +139,7 @@ func (n *node) child(segment string, template bool) *node {
 		}
 		return n.wildcard
 	}
-	segment = decodePath(segment)
+	segment = httptext.DecodePath(segment)
 	c := n.literal[segment]
 	if c == nil {
 		c = newNode()

@@ -87,7 +87,7 @@ func TestRequiredOrganization(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := New(&config.Config{Rules: []config.Rule{{Organization: tt.source}}})
-			got, err := p.rules[0].RequiredOrganization(&Request{Method: "GET", Host: tt.host, Path: tt.path, RouteMetadata: tt.metadata})
+			got, err := required(p, &Request{Method: "GET", Host: tt.host, Path: tt.path, RouteMetadata: tt.metadata})
 			if got != tt.want || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 				t.Errorf("got %q, %v; want %q, %v", got, err, tt.want, tt.err)
 			}
@@ -97,10 +97,19 @@ func TestRequiredOrganization(t *testing.T) {
 
 func TestOptionsOfNoPathNamesNoOrganization(t *testing.T) {
 	p := New(&config.Config{Rules: []config.Rule{{Organization: config.Organization{FromPath: "/{org}"}}}})
-	got, err := p.rules[0].RequiredOrganization(&Request{Method: "OPTIONS", Path: "*"})
+	got, err := required(p, &Request{Method: "OPTIONS", Path: "*"})
 	if got != "" || !errors.Is(err, ErrOrganization) {
 		t.Errorf("got %q, %v", got, err)
 	}
+}
+
+// required routes a request and returns the organization that its rule requires.
+func required(p *Policy, q *Request) (string, error) {
+	r, err := p.Route(q)
+	if err != nil {
+		return "", err
+	}
+	return r.RequiredOrganization(q)
 }
 
 func TestRulesWithoutAnOrganization(t *testing.T) {

@@ -52,7 +52,8 @@
 //
 //   - targets not in origin form (RFC 9112 §3.2), "*" with OPTIONS excepted,
 //     which falls under rules without a path;
-//   - "//", "." and ".." segments, "\", "#", control characters and spaces;
+//   - "//", segments of nothing but dots and blanks once decoded, "\", "#",
+//     control characters and spaces;
 //   - ";" anywhere: some servers cut it and what follows off the segment;
 //   - "%" without two hex digits;
 //   - an encoded "/", "\", ";", "?", "#", control character, or a letter,
@@ -88,6 +89,7 @@ import (
 	"strconv"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // Policy is a configuration, prepared for deciding.
@@ -113,6 +115,10 @@ type Request struct {
 	// RouteMetadata returns a string from the route's metadata by the name
 	// given in fromRouteMetadata. It may be nil: there is none.
 	RouteMetadata func(name string) (string, bool)
+
+	// The host and the path as everybody reads them, "" if no rule looks at
+	// them: [Policy.Route] finds them.
+	host, path string
 }
 
 // New prepares the configuration, which must have been checked and must not be
@@ -161,23 +167,26 @@ func commonOrganization(issuers []*Issuer) string {
 // a rule without a name that asks for a token of the top level's organization.
 // The only error is [ErrAmbiguousPath].
 //
+// It notes in the request how its host and path are read, for
+// [Rule.RequiredOrganization].
+//
 // What it costs depends on the host's labels and the path's segments, not on
 // the number of rules. A segment for which one rule has a literal and another a
 // placeholder is followed both ways.
 func (p *Policy) Route(r *Request) (*Rule, error) {
-	host, path := "", ""
+	r.host, r.path = "", ""
 	var err error
 	if p.hosts {
-		if host, err = cleanHost(r.Host); err != nil {
+		if r.host, err = httptext.CleanHost(r.Host); err != nil {
 			return nil, err
 		}
 	}
 	if p.paths && !(r.Path == asteriskPath && r.Method == optionsMethod) {
-		if path, err = cleanPath(r.Path); err != nil {
+		if r.path, err = (httptext.Paths{}).Clean(r.Path); err != nil {
 			return nil, err
 		}
 	}
-	if i := p.index.find(host, path, r.Method); i != none {
+	if i := p.index.find(r.host, r.path, r.Method); i != none {
 		return p.rules[i], nil
 	}
 	return p.rest, nil

@@ -156,11 +156,11 @@ type target struct {
 	metadata     string
 }
 
-// ambiguous are the paths that may be read in two ways: "//", dot segments and
-// backslashes; what is no path; path parameters, fragments, control characters
-// and spaces; broken escapes, and those of what needs none or means something;
-// escapes of an escape.
-var ambiguous = regexp.MustCompile(`(?s)^[^/]|^$|//|/\.{1,2}(/|$)|[\\;#\x00-\x20\x7f]` +
+// ambiguous are the paths that may be read in two ways: "//", segments of dots
+// and blanks alone, and backslashes; what is no path; path parameters, fragments,
+// control characters and spaces; broken escapes, and those of what needs none or
+// means something; escapes of an escape.
+var ambiguous = regexp.MustCompile(`(?s)^[^/]|^$|//|/(\.|%20)+(/|$)|[\\;#\x00-\x20\x7f]` +
 	`|%($|.$|[^0-9a-fA-F]|.[^0-9a-fA-F])` +
 	`|%(2[fF]|5[cC]|3[bB]|3[fF]|23|[01].|7[fF])` +
 	`|%(3[0-9]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|2[dDeE]|5[fF]|7[eE])` +
@@ -181,7 +181,7 @@ func cleanPath(requestTarget string) ([]string, bool) {
 
 var (
 	plainHost   = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
-	numericHost = regexp.MustCompile(`^\[[0-9a-fA-F:.]{2,}\]$`)
+	numericHost = regexp.MustCompile(`^\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]$`)
 	port        = regexp.MustCompile(`:[0-9]*$`)
 )
 

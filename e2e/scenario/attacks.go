@@ -848,6 +848,7 @@ func pathAttacks() []Case {
 		"/public/%252e%252e/org1", "/public%252forg1", "/public%25%32%66org1", "/public/%25u002e", "/public/%u002e%u002e/org1", "/public/%c0%ae%c0%ae/org1", "/public/%c0%afx",
 		"/public/%e0%80%ae", "/public/%ed%a0%80", "/public/%ff", "/public/\xff", "/public/%", "/public/%2", "/public/%zz", "/public/%%32e", "/%70ublic", "/publi%63", "/org1/%61dmin",
 		"/public#/../org1", "/public#", "/public%23x", "/public%3fx", "public", "?", "*", "http://api.example/public", "https://api.example/public", "//api.example/public",
+		"/public/...", "/org1/.../public", "/public/..%20/org1", "/public/%20", "/public/%20/org1", "/public/.%20.", "/..%20/org1", "/org1/..%20",
 		"/public/%e3%80%82%2e", "/public/%2E%00", "/public/~%2e~", "/public/%41", "/public/%5f",
 	} {
 		cases = append(cases,
@@ -858,12 +859,13 @@ func pathAttacks() []Case {
 		"/public?/../org1":                    isPublic,
 		"/public?x=//%2e%2e/%00":              isPublic,
 		"/public/":                            isPublic,
-		"/public/...":                         isPublic,
 		"/public/..x/.y":                      isPublic,
 		"/public/a:b@c,d=e+f!$&'()*":          isPublic,
 		"/public/%C5%BC":                      isPublic,
 		"/public/ż":                           isPublic,
 		"/public/%20x":                        isPublic,
+		"/public/a.":                          isPublic, // which some upstreams read as "a": docs/configuration.md
+		"/public/a%20":                        isPublic,
 		"/public/" + strings.Repeat("a", 9e3): isPublic,
 		"/public" + strings.Repeat("/a", 999): isPublic,
 		"/publicx":                            missing,
@@ -872,7 +874,6 @@ func pathAttacks() []Case {
 		"/ public":                            badPath,
 		"/org1/public":                        missing,
 		"/org1?/public":                       missing,
-		"/org1/.../public":                    missing,
 		"/":                                   missing,
 	}) {
 		cases = append(cases, Case{Name: fmt.Sprintf("path: %.40q is what it looks like", path), Request: get(path, ""), Want: want})
@@ -1098,7 +1099,8 @@ func matchAttacks() []Case {
 		{"OPTIONS", "docs.example", "/", missing},
 		{"TRACE", "docs.example", "/", missing},
 		{"GET", "", "/items/1", isPublic},
-		{"GET", "", "/items/%20", isPublic},
+		{"GET", "", "/items/%20", badPath},
+		{"GET", "", "/items/%20x", isPublic},
 		{"GET", "", "/items/", missing},
 		{"GET", "", "/items", missing},
 		{"GET", "", "/items/1/", missing},

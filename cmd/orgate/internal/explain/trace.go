@@ -14,6 +14,7 @@ import (
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
 	"orgate/host"
+	"orgate/internal/httptext"
 	"orgate/jwks"
 	"orgate/jwt"
 	"orgate/policy"
@@ -196,7 +197,7 @@ func (in *Input) isPreflight() bool {
 	}
 	overrides := slices.ContainsFunc(in.Request.Headers, func(h [2]string) bool {
 		return slices.ContainsFunc([]string{"x-http-method-override", "x-http-method", "x-method-override"}, func(name string) bool {
-			return policy.SameHeader(h[0], name)
+			return httptext.SameName(h[0], name)
 		})
 	})
 	return in.Request.Method == "OPTIONS" && has("origin") && has("access-control-request-method") && !overrides
