@@ -56,7 +56,7 @@ func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
 	write(i.headers.Scopes, strings.Join(id.Scopes, " "))
 	write(i.headers.Roles, strings.Join(id.Roles, ","))
 	for _, m := range i.headers.mappings {
-		v, ok := claims.Lookup(m.RemoteClaim)
+		v, ok := claims.Lookup(m.RemoteClaim.Name, m.RemoteClaim.Path...)
 		if !ok {
 			continue
 		}

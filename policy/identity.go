@@ -91,7 +91,7 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 		return nil, err
 	}
 	for _, name := range c.RequiredClaims {
-		if v, ok := claims.Lookup(name); !ok || v.Type == gjson.Null {
+		if v, ok := claims.Lookup(name.Name, name.Path...); !ok || v.Type == gjson.Null {
 			id.refuses(&ClaimError{Use: "required", Claim: name, Problem: missing})
 		}
 	}
@@ -108,7 +108,7 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 		return nil, err
 	}
 	for slot, name := range i.known.names {
-		if v, ok := claims.Lookup(name); ok {
+		if v, ok := claims.Lookup(name.Name, name.Path...); ok {
 			if texts := texts(v); len(texts) > 0 {
 				id.claims = append(id.claims, claimValues{slot, texts})
 			}
@@ -175,7 +175,7 @@ var clientID = config.ClaimName{Name: "client_id"}
 
 func (i *Issuer) consumerKey(claims jwt.Claims) (string, error) {
 	for _, name := range []config.ClaimName{i.Config.ConsumerKeyClaim, clientID} {
-		v, ok := claims.Lookup(name)
+		v, ok := claims.Lookup(name.Name, name.Path...)
 		switch {
 		case !ok, v.Type == gjson.Null, v.Type == gjson.String && v.Str == "":
 			continue

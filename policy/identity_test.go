@@ -61,7 +61,7 @@ func TestClaimsAsHeaders(t *testing.T) {
 	for _, tt := range rendered {
 		t.Run(tt.name, func(t *testing.T) {
 			claims := claimsOf(t, `{"iss":"`+iss+`","v":`+tt.json+`}`)
-			v, ok := claims.Lookup(named("v"))
+			v, ok := claims.Lookup("v")
 			if !ok {
 				t.Fatal("no claim")
 			}

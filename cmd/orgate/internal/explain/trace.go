@@ -559,7 +559,7 @@ func (t *tracer) describeOrganization(required string) {
 	}
 	t.step("organization", "required: %s (%s)", wants, from)
 	if name := t.issuer.Config.OrganizationClaim; !name.IsZero() {
-		claim, _ := t.token.Claims.Lookup(name)
+		claim, _ := t.token.Claims.Lookup(name.Name, name.Path...)
 		t.more("the token says: %s (claim %s)", orNone(claim), claimText(name))
 	}
 	if t.identity.Organization == "" {
@@ -636,7 +636,7 @@ func (t *tracer) claims() {
 	use(c.OrganizationClaim, "organization")
 	use(c.ScopesClaim, "scopes")
 	use(c.ConsumerKeyClaim, "consumer key")
-	if _, ok := t.token.Claims.Lookup(c.ConsumerKeyClaim); !ok {
+	if _, ok := t.token.Claims.Lookup(c.ConsumerKeyClaim.Name, c.ConsumerKeyClaim.Path...); !ok {
 		use(named("client_id"), "consumer key")
 	}
 	use(c.RolesClaim, "roles")
