@@ -19,6 +19,8 @@ func (r *reader) check(c *Config) {
 	if strings.ContainsAny(c.Errors.Realm, `"\`) || !httptext.IsASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
 	}
+	r.checkSharing(&c.Sharing)
+	r.paths = r.grammar(&c.Paths)
 	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
 		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)
@@ -35,6 +37,22 @@ func (r *reader) check(c *Config) {
 	r.checkNames("rules", names)
 	r.keepEnvironment(c)
 	r.checkRequiredOrganization(c)
+}
+
+// checkSharing refuses a key that could be guessed. Nothing of it is repeated.
+func (r *reader) checkSharing(s *Sharing) {
+	const least = 32
+	if s.Key != "" && len(s.Key) < least {
+		r.refuse("sharing.key", "must have at least 32 bytes, as of \"openssl rand -base64 32\", got "+strconv.Itoa(len(s.Key)))
+	}
+}
+
+// grammar returns how paths are read. Of what was not read nothing is refused.
+func (r *reader) grammar(p *Paths) httptext.Paths {
+	if slices.ContainsFunc(r.unread, func(path string) bool { return within(path, "paths") }) {
+		return httptext.Paths{EncodedSlash: true, Semicolon: true, EmptySegment: true}
+	}
+	return p.Grammar()
 }
 
 // line refuses what no name or identifier has: control characters and space
@@ -233,9 +251,11 @@ func (r *reader) fromPath(path, pattern string) {
 		return
 	}
 	literal := strings.Replace(pattern, placeholder, "org", 1)
-	if fault := pathFault(literal); fault != "" {
-		r.refuse(path, fault+", got "+quote(pattern))
-	} else if fault := literalFault(literal); fault != "" {
+	fault := r.pathFault(literal)
+	if fault == "" {
+		fault = literalFault(literal)
+	}
+	if fault != "" {
 		r.refuse(path, fault+", got "+quote(pattern))
 	}
 }

@@ -17,13 +17,19 @@
 // list.
 //
 // A parsed [Config] is complete (defaults applied), checked, and never changed
-// afterwards. The package is a leaf: it knows nothing of proxies, tokens or
-// keys, and any package may import it.
+// afterwards. It is the one normal form: whoever has a Config need not look
+// whether names are in lower case, paths are clean or headers collide. The
+// package knows nothing of proxies, tokens or keys, and any package but those of
+// tokens and keys may import it.
 package config
 
 //go:generate go run ./schema/gen
 
-import "time"
+import (
+	"time"
+
+	"orgate/internal/httptext"
+)
 
 // Config is the plugin's configuration.
 type Config struct {
@@ -52,7 +58,9 @@ type Config struct {
 	Headers Headers `json:"headers"`
 	// How refusals are written.
 	Errors Errors `json:"errors"`
-	// Bounds on what one worker keeps.
+	// How the upstreams read paths.
+	Paths Paths `json:"paths"`
+	// Bounds on what one worker keeps, and does at once.
 	Limits Limits `json:"limits"`
 	// Where signatures are verified: "sandbox", in the plugin, or "host",
 	// through the proxy's verify_signature function where it offers one.
@@ -60,6 +68,10 @@ type Config struct {
 	// Lets CORS preflight requests pass (OPTIONS with Origin and
 	// Access-Control-Request-Method): browsers send them without a token.
 	BypassCORSPreflight bool `json:"bypassCORSPreflight" default:"true"`
+	// What workers share of the keys that they fetch.
+	Sharing Sharing `json:"sharing"`
+	// Where editors find the document's schema. Ignored.
+	Schema string `json:"$schema" default:"\"\"" min:"1"`
 }
 
 // TokenSources says where a request may carry its token. A request that
@@ -106,16 +118,49 @@ type Errors struct {
 	Realm string `json:"realm" default:"\"orgate\"" min:"1"`
 }
 
-// Limits bounds what one worker keeps.
+// Paths says how the upstreams read what others read in another way. "refuse"
+// answers 400; "keep" takes it for an ordinary part of a path, for upstreams that
+// do so.
+type Paths struct {
+	// "%2F": a part of its segment, not the end of it.
+	EncodedSlash string `json:"encodedSlash" default:"\"refuse\"" enum:"refuse|keep"`
+	// ";": a part of its segment, not the beginning of a parameter.
+	Semicolon string `json:"semicolon" default:"\"refuse\"" enum:"refuse|keep"`
+	// "//": an empty segment, not one slash.
+	EmptySegment string `json:"emptySegment" default:"\"refuse\"" enum:"refuse|keep"`
+}
+
+// Grammar returns the paths that are read without ambiguity.
+func (p Paths) Grammar() httptext.Paths {
+	return httptext.Paths{
+		EncodedSlash: p.EncodedSlash == keep,
+		Semicolon:    p.Semicolon == keep,
+		EmptySegment: p.EmptySegment == keep,
+	}
+}
+
+const keep = "keep"
+
+// Sharing is about what workers leave each other in the proxy's shared data.
+type Sharing struct {
+	// A secret of at least 32 bytes, by which workers recognize what they left
+	// each other. Needed if the proxy gives the plugin no vm_id of its own, as
+	// Istio does: without it each worker then fetches the keys for itself.
+	Key string `json:"key" default:"\"\"" min:"1"`
+}
+
+// Limits bounds what one worker keeps, and does at once.
 type Limits struct {
 	// The longest token read, in bytes (256 to 65536).
-	TokenBytes int `json:"tokenBytes" default:"8192" min:"256" max:"65536"`
+	TokenBytes int `json:"tokenBytes" default:"16384" min:"256" max:"65536"`
 	// How many verified tokens are remembered (0 to 65536).
 	CachedTokens int `json:"cachedTokens" default:"4096" min:"0" max:"65536"`
 	// How many requests may wait for keys (0 to 65536).
 	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
 	// How long a request may wait for keys (up to 1 minute).
 	KeyWait Duration `json:"keyWait" default:"\"5s\"" min:"0s" max:"1m"`
+	// How many fetches of keys may be under way at once (1 to 1024).
+	Fetches int `json:"fetches" default:"16" min:"1" max:"1024"`
 }
 
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"orgate/internal/httptext"
 	"orgate/internal/strictjson"
 )
 
@@ -52,6 +53,8 @@ type reader struct {
 	mistakes []mistake
 	// unread holds the paths whose value could not be decoded.
 	unread []string
+	// paths says which paths of requests are not ambiguous.
+	paths httptext.Paths
 }
 
 type mistake struct {

@@ -329,6 +329,20 @@ headers.username: must not be "proxy-connection"`, onlyParse: true},
 	{name: "a cookie's name with a space", doc: top(`{"tokenSources": {"cookies": ["a b"]}}`), want: `tokenSources.cookies[0]: must be a cookie's name (RFC 6265 §4.1.1), got "a b"`, onlyParse: true},
 	{name: "one query parameter twice", doc: top(`{"tokenSources": {"query": ["token", "token"]}}`), want: `tokenSources.query[1]: "token" is there twice`, onlyParse: true},
 	{name: "the cookie header as an identity header", doc: top(`{"headers": {"roles": "cookie"}, "tokenSources": {"cookies": ["token"]}}`), want: `headers.roles: must not be "cookie", where tokens come from`, onlyParse: true},
+	{name: "no fetches at all", doc: top(`{"limits": {"fetches": 0}}`), want: `limits.fetches: must be from 1 to 1024, got 0`},
+	{
+		name: "a sharing key that could be guessed, of which nothing is repeated", onlyParse: true,
+		doc:  top(`{"sharing": {"key": "` + someKey[1:] + `"}}`),
+		want: `sharing.key: must have at least 32 bytes, as of "openssl rand -base64 32", got 31`,
+	},
+	{name: "an empty sharing key", doc: top(`{"sharing": {"key": ""}}`), want: `sharing.key: must not be empty`},
+	{name: "a schema that is no location", doc: top(`{"$schema": true}`), want: `["$schema"]: must be a string, got true`},
+	{name: "paths read in a third way", doc: top(`{"paths": {"semicolon": "cut"}, "rules": [{"match": {"path": "/a;b"}}]}`), want: `paths.semicolon: must be "refuse" or "keep", got "cut"`},
+	{
+		name: "a path with a parameter, where slashes alone are kept", onlyParse: true,
+		doc:  top(`{"paths": {"encodedSlash": "keep", "emptySegment": "keep"}, "rules": [{"match": {"path": "/a%2fb//c"}}, {"match": {"path": "/a;b"}}]}`),
+		want: `rules[1].match.path: must not be ambiguous (path parameter): requests with such a path are answered 400, got "/a;b"`,
+	},
 	{name: "a realm with a quote", doc: top(`{"errors": {"realm": "my \"api\""}}`), want: `errors.realm: must be printable ASCII without quotes and backslashes, got "my \"api\""`, onlyParse: true},
 	{name: "an empty realm", doc: top(`{"errors": {"realm": ""}}`), want: `errors.realm: must not be empty`},
 
@@ -491,7 +505,8 @@ func defaults(change func(*config.Config)) *config.Config {
 			Roles:        "x-wso2-roles",
 		},
 		Errors:                config.Errors{Format: "wso2", Realm: "orgate"},
-		Limits:                config.Limits{TokenBytes: 8192, CachedTokens: 4096, WaitingRequests: 1024, KeyWait: config.Duration(5 * time.Second)},
+		Paths:                 config.Paths{EncodedSlash: "refuse", Semicolon: "refuse", EmptySegment: "refuse"},
+		Limits:                config.Limits{TokenBytes: 16384, CachedTokens: 4096, WaitingRequests: 1024, KeyWait: config.Duration(5 * time.Second), Fetches: 16},
 		SignatureVerification: "sandbox",
 		BypassCORSPreflight:   true,
 	}
@@ -542,6 +557,9 @@ func withIssuer(change func(*config.Issuer)) *config.Config {
 	return defaults(func(c *config.Config) { change(&c.Issuers[0]) })
 }
 
+// someKey has as many bytes as a key must have.
+const someKey = "0123456789abcdef0123456789abcdef"
+
 const somePin = "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
 
 // good are documents that are accepted, each with what it means.
@@ -566,8 +584,9 @@ var good = []struct {
 			"headers": {"organization": "x-wso2-organization", "username": "x-wso2-username", "consumerKey": "x-wso2-consumer-key",
 				"scopes": "x-wso2-scopes", "roles": "x-wso2-roles"},
 			"errors": {"format": "wso2", "realm": "orgate"},
-			"limits": {"tokenBytes": 8192, "cachedTokens": 4096, "waitingRequests": 1024, "keyWait": "5s"},
-			"signatureVerification": "sandbox", "bypassCORSPreflight": true}`,
+			"limits": {"tokenBytes": 16384, "cachedTokens": 4096, "waitingRequests": 1024, "keyWait": "5s", "fetches": 16},
+			"paths": {"encodedSlash": "refuse", "semicolon": "refuse", "emptySegment": "refuse"},
+			"signatureVerification": "sandbox", "bypassCORSPreflight": true, "sharing": {}}`,
 		want: defaults(nil),
 	},
 	{
@@ -576,8 +595,9 @@ var good = []struct {
 			"tokenSources": {"headers": [{"name": "X-Token"}, {"name": "Authorization", "prefix": "DPoP "}], "query": ["access_token"], "cookies": ["token"]},
 			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar"},
 			"errors": {"format": "problem", "realm": "my api"},
-			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s"},
-			"bypassCORSPreflight": false}`),
+			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s", "fetches": 1024},
+			"paths": {"encodedSlash": "keep", "semicolon": "keep", "emptySegment": "keep"},
+			"bypassCORSPreflight": false, "sharing": {"key": "` + someKey + `"}, "$schema": "../config/schema.json"}`),
 		want: defaults(func(c *config.Config) {
 			c.Organization = config.Organization{FromHost: "{org}.api.example.com"}
 			c.ForwardToken = true
@@ -591,7 +611,10 @@ var good = []struct {
 			c.Headers.Username = ""
 			c.Headers.Roles = "cookie-jar"
 			c.Errors = config.Errors{Format: "problem", Realm: "my api"}
-			c.Limits = config.Limits{TokenBytes: 65536}
+			c.Limits = config.Limits{TokenBytes: 65536, Fetches: 1024}
+			c.Paths = config.Paths{EncodedSlash: "keep", Semicolon: "keep", EmptySegment: "keep"}
+			c.Sharing.Key = someKey
+			c.Schema = "../config/schema.json"
 			c.BypassCORSPreflight = false
 		}),
 	},

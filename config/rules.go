@@ -98,7 +98,7 @@ func (r *reader) checkMatch(path string, m *Match) {
 		if p.value == "" {
 			continue
 		}
-		fault := pathFault(p.value)
+		fault := r.pathFault(p.value)
 		if fault == "" {
 			fault = p.fault(p.value)
 		}
@@ -148,7 +148,7 @@ func hostFault(host string) string {
 }
 
 // pathFault says why a path can match no request, or "".
-func pathFault(path string) string {
+func (r *reader) pathFault(path string) string {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return `must begin with "/"`
@@ -157,7 +157,7 @@ func pathFault(path string) string {
 	case !httptext.IsASCII(path) || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 		return "must be percent-encoded"
 	}
-	if _, err := (httptext.Paths{}).Clean(path); err != nil {
+	if _, err := r.paths.Clean(path); err != nil {
 		what := strings.TrimPrefix(err.Error(), httptext.ErrAmbiguous.Error()+": ")
 		return "must not be ambiguous (" + what + "): requests with such a path are answered 400"
 	}

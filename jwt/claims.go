@@ -15,9 +15,8 @@ type Claims struct {
 func (c Claims) Get(name string) (gjson.Result, bool) { return c.members.Get(name) }
 
 // Lookup returns the claim with the literal name if there is one, else what the
-// path leads to. No literal name is empty, and no path leads anywhere. A claim
-// that is null is found, alone or at the end of a path. Nothing is found below
-// anything but an object.
+// path leads to; an empty one of either is none. A claim that is null is found,
+// alone or at the end of a path. Nothing is found below anything but an object.
 func (c Claims) Lookup(literal string, path ...string) (gjson.Result, bool) {
 	if literal != "" {
 		if value, ok := c.members.Get(literal); ok {

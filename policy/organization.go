@@ -130,7 +130,7 @@ func (s *organizationSource) inPath(path string) string {
 		segment, rest, more = strings.Cut(rest, "/")
 		switch {
 		case i == s.capture:
-			organization = segment
+			organization = httptext.Text(segment)
 		case segment != want:
 			return ""
 		}

@@ -97,8 +97,9 @@ type Policy struct {
 	rules []*Rule
 	rest  *Rule // for the requests that match none
 	index *index
-	// Whether rules look at paths and hosts.
+	// Whether rules look at paths and hosts, and how paths are read.
 	paths, hosts bool
+	grammar      httptext.Paths
 
 	groups  map[string]*group // by "iss"
 	headers headerSet
@@ -124,7 +125,7 @@ type Request struct {
 // New prepares the configuration, which must have been checked and must not be
 // changed afterwards.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), groups: map[string]*group{}, headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: map[string]*group{}, headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
 	issuers := p.addIssuers(c, known)
 	fallback := c.Organization
@@ -182,7 +183,7 @@ func (p *Policy) Route(r *Request) (*Rule, error) {
 		}
 	}
 	if p.paths && !(r.Path == asteriskPath && r.Method == optionsMethod) {
-		if r.path, err = (httptext.Paths{}).Clean(r.Path); err != nil {
+		if r.path, err = p.grammar.Clean(r.Path); err != nil {
 			return nil, err
 		}
 	}

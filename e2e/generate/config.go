@@ -23,6 +23,7 @@ type Config struct {
 	ForwardPayload      string            `json:"forwardPayload,omitempty"`
 	Headers             map[string]string `json:"headers,omitempty"`
 	Errors              map[string]string `json:"errors,omitempty"`
+	Paths               map[string]string `json:"paths,omitempty"`
 	Limits              *Limits           `json:"limits,omitempty"`
 	BypassCORSPreflight *bool             `json:"bypassCORSPreflight,omitempty"`
 }
@@ -179,6 +180,12 @@ func (c *choices) config() *Config {
 	config.ForwardToken = c.chance(6)
 	if c.chance(3) {
 		config.Errors = map[string]string{"format": pick(c, "wso2", "problem", "plain"), "realm": "api"}
+	}
+	if c.chance(4) {
+		config.Paths = map[string]string{}
+		for _, name := range some(c, 1, "encodedSlash", "semicolon", "emptySegment") {
+			config.Paths[name] = pick(c, "keep", "keep", "refuse")
+		}
 	}
 	if c.chance(4) {
 		config.Limits = &Limits{TokenBytes: pick(c, 0, 1024, 256)}

@@ -63,7 +63,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 		q.host, ok = cleanHost(r.Map().Values(":authority")[0])
 	}
 	if ok && path && !(r.Method == "OPTIONS" && r.Map().Values(":path")[0] == "*") {
-		q.segments, ok = cleanPath(r.Map().Values(":path")[0])
+		q.segments, ok = config.cleanPath(r.Map().Values(":path")[0])
 	}
 	if !ok {
 		return judgement{faults: faults{"path 400"}}
@@ -81,7 +81,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	case len(tokens) > 1:
 		return judgement{faults: faults{"malformed 401"}}
 	}
-	maxBytes := 8192
+	maxBytes := 16384
 	if config.Limits != nil && config.Limits.TokenBytes > 0 {
 		maxBytes = config.Limits.TokenBytes
 	}
@@ -156,27 +156,33 @@ type target struct {
 	metadata     string
 }
 
-// ambiguous are the paths that may be read in two ways: "//", segments of dots
-// and blanks alone, and backslashes; what is no path; path parameters, fragments,
-// control characters and spaces; broken escapes, and those of what needs none or
-// means something; escapes of an escape.
-var ambiguous = regexp.MustCompile(`(?s)^[^/]|^$|//|/(\.|%20)+(/|$)|[\\;#\x00-\x20\x7f]` +
-	`|%($|.$|[^0-9a-fA-F]|.[^0-9a-fA-F])` +
-	`|%(2[fF]|5[cC]|3[bB]|3[fF]|23|[01].|7[fF])` +
-	`|%(3[0-9]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|2[dDeE]|5[fF]|7[eE])` +
-	`|%25([0-9a-fA-F]{2}|[uU])`)
+// ambiguous are the paths that may be read in two ways: segments of dots and
+// blanks alone, and backslashes; what is no path; fragments, control characters
+// and spaces; broken escapes, and those of what needs none or means something;
+// escapes of an escape.
+var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|$)|[\\#\x00-\x20\x7f]` +
+	`|%($|.$|[^0-9a-f]|.[^0-9a-f])` +
+	`|%(5c|3f|23|[01].|7f)` +
+	`|%(3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2[de]|5f|7e)` +
+	`|%25([0-9a-f]{2}|u)`)
+
+// kept are what an upstream may take as it is, by the members of "paths".
+var kept = map[string]*regexp.Regexp{
+	"encodedSlash": regexp.MustCompile(`(?i)%2f`), "semicolon": regexp.MustCompile(`(?i);|%3b`), "emptySegment": regexp.MustCompile(`//`),
+}
 
 // cleanPath is the decoded segments of a request's path.
-func cleanPath(requestTarget string) ([]string, bool) {
+func (config *Config) cleanPath(requestTarget string) ([]string, bool) {
 	path, _, _ := strings.Cut(requestTarget, "?")
-	if ambiguous.MatchString(path) {
+	bad := ambiguous.MatchString(path)
+	for name, sequence := range kept {
+		bad = bad || config.Paths[name] != "keep" && sequence.MatchString(path)
+	}
+	if bad {
 		return nil, false
 	}
-	decoded, err := url.PathUnescape(path)
-	if err != nil || !utf8.ValidString(decoded) {
-		return nil, false
-	}
-	return strings.Split(decoded[1:], "/"), true
+	list := segments(path)
+	return list, utf8.ValidString(strings.Join(list, "/"))
 }
 
 var (

@@ -187,9 +187,9 @@ func shapeAttacks() []Case {
 	cases = append(cases,
 		on("shape: stray bits at the end of the signature", stray, malformed),
 		on("shape: the standard alphabet in the signature", standardAlphabet(), malformed),
-		on("shape: at the limit", First().Sized(8192), isAlice),
-		on("shape: one byte below the limit", First().Sized(8191), isAlice),
-		on("shape: one byte over the limit", First().Sized(8193), malformed),
+		on("shape: at the limit", First().Sized(16384), isAlice),
+		on("shape: one byte below the limit", First().Sized(16383), isAlice),
+		on("shape: one byte over the limit", First().Sized(16385), malformed),
 		on("shape: far over the limit", First().Sized(40000), malformed),
 		on("shape: far over the limit, no dots", strings.Repeat("a", 60000), malformed),
 	)

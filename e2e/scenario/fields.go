@@ -27,7 +27,7 @@ func ruled(rule string) string {
 func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
-		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(), reportFields(), ruleFields(), organizationFields(),
+		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(), reportFields(), ruleFields(), organizationFields(), pathFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name
@@ -72,7 +72,7 @@ func sourceFields() []Case {
 		{Name: "payload's header removed where there is no token", Config: issued("", `, "forwardPayload": "x-jwt-payload", "rules": [{"public": true}]`),
 			Request: get("/", "", [2]string{"x-jwt-payload", "e30"}), Want: Want{Status: 200, Reason: "public", Upstream: map[string][]string{"x-jwt-payload": nil}}, Fields: []string{"forwardPayload", "rules[].public"}},
 		{Name: "token a byte too long", Config: issued("", `, "limits": {"tokenBytes": 800}`), Request: get("/", First().Sized(801)), Want: invalid("malformed"), Fields: []string{"limits.tokenBytes"}},
-		{Name: "token just short enough", Config: issued("", `, "limits": {"tokenBytes": 9000}`), Request: get("/", First().Sized(9000)), Want: isAlice, Fields: []string{"limits.tokenBytes"}},
+		{Name: "token just short enough", Config: issued("", `, "limits": {"tokenBytes": 20000}`), Request: get("/", First().Sized(20000)), Want: isAlice, Fields: []string{"limits.tokenBytes"}},
 		{Name: "preflight with a token only", Config: issued("", `, "bypassCORSPreflight": false`), Want: missing, Fields: []string{"bypassCORSPreflight"},
 			Request: Request{Method: "OPTIONS", Headers: Headers{{"origin", "https://app.example"}, {"access-control-request-method", "POST"}}}},
 	}
@@ -397,6 +397,37 @@ func ruleFields() []Case {
 	cases = append(cases, matching("a template", `"pathTemplate": "/t/{org}/orders/*"`, get("/t/x/orders/1", ""), get("/t/x/orders/1/2", ""), "rules[].match.pathTemplate", "")...)
 	cases = append(cases, matching("methods", `"methods": ["GET", "HEAD"]`, method("GET"), method("POST"), "rules[].match.methods", "")...)
 	return cases
+}
+
+// pathFields are what upstreams take as it is.
+func pathFields() []Case {
+	const encodedSlash, semicolon, emptySegment = "paths.encodedSlash", "paths.semicolon", "paths.emptySegment"
+	config := func(paths string) string {
+		return issued(`, "organizationClaim": "org_id"`, `, "organization": "org1", "paths": {`+paths+`}, "rules": [
+			{"name": "tenants", "match": {"pathPrefix": "/t"}, "organization": {"fromPath": "/t/{org}/"}},
+			{"name": "open", "match": {"pathTemplate": "/open/*"}, "public": true},
+			{"name": "deep", "match": {"pathPrefix": "/deep"}, "public": true}]`)
+	}
+	slash, parameter, empty := config(`"encodedSlash": "keep"`), config(`"semicolon": "keep"`), config(`"emptySegment": "keep"`)
+	named := strings.Replace(slash, `"organization": "org1"`, `"organization": "*"`, 1)
+	return []Case{
+		{Name: "encoded slash in a segment", Config: slash, Request: get("/open/a%2fb", ""), Want: isPublic, Fields: []string{encodedSlash}},
+		{Name: "encoded slash is no end of a segment", Config: slash, Request: get("/open%2fa", First().Token()), Want: isAlice},
+		{Name: "encoded slash beside dots", Config: slash, Request: get("/open/..%2fb", ""), Want: badPath},
+		{Name: "encoded slash encoded twice", Config: slash, Request: get("/open/a%252fb", ""), Want: badPath},
+		{Name: "encoded slash, and another structure", Config: slash, Request: get("/open/a%2fb;c", ""), Want: badPath},
+		{Name: "encoded slash in an organization", Config: named, Request: get("/t/a%2Fb/x", First().Token(Claims{"org_id": "a/b"})),
+			Want: passing(map[string][]string{"x-wso2-organization": {"a/b"}}), Fields: []string{encodedSlash}},
+		{Name: "encoded slash in another organization", Config: named, Request: get("/t/a%2Fb/x", First().Token(Claims{"org_id": "a"})), Want: foreign},
+		{Name: "semicolon in a segment", Config: parameter, Request: get("/open/a;b=c", ""), Want: isPublic, Fields: []string{semicolon}},
+		{Name: "semicolon that is encoded", Config: parameter, Request: get("/open/a%3bb", ""), Want: isPublic, Fields: []string{semicolon}},
+		{Name: "semicolon in a rule's segment", Config: parameter, Request: get("/open;x/a", First().Token()), Want: isAlice},
+		{Name: "semicolon and a dot segment", Config: parameter, Request: get("/open/a;b/../c", ""), Want: badPath},
+		{Name: "empty segment", Config: empty, Request: get("/deep//x/y", ""), Want: isPublic, Fields: []string{emptySegment}},
+		{Name: "empty segment first", Config: empty, Request: get("//deep/x", First().Token()), Want: isAlice},
+		{Name: "empty segment is no value", Config: empty, Request: get("/open//", First().Token()), Want: isAlice},
+		{Name: "empty segment and a dot segment", Config: empty, Request: get("/deep//x/./y", ""), Want: badPath},
+	}
 }
 
 // organizationFields are where the required organization comes from.
