@@ -26,6 +26,7 @@ package config
 //go:generate go run ./schema/gen
 
 import (
+	"strings"
 	"time"
 
 	"orgate/internal/httptext"
@@ -36,12 +37,11 @@ type Config struct {
 	// Who may issue tokens. At least one.
 	Issuers []Issuer `json:"issuers" required:"true"`
 	// What each part of the API asks for; the first rule that matches a
-	// request decides.
+	// request decides. If there are any, what matches none is refused.
 	Rules []Rule `json:"rules" default:"[]"`
-	// The organization required where a rule names none, and of requests that
-	// match no rule. By default the one that all issuers have. Where they
-	// differ, each rule must name its own, and requests that match no rule
-	// are refused.
+	// The organization required by rules that name none and, without rules, of
+	// every request. By default the one that all issuers have, those of other
+	// environments among them. If they differ, each rule must name its own.
 	Organization Organization `json:"organization"`
 	// Keeps only the issuers whose environments hold this name or "*". Empty
 	// keeps them all.
@@ -166,9 +166,8 @@ type Limits struct {
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
 // the proxy needs to know besides.
 type Issuer struct {
-	// The issuer's place in the document, which counts the issuers of other
-	// environments too.
-	Index int `json:"-"`
+	// The issuer's place in the document, such as "issuers[1]".
+	Path string `json:"-"`
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
@@ -225,8 +224,9 @@ type Issuer struct {
 	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted (at least 1
 	// second); "iat" is then required. By default for as long as it says.
 	MaxTokenAge Duration `json:"maxTokenAge" min:"1s"`
-	// Allows the same "iss" under several organizations with no organization
-	// claim: each of its tokens may then call the APIs of all of them.
+	// Lets a token be of several organizations under which the same "iss"
+	// stands, by several claims or with no organization claim at all: it may
+	// call the APIs of all of them. Each of these issuers must say so.
 	SharedAcrossOrganizations bool `json:"sharedAcrossOrganizations" default:"false"`
 	// Counts and logs what the rules would refuse to this issuer's tokens, and
 	// lets it pass, with the reason in the header x-orgate-report. Signature,
@@ -395,6 +395,18 @@ type ClaimName struct {
 
 // IsZero reports whether no claim is named.
 func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
+
+// Key returns what names of the same claim have in common: "sub" and ["sub"] are
+// two of one.
+func (c ClaimName) Key() string {
+	switch {
+	case len(c.Path) == 0:
+		return c.Name
+	case c.Name == "" && len(c.Path) == 1:
+		return c.Path[0]
+	}
+	return c.Name + "\x00" + strings.Join(c.Path, "\x00")
+}
 
 // Duration is a length of time, in JSON a string of [time.ParseDuration].
 type Duration time.Duration

@@ -18,7 +18,7 @@ func algorithms() []string {
 }
 
 // checkIssuer checks one issuer by itself.
-func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity map[string]string) {
+func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity headers) {
 	r.name(path+".name", issuer.Name)
 	r.line(path+".issuer", issuer.Issuer)
 	r.line(path+".organization", issuer.Organization)

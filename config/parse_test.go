@@ -279,6 +279,20 @@ headers.username: must not be "proxy-connection"`, onlyParse: true},
 		want: `issuers[0].claimMappings[1].localClaim: "x-a" is the header of claimMappings[0] already`,
 	},
 	{
+		name: "headers that fold to one", onlyParse: true,
+		doc: merge(issuers(`{"claimMappings": [{"remoteClaim": "a", "localClaim": "x_tier"}, {"remoteClaim": "b", "localClaim": "X-Tier"},
+			{"remoteClaim": "c", "localClaim": "x-wso2_username"}, {"remoteClaim": "d", "localClaim": "x-jwt.payload"},
+			{"remoteClaim": "e", "localClaim": "x_orgate_report"}, {"remoteClaim": "f", "localClaim": "X_WSO2_Organization"}]}`),
+			`{"forwardPayload": "X-JWT_Payload", "headers": {"roles": "X.WSO2.Scopes", "consumerKey": "content_length"}}`),
+		want: `headers.consumerKey: must not be "content_length"
+headers.roles: "x.wso2.scopes" and "x-wso2-scopes", the header of headers.scopes, are one header to some upstreams
+issuers[0].claimMappings[1].localClaim: "x-tier" and "x_tier", the header of claimMappings[0], are one header to some upstreams
+issuers[0].claimMappings[2].localClaim: "x-wso2_username" and "x-wso2-username", the header of headers.username, are one header to some upstreams
+issuers[0].claimMappings[3].localClaim: "x-jwt.payload" and "x-jwt_payload", the header of forwardPayload, are one header to some upstreams
+issuers[0].claimMappings[4].localClaim: must not be "x_orgate_report", the header of reportOnly
+issuers[0].claimMappings[5].localClaim: "x_wso2_organization" and "x-wso2-organization", the header of headers.organization, are one header to some upstreams`,
+	},
+	{
 		name: "two organization claims", onlyParse: true,
 		doc:  issuers(`{"organizationClaim": "org", "claimMappings": [{"remoteClaim": "org_id", "localClaim": "x-wso2-organization"}]}`),
 		want: `issuers[0].claimMappings[0].localClaim: "x-wso2-organization" is the organization header, and organizationClaim names another claim for it`,
@@ -324,6 +338,21 @@ headers.username: must not be "proxy-connection"`, onlyParse: true},
 		name: "a token in the header of a claim", onlyParse: true,
 		doc:  merge(issuers(`{"claimMappings": [{"remoteClaim": "a", "localClaim": "x-token"}]}`), `{"tokenSources": {"headers": [{"name": "x-token"}]}}`),
 		want: `tokenSources.headers[0].name: "x-token" is the header of issuers[0].claimMappings[0].localClaim, which no request may bring along`,
+	},
+	{
+		name: "a token in a header that is an identity header by default", onlyParse: true,
+		doc:  top(`{"headers": {"roles": "x-roles", "scopes": ""}, "tokenSources": {"headers": [{"name": "X-WSO2-Roles"}, {"name": "x_wso2_scopes"}]}}`),
+		want: `tokenSources.headers[0].name: "x-wso2-roles" is the header of headers.roles by default, which no request may bring along
+tokenSources.headers[1].name: "x_wso2_scopes" is the header of headers.scopes by default, which no request may bring along`,
+	},
+	{
+		name: "token sources that fold to one", onlyParse: true,
+		doc: top(`{"tokenSources": {"headers": [{"name": "X-Token"}, {"name": "x_token", "prefix": "JWT "}, {"name": "x-Token"}],
+			"query": ["access_token", "access-token"], "cookies": ["Token", "token"]}}`),
+		want: `tokenSources.cookies[1]: "token" and "Token" are one name to some upstreams: name one of them
+tokenSources.headers[1].name: "x_token" and "x-token", the header of tokenSources.headers[0], are one header to some upstreams: write them alike
+tokenSources.headers[2].name: "x-token" with this prefix is tokenSources.headers[0] already
+tokenSources.query[1]: "access-token" and "access_token" are one name to some upstreams: name one of them`,
 	},
 	{name: "one token source twice", doc: top(`{"tokenSources": {"headers": [{"name": "a", "prefix": "B "}, {"name": "A", "prefix": "b "}]}}`), want: `tokenSources.headers[1].name: "a" with this prefix is tokenSources.headers[0] already`, onlyParse: true},
 	{name: "a cookie's name with a space", doc: top(`{"tokenSources": {"cookies": ["a b"]}}`), want: `tokenSources.cookies[0]: must be a cookie's name (RFC 6265 §4.1.1), got "a b"`, onlyParse: true},
@@ -428,17 +457,50 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 	{
 		name: "issuers that differ, and no rules", onlyParse: true,
 		doc:  issuers(`{}`, `{"name": "b", "issuer": "https://b", "organization": "org2"}`),
-		want: `organization: is required, since the issuers differ in their organizations and no rule names one`,
+		want: `organization: is required, since the document's issuers differ in their organizations and no rule names one`,
 	},
 	{
 		name: "issuers that differ, and a rule that names none", onlyParse: true,
 		doc:  merge(issuers(`{}`, `{"name": "b", "issuer": "https://b", "organization": "org2"}`), `{"rules": [{"organization": "org1"}, {}, {"public": true}]}`),
-		want: `rules[1].organization: is required, since the issuers differ in their organizations and the top level names none`,
+		want: `rules[1].organization: is required, since the document's issuers differ in their organizations and the top level names none`,
 	},
 	{
 		name: "an issuer for any organization, and a rule that names none", onlyParse: true,
 		doc:  merge(issuers(`{"organization": "*", "organizationClaim": "org"}`), `{"rules": [{}]}`),
-		want: `rules[0].organization: is required, since the issuers differ in their organizations and the top level names none`,
+		want: `rules[0].organization: is required, since the document's issuers differ in their organizations and the top level names none`,
+	},
+
+	{
+		name: "issuers that differ, though not those of the environment", onlyParse: true,
+		doc: merge(issuers(`{"environments": ["prod"]}`, `{"name": "b", "issuer": "https://b", "organization": "org2", "environments": ["dev"]}`),
+			`{"environment": "prod", "rules": [{}]}`),
+		want: `rules[0].organization: is required, since the document's issuers differ in their organizations and the top level names none`,
+	},
+	{
+		name: "one value of a claim mapped to two organizations", onlyParse: true,
+		doc: merge(issuers(`{"organizationClaim": ["groups"], "organizationMapping": {"a": "org1", "staff": "org1"}}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "groups", "organizationMapping": {"b": "org2", "a": "org1", "staff": "org2"}}`),
+			`{"organization": "*"}`),
+		want: `issuers[1].organizationMapping.staff: issuers[0] maps it to "org1": a token must not be of two organizations`,
+	},
+	{
+		name: "one value of a claim mapped to two organizations, knowingly", onlyParse: true,
+		doc: merge(issuers(`{"organizationClaim": "groups", "organizationMapping": {"staff": "org1"}, "sharedAcrossOrganizations": true}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "groups", "organizationMapping": {"staff": "org2"}, "sharedAcrossOrganizations": true}`),
+			`{"organization": "*"}`),
+		want: `issuers[1].organizationMapping.staff: issuers[0] maps it to "org1": a token must not be of two organizations`,
+	},
+	{
+		name: "a value of a claim that is mapped, and is another organization itself", onlyParse: true,
+		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"org2": "org1", "org1": "org1", "x": "org1"}}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "org"}`), `{"organization": "*"}`),
+		want: `issuers[0].organizationMapping.org2: issuers[1] takes it for "org2": a token must not be of two organizations`,
+	},
+	{
+		name: "a value of a claim that is mapped, and is an organization to the one for any", onlyParse: true,
+		doc: merge(issuers(`{"organizationClaim": "org", "organization": "*"}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "org", "organizationMapping": {"t-2": "org2", "t-3": "org3"}}`), `{"organization": "*"}`),
+		want: `issuers[1].organizationMapping.t-2: issuers[0] takes it for "t-2": a token must not be of two organizations`,
 	},
 
 	// Several at once.
@@ -465,7 +527,7 @@ issuers[1].name: "a" is the name of issuers[0] already
 issuers[1].isuer: unknown field; did you mean "issuer"?
 issuers[1].signatureValidation.certificate.certificateInline: must be PEM: certificates or public keys
 issuers[1].signatureValidation.certificate.secretRef: cannot be resolved in the sandbox: put the PEM itself in certificateInline, and what secures a connection in the transport_socket of its cluster ("orgate import" writes both)
-rules[0].organization: is required, since the issuers differ in their organizations and the top level names none
+rules[0].organization: is required, since the document's issuers differ in their organizations and the top level names none
 rules[0].match.path: must begin with "/", got "a"
 rules[0].match.methods[0]: must be in capitals: "GET"
 rules[0].issuers[0]: there is no issuer named "c"
@@ -753,7 +815,7 @@ var good = []struct {
 	{
 		name: "the issuers of one environment, and a rule for one of another",
 		doc: merge(issuers(`{"environments": ["prod"]}`, `{"name": "dev", "organization": "org2", "environments": ["dev"]}`, `{"name": "all", "issuer": "https://all"}`),
-			`{"environment": "prod", "rules": [{"issuers": ["dev"]}]}`),
+			`{"environment": "prod", "organization": "org1", "rules": [{"issuers": ["dev"]}]}`),
 		want: defaults(func(c *config.Config) {
 			c.Environment = "prod"
 			c.Issuers = []config.Issuer{
@@ -801,7 +863,28 @@ var good = []struct {
 		}),
 	},
 	{
-		name: "issuers that differ, and rules that each name an organization: other requests are refused",
+		name: "one issuer for two organizations, with mappings that agree, and claims of their own",
+		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"a": "org1", "b": "org2"}}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "org", "organizationMapping": {"b": "org2"}}`,
+			`{"name": "c", "organization": "org3", "organizationClaim": "tenant", "organizationMapping": {"a": "org3"}}`,
+			`{"name": "d", "organization": "org4", "organizationClaim": "org"}`), `{"organization": "*"}`),
+		want: defaults(func(c *config.Config) {
+			c.Organization.Literal = "*"
+			claimed := func(name, organization, claim string, mapping map[string]string) config.Issuer {
+				return issuerDefaults(func(i *config.Issuer) {
+					i.Name, i.Organization, i.OrganizationClaim.Name, i.OrganizationMapping = name, organization, claim, mapping
+				})
+			}
+			c.Issuers = []config.Issuer{
+				claimed("idp", "org1", "org", map[string]string{"a": "org1", "b": "org2"}),
+				claimed("b", "org2", "org", map[string]string{"b": "org2"}),
+				claimed("c", "org3", "tenant", map[string]string{"a": "org3"}),
+				claimed("d", "org4", "org", nil),
+			}
+		}),
+	},
+	{
+		name: "issuers that differ, and rules that each name an organization",
 		doc: merge(issuers(`{}`, `{"name": "b", "issuer": "https://b", "organization": "org2"}`),
 			`{"rules": [{"match": {"hosts": ["a.example"]}, "organization": "org1"}, {"public": true, "match": {"path": "/health"}}]}`),
 		want: defaults(func(c *config.Config) {
@@ -886,7 +969,7 @@ func TestErrorSaysWhere(t *testing.T) {
 }
 
 // anyPlace leaves out the issuers' places: see TestPlaces.
-var anyPlace = cmpopts.IgnoreFields(config.Issuer{}, "Index")
+var anyPlace = cmpopts.IgnoreFields(config.Issuer{}, "Path")
 
 // TestPlaces: an issuer knows its place in the document, though others before it
 // are of other environments.
@@ -895,11 +978,11 @@ func TestPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := map[string]int{}
+	got := map[string]string{}
 	for _, issuer := range c.Issuers {
-		got[issuer.Name] = issuer.Index
+		got[issuer.Name] = issuer.Path
 	}
-	if diff := cmp.Diff(map[string]int{"b": 1, "c": 2}, got); diff != "" {
+	if diff := cmp.Diff(map[string]string{"b": "issuers[1]", "c": "issuers[2]"}, got); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }

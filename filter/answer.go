@@ -82,6 +82,7 @@ var answers = [...]answer{
 	{policy.ErrRole, "role", 403, 7, "900908", resourceForbidden, "The user lacks a role that the resource asks for.", noChallenge},
 	{policy.ErrConsumerKey, "claim", 403, 7, "900908", resourceForbidden, "The client may not access the resource.", noChallenge},
 	{policy.ErrClaimRule, "claim", 403, 7, "900908", resourceForbidden, "A claim of the access token does not allow access to the resource.", noChallenge},
+	{policy.ErrNoRule, "no_rule", 403, 7, "900908", resourceForbidden, "No rule allows access to the resource.", noChallenge},
 	{policy.ErrAmbiguousPath, "path", 400, 3, "", badRequest, "The request's path can be read in more than one way.", noChallenge},
 	{errKeysUnavailable, "keys_unavailable", 503, 14, "900900", unclassified, "The access token cannot be verified at the moment.", noChallenge},
 	{errInternal, "internal", 500, 13, "900900", unclassified, "The request could not be authenticated.", noChallenge},

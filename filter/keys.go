@@ -146,7 +146,7 @@ func newKeyrings(c *config.Config, before []*location) ([]keyring, []*location, 
 	for i := range c.Issuers {
 		issuer := &c.Issuers[i]
 		ring := &rings[i]
-		place := "issuers[" + strconv.Itoa(issuer.Index) + "].signatureValidation."
+		place := issuer.Path + ".signatureValidation."
 		if certificate := issuer.SignatureValidation.Certificate; certificate != nil {
 			set, err := jwks.ParsePEM(certificate.CertificateInline)
 			if problem := unusable(place+"certificate.certificateInline: ", set, err); problem != nil {

@@ -18,14 +18,16 @@ type request struct {
 	host    string
 	path    string // with the query
 
-	grpc      bool
-	preflight bool // CORS preflight, https://fetch.spec.whatwg.org/#cors-preflight-request
+	grpc bool
+	// asks is the method that a CORS preflight asks for, "" if the request is none:
+	// https://fetch.spec.whatwg.org/#cors-preflight-request
+	asks string
 }
 
 // readRequest sorts out a header map.
 func readRequest(headers [][2]string) request {
 	r := request{headers: headers}
-	var origin, asksMethod bool
+	origin := false
 	for _, h := range headers {
 		switch h[0] {
 		case ":method":
@@ -41,12 +43,14 @@ func readRequest(headers [][2]string) request {
 		case "content-type":
 			r.grpc = isGRPC(h[1])
 		case "origin":
-			origin = true
+			origin = h[1] != ""
 		case "access-control-request-method":
-			asksMethod = true
+			r.asks = h[1]
 		}
 	}
-	r.preflight = r.method == "OPTIONS" && origin && asksMethod && !overridesMethod(headers)
+	if r.method != "OPTIONS" || !origin || !httptext.IsToken(r.asks) || overridesMethod(headers) {
+		r.asks = ""
+	}
 	return r
 }
 

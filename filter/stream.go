@@ -145,11 +145,18 @@ func (s *stream) decide() types.Action {
 	s.edits = credentials.edits
 	query := s.request.policyRequest()
 	var err error
+	if s.request.asks != "" && p.config.BypassCORSPreflight {
+		asked := query
+		asked.Method = s.request.asks
+		if s.rule, err = p.policy.Route(&asked); err == nil {
+			return s.allow(reasonPublic, nil, nil)
+		}
+	}
 	s.rule, err = p.policy.Route(&query)
 	if err != nil {
 		return s.refuse(err)
 	}
-	if s.rule.Public || s.request.preflight && p.config.BypassCORSPreflight {
+	if s.rule.Public {
 		return s.allow(reasonPublic, nil, nil)
 	}
 	switch len(credentials.tokens) {
@@ -241,7 +248,7 @@ func (s *stream) judge() types.Action {
 	case err == nil:
 		return s.allow(reasonOK, issuer, identity)
 	case issuer.Config.ReportOnly && policy.ByRule(err):
-		return s.report(err, issuer, identity)
+		return s.report(err, issuer, identity.Under(s.required))
 	default:
 		return s.refuseOf(issuer, err)
 	}

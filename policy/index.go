@@ -70,17 +70,9 @@ func (x *index) add(place int, m *config.Match) {
 
 // host returns the rules for a host pattern.
 func (x *index) host(pattern string) *hostRules {
-	if pattern == "*" {
-		return x.rest
-	}
 	table := x.exact
 	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
 		table, pattern = x.suffixes, suffix
-	} else if strings.Count(pattern, ":") > 1 && pattern[0] != '[' {
-		pattern = "[" + pattern + "]" // an IPv6 address without its brackets
-	}
-	if host, err := httptext.CleanHost(pattern); err == nil {
-		pattern = host
 	}
 	rules := table[pattern]
 	if rules == nil {

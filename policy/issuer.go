@@ -2,7 +2,6 @@ package policy
 
 import (
 	"maps"
-	"slices"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -12,26 +11,23 @@ import (
 type Issuer struct {
 	// Name is the issuer's name.
 	Name string
-	// Index is the issuer's place in the configuration.
+	// Index is the issuer's place among the configuration's issuers.
 	Index int
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	place   int     // among the issuers in use
-	source  *source // nil if there is no organization claim
-	several bool    // a token without a claim could be of several organizations
-	// Where no single organization is proven: an issuer like this one that
-	// does not vouch for its own.
-	undecided *Issuer
-	vouches   bool
+	group  *group
+	source *source // nil if there is no organization claim
+	// Whether a token without the claim is of the issuer's own organization.
+	unclaimed bool
 
-	headers headerNames
+	headers *config.Headers
 	known   *claimTable
 	roles   map[string][]string // local roles by remote role
 }
 
 // source is how an organization is found in a token: a claim and a mapping.
-// Entries for the same "iss" mostly share one.
+// Issuers with the same "iss" mostly share one.
 type source struct {
 	index   int // in its group
 	claim   config.ClaimName
@@ -43,67 +39,49 @@ type group struct {
 	issuers        []*Issuer
 	byOrganization map[string]*Issuer // config.Any among them
 	sources        []*source
-	unclaimed      []*Issuer // those that may vouch for a token themselves
-	sole           *Proof    // where there is one issuer: nothing depends on the claims
+	unclaimed      []*Issuer
+	sole           *Proof // if there is one issuer: nothing depends on the claims
 }
 
-// addIssuers adds the issuers that are in use in the environment.
-func (p *Policy) addIssuers(c *config.Config, known *claimTable) []*Issuer {
-	var issuers []*Issuer
+func (p *Policy) addIssuers(c *config.Config, known *claimTable) {
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
-		if !inEnvironment(entry, c.Environment) || entry.Issuer == "" {
-			continue
-		}
 		g := p.groups[entry.Issuer]
 		if g == nil {
 			g = &group{byOrganization: map[string]*Issuer{}}
 			p.groups[entry.Issuer] = g
 		}
-		i := newIssuer(n, len(issuers), entry, c, known)
+		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
+		if len(entry.RoleMappings) > 0 {
+			i.roles = map[string][]string{}
+			for _, m := range entry.RoleMappings {
+				i.roles[m.RemoteRole] = append(i.roles[m.RemoteRole], m.LocalRole)
+			}
+		}
 		g.add(i)
-		issuers = append(issuers, i)
 	}
 	for _, g := range p.groups {
-		g.finish()
-	}
-	return issuers
-}
-
-func inEnvironment(i *config.Issuer, environment string) bool {
-	return environment == "" || slices.Contains(i.Environments, environment) || slices.Contains(i.Environments, config.Any)
-}
-
-func newIssuer(index, place int, entry *config.Issuer, c *config.Config, known *claimTable) *Issuer {
-	i := &Issuer{
-		Name: entry.Name, Index: index, Config: entry, place: place, vouches: true,
-		headers: newHeaderNames(c, entry), known: known,
-	}
-	if len(entry.RoleMappings) > 0 {
-		i.roles = map[string][]string{}
-		for _, m := range entry.RoleMappings {
-			i.roles[m.RemoteRole] = append(i.roles[m.RemoteRole], m.LocalRole)
+		if len(g.issuers) == 1 {
+			g.sole = &Proof{group: g}
 		}
 	}
-	return i
 }
 
 func (g *group) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
-	if g.byOrganization[i.Config.Organization] == nil {
-		g.byOrganization[i.Config.Organization] = i
-	}
+	g.byOrganization[i.Config.Organization] = i
 	if !i.Config.OrganizationClaim.IsZero() {
 		i.source = g.source(i.Config.OrganizationClaim, i.Config.OrganizationMapping)
 	}
-	if i.mayVouch() {
+	if i.source == nil || i.Config.MissingOrganization == "issuer" {
+		i.unclaimed = true
 		g.unclaimed = append(g.unclaimed, i)
 	}
 }
 
 func (g *group) source(claim config.ClaimName, mapping map[string]string) *source {
 	for _, s := range g.sources {
-		if s.claim.Name == claim.Name && slices.Equal(s.claim.Path, claim.Path) && maps.Equal(s.mapping, mapping) {
+		if s.claim.Key() == claim.Key() && maps.Equal(s.mapping, mapping) {
 			return s
 		}
 	}
@@ -112,38 +90,31 @@ func (g *group) source(claim config.ClaimName, mapping map[string]string) *sourc
 	return s
 }
 
-// mayVouch reports whether the issuer takes tokens without a claim for its own
-// organization's.
-func (i *Issuer) mayVouch() bool {
-	return i.Config.Organization != config.Any && (i.source == nil || i.Config.MissingOrganization == "issuer")
-}
-
-// finish finds the issuers whose tokens could be of several organizations: all
-// of the same "iss", with no claim to tell them apart.
-func (g *group) finish() {
-	for _, i := range g.issuers {
-		i.several = i.mayVouch() && slices.ContainsFunc(g.issuers, func(other *Issuer) bool {
-			return other.Config.Organization != i.Config.Organization && (i.source == nil || other.mayVouch())
-		})
-		undecided := *i
-		undecided.vouches = false
-		i.undecided = &undecided
-	}
-	if len(g.issuers) == 1 {
-		g.sole = &Proof{group: g}
-	}
-}
-
 // Proof is what a token's claims say about its organization, to all the issuers
 // with its "iss". It depends on the token alone. It is worth something once the
 // token has been verified with the keys of the issuer that it names.
+//
+// An issuer proves an organization by its claim, or, if the token has no such
+// claim and the issuer lets that pass, its own. What an issuer takes a token
+// without its claim for is worth nothing if another one's claim proves another
+// organization, unless both are shared across organizations.
 type Proof struct {
 	group  *group
-	claims []claimed // by source.index; none where there is one issuer alone
+	claims []claimed // by source.index; none if there is one issuer alone
+
+	// byClaim is the organization that claims prove, "" if none does, "*" if
+	// they prove several. shared tells that all issuers of these claims are shared.
+	byClaim string
+	shared  bool
+	// organization is the only one that the token proves, "" if there is none.
+	organization string
+	// several tells that it proves several. They are none unless all issuers by
+	// which it does are shared: there is a conflict.
+	several, conflict bool
 }
 
 // Proof reads the organization out of the claims. The error is
-// [ErrUnknownIssuer] where no issuer has the token's "iss".
+// [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 	g := p.groups[claims.Issuer()]
 	switch {
@@ -152,31 +123,58 @@ func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 	case g.sole != nil:
 		return g.sole, nil
 	}
-	proof := &Proof{group: g, claims: make([]claimed, len(g.sources))}
+	t := g.proof(claims)
+	return &t, nil
+}
+
+func (g *group) proof(claims jwt.Claims) Proof {
+	t := Proof{group: g, claims: make([]claimed, len(g.sources)), shared: true}
 	for n, s := range g.sources {
-		proof.claims[n] = s.read(claims)
+		c := s.read(claims)
+		t.claims[n] = c
+		if !c.proven() {
+			continue
+		}
+		for _, i := range [...]*Issuer{g.byOrganization[c.organization], g.byOrganization[config.Any]} {
+			if i != nil && i.source == s {
+				t.byClaim = one(t.byClaim, c.organization)
+				t.shared = t.shared && i.Config.SharedAcrossOrganizations
+			}
+		}
 	}
-	return proof, nil
+	organization, shared := t.byClaim, t.shared
+	for _, i := range g.unclaimed {
+		if t.silent(i) && t.provesOwn(i) {
+			organization = one(organization, i.Config.Organization)
+			shared = shared && i.Config.SharedAcrossOrganizations
+		}
+	}
+	if organization == config.Any {
+		t.several, t.conflict = true, !shared
+	} else {
+		t.organization = organization
+	}
+	return t
 }
 
-// Issuer returns the issuer that the token is judged by. See [Proof.Issuer].
-func (p *Policy) Issuer(r *Rule, required string, claims jwt.Claims) (*Issuer, error) {
-	proof, err := p.Proof(claims)
-	if err != nil {
-		return nil, err
+// one returns what two organizations are together, of which the first may be
+// none: the one that they are, or "*".
+func one(a, b string) string {
+	if a == "" || a == b {
+		return b
 	}
-	return proof.Issuer(r, required)
+	return config.Any
 }
 
-// Issuer returns the issuer that the token is judged by where a rule requires
+// Issuer returns the issuer that the token is judged by if a rule requires
 // an organization. Of several with the same "iss" it is the one by which the
 // token proves that organization, one bound to it before one for any ("*").
-// Where none is it is the one by which the token proves another, so that the
+// If there is none it is the one by which the token proves another, so that the
 // token is verified before it is refused for its organization: the one bound
-// to what the token claims, then one for any, then one that vouches for tokens
-// without a claim, then the first.
+// to what the token claims, then one for any, then one that takes tokens without
+// a claim, then the first.
 //
-// The error is [ErrUnknownIssuer] where the rule lists issuers and none of them
+// The error is [ErrUnknownIssuer] if the rule lists issuers and none of them
 // has the token's "iss".
 func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 	if t.group.sole != nil {
@@ -185,13 +183,14 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 		}
 		return nil, ErrUnknownIssuer
 	}
-	bound, free := t.entry(r, required), t.entry(r, config.Any)
-	if required != config.Any {
-		if bound != nil && t.proves(bound, required) {
-			return bound, nil
-		}
-		if free != nil && t.proves(free, required) {
-			return free, nil
+	wanted := required
+	if required == config.Any {
+		wanted = t.organization
+	}
+	bound, free := t.entry(r, wanted), t.entry(r, config.Any)
+	for _, i := range [...]*Issuer{bound, free} {
+		if i != nil && t.proves(i, wanted) {
+			return i, nil
 		}
 	}
 	for n, c := range t.claims {
@@ -206,11 +205,7 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 		return free, nil
 	}
 	for _, i := range t.group.unclaimed {
-		switch {
-		case !r.allows(i) || !t.silent(i):
-		case i.several || t.elsewhere(i):
-			return i.undecided, nil
-		default:
+		if r.allows(i) && t.silent(i) {
 			return i, nil
 		}
 	}
@@ -235,48 +230,64 @@ func (t *Proof) entry(r *Rule, organization string) *Issuer {
 	return nil
 }
 
-// proves reports whether the token proves the organization by the issuer.
+// proves reports whether the token proves the organization by the issuer, were
+// it the only one.
 func (t *Proof) proves(i *Issuer, organization string) bool {
-	if t.silent(i) {
-		return i.mayVouch() && i.Config.Organization == organization &&
-			(i.Config.SharedAcrossOrganizations || !i.several && !t.elsewhere(i))
-	}
-	c := t.claims[i.source.index]
-	return c.proven() && c.organization == organization &&
-		(i.Config.Organization == organization || i.Config.Organization == config.Any)
+	proven, err := t.by(i)
+	return err == nil && proven == organization
 }
 
-// silent reports whether the token has nothing to say to the issuer about its
-// organization.
+// organizationBy returns the organization that the token proves by an issuer. The
+// error is an ErrClaim or an ErrOrganization.
+func (t *Proof) organizationBy(i *Issuer) (string, error) {
+	organization, err := t.by(i)
+	if err == nil && t.conflict {
+		return "", errSeveral
+	}
+	return organization, err
+}
+
+func (t *Proof) by(i *Issuer) (string, error) {
+	if !t.silent(i) {
+		c := t.claims[i.source.index]
+		switch {
+		case c.err != nil:
+			return "", c.err
+		case i.Config.Organization != config.Any && i.Config.Organization != c.organization:
+			return "", errNotBound
+		}
+		return c.organization, nil
+	}
+	switch {
+	case !i.unclaimed:
+		return "", t.claims[i.source.index].err
+	case !t.provesOwn(i):
+		return "", errOther
+	}
+	return i.Config.Organization, nil
+}
+
+// silent reports whether the token says nothing of its organization to the
+// issuer.
 func (t *Proof) silent(i *Issuer) bool {
 	return i.source == nil || t.claims[i.source.index].absent
 }
 
-// elsewhere reports whether the token proves by its claims, to another issuer,
-// another organization than the issuer's own.
-func (t *Proof) elsewhere(i *Issuer) bool {
-	for n, c := range t.claims {
-		if !c.proven() || c.organization == i.Config.Organization {
-			continue
-		}
-		for _, key := range [...]string{c.organization, config.Any} {
-			if other := t.group.byOrganization[key]; other != nil && other.source == t.group.sources[n] {
-				return true
-			}
-		}
-	}
-	return false
+// provesOwn reports whether a token that says nothing to an issuer that lets
+// that pass is of the issuer's own organization.
+func (t *Proof) provesOwn(i *Issuer) bool {
+	return t.byClaim == "" || t.byClaim == i.Config.Organization ||
+		t.shared && i.Config.SharedAcrossOrganizations
 }
 
-// claimed is what a token says about its organization. It proves it if it is
-// neither absent nor wrong.
+// claimed is what a token says about its organization.
 type claimed struct {
 	organization string
 	absent       bool
 	err          error // an ErrClaim, or an ErrOrganization
 }
 
-func (c claimed) proven() bool { return !c.absent && c.err == nil && c.organization != "" }
+func (c claimed) proven() bool { return c.err == nil }
 
 // read finds the organization in a token.
 func (s *source) read(claims jwt.Claims) claimed {
@@ -285,14 +296,14 @@ func (s *source) read(claims jwt.Claims) claimed {
 		return claimed{err: err, absent: isMissing(err)}
 	}
 	if value == config.Any {
-		return claimed{err: disorganized("the claim names none")}
+		return claimed{err: errAsterisk}
 	}
 	if s.mapping == nil {
 		return claimed{organization: value}
 	}
-	organization := s.mapping[value]
-	if organization == "" || organization == config.Any {
-		return claimed{err: disorganized("the mapping has no entry for the claim")}
+	organization, ok := s.mapping[value]
+	if !ok {
+		return claimed{err: errNotMapped}
 	}
 	return claimed{organization: organization}
 }

@@ -7,10 +7,6 @@ import (
 	"orgate/internal/httptext"
 )
 
-// errNoOrganization: the place where the required organization comes from
-// yields none for this request.
-const errNoOrganization = disorganized("the request names none")
-
 // organizationSource is where a rule's required organization comes from.
 type organizationSource struct {
 	kind sourceKind
@@ -36,22 +32,16 @@ const (
 // placeholder is the organization's place in a pattern.
 const placeholder = "{org}"
 
-// What OPTIONS asks for if it asks for no path (RFC 9112 §3.2.4).
-const (
-	asteriskPath  = "*"
-	optionsMethod = "OPTIONS"
-)
-
 func newOrganizationSource(o config.Organization) organizationSource {
 	switch {
 	case o.Literal != "":
 		return organizationSource{kind: literal, text: o.Literal}
 	case o.FromHost != "":
-		before, after, _ := strings.Cut(strings.ToLower(o.FromHost), placeholder)
-		return organizationSource{kind: fromHost, before: before, after: strings.TrimSuffix(after, ".")}
+		before, after, _ := strings.Cut(o.FromHost, placeholder)
+		return organizationSource{kind: fromHost, before: before, after: after}
 	case o.FromPath != "":
-		s := organizationSource{kind: fromPath, capture: -1}
-		for i, segment := range strings.Split(strings.TrimPrefix(o.FromPath, "/"), "/") {
+		s := organizationSource{kind: fromPath}
+		for i, segment := range strings.Split(o.FromPath[1:], "/") {
 			if segment == placeholder {
 				s.capture = i
 			}

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -26,6 +27,8 @@ type Config struct {
 	Paths               map[string]string `json:"paths,omitempty"`
 	Limits              *Limits           `json:"limits,omitempty"`
 	BypassCORSPreflight *bool             `json:"bypassCORSPreflight,omitempty"`
+
+	second string // what "second" is mapped to: no two mappings may overlap
 }
 
 // TokenSources says where tokens are looked for.
@@ -204,10 +207,11 @@ func (c *choices) config() *Config {
 			Cookies: some(c, 0, "token", "Session"),
 		}
 	}
+	config.second = pick(c, "org2", "Org1")
 	for i := range 1 + c.n(4) {
 		config.Issuers = append(config.Issuers, c.issuer(config, i))
 	}
-	share(config)
+	c.share(config)
 	if c.chance(4) {
 		config.Environment = "prod"
 		for _, i := range config.Issuers[1:] {
@@ -306,12 +310,13 @@ func (c *choices) claimMappings(config *Config, i *Issuer) {
 	if c.n(2) == 0 {
 		return
 	}
-	for _, name := range some(c, 1, "x-tier", "X-Dept", "x_tier", "X_WSO2_Username", "x-wso2-roles.") {
-		taken := strings.EqualFold(name, config.ForwardPayload)
-		for _, identity := range headerNames(config) {
-			taken = taken || strings.EqualFold(name, identity)
-		}
-		if !taken {
+	taken := map[string]bool{fold(config.ForwardPayload): true}
+	for _, identity := range headerNames(config) {
+		taken[fold(identity)] = true
+	}
+	for _, name := range some(c, 1, "x-tier", "X-Dept", "x_tier", "X_WSO2_Username", "x-wso2-roles.", "x.wso2-Roles") {
+		if !taken[fold(name)] {
+			taken[fold(name)] = true
 			i.ClaimMappings = append(i.ClaimMappings, ClaimMapping{pick(c, claimNames...), name})
 		}
 	}
@@ -332,17 +337,35 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 		i.MissingOrganization = "issuer"
 	}
 	if c.chance(3) {
-		i.OrganizationMapping = map[string]string{"first": "org1", "second": pick(c, "org2", "Org1"), "org1": "org1"}
+		i.OrganizationMapping = map[string]string{"first": "org1", "second": config.second, "org1": "org1"}
+		if c.chance(2) {
+			i.OrganizationMapping = map[string]string{"third": i.Organization, "second": config.second}
+		}
+		if i.Organization == "*" {
+			delete(i.OrganizationMapping, "third")
+		}
 	}
 }
 
 // share makes valid what several entries for the same issuer have in common.
-func share(config *Config) {
+func (c *choices) share(config *Config) {
+	third := map[string]bool{}
+	for _, i := range config.Issuers {
+		if third[i.Issuer] {
+			delete(i.OrganizationMapping, "third")
+		}
+		third[i.Issuer] = true
+		i.SharedAcrossOrganizations = c.chance(3)
+	}
 	for _, i := range config.Issuers {
 		entries, unproven := 0, 0
 		for _, other := range config.Issuers {
 			if other.Issuer == i.Issuer {
 				entries++
+				if other.Organization == "*" && other.OrganizationMapping == nil &&
+					fmt.Sprint(organizationClaim(config, other)) == fmt.Sprint(organizationClaim(config, i)) {
+					i.OrganizationMapping = nil // which would overlap with the organizations themselves
+				}
 				if organizationClaim(config, other) == nil || other.MissingOrganization == "issuer" {
 					unproven++
 				}

@@ -23,10 +23,8 @@ type judgement struct {
 	public bool
 	// faults that do not depend on the issuer. It is refused for any of them.
 	faults faults
-	// several: there are several entries for the token's issuer. It may be of
-	// several organizations, and is then of none.
-	several bool
-	// claimants are the entries that the token may be judged by.
+	// claimants are the entries that the token may be judged by: one, if there
+	// is only one, or one by which the token proves what is required.
 	claimants []*claimant
 }
 
@@ -36,8 +34,10 @@ type claimant struct {
 	// hard faults refuse the token always, soft ones unless the issuer is in
 	// report-only mode. A token without a good signature has unproven ones.
 	unproven, hard, soft faults
-	// organization is whom the token speaks for, "" for nobody.
+	// organization is whom the token speaks for, "" for nobody. proves tells
+	// that it is what the rule requires.
 	organization string
+	proves       bool
 	// headers are the identity, by name in lower case.
 	headers map[string]string
 	payload string
@@ -50,13 +50,6 @@ func (c *claimant) passes() bool {
 // judge says what a request deserves.
 func (config *Config) judge(r scenario.Request) judgement {
 	path, hosts := config.looks()
-	preflight := r.Method == "OPTIONS" && len(r.Headers.Values("origin")) > 0 && len(r.Headers.Values("access-control-request-method")) > 0
-	for _, h := range r.Headers {
-		switch fold(h[0]) {
-		case "x-http-method-override", "x-http-method", "x-method-override":
-			preflight = false // of another method, to many frameworks
-		}
-	}
 	q := target{method: r.Method, metadata: r.RouteMetadata[[2]string{"orgate", "organization"}]}
 	ok := true
 	if hosts {
@@ -68,8 +61,19 @@ func (config *Config) judge(r scenario.Request) judgement {
 	if !ok {
 		return judgement{faults: faults{"path 400"}}
 	}
+	if asks := preflight(r); asks != "" && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) {
+		asked := q
+		asked.method = asks
+		isPath := !path || q.segments != nil // of OPTIONS *, no other method is asked for
+		if isPath && config.route(asked) != nil {
+			return judgement{public: true}
+		}
+	}
 	rule := config.route(q)
-	if rule.Public || preflight && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) {
+	switch {
+	case rule == nil:
+		return judgement{faults: faults{"no_rule 403"}}
+	case rule.Public:
 		return judgement{public: true}
 	}
 	tokens := config.tokens(r)
@@ -89,22 +93,52 @@ func (config *Config) judge(r scenario.Request) judgement {
 	if len(problems) > 0 {
 		return judgement{faults: problems}
 	}
+	required := config.required(rule, q)
+	proven := config.prove(t)
 	j := judgement{}
-	entries := 0
+	var chosen *claimant
 	for _, i := range config.inUse() {
-		if i.Issuer == t.issuer {
-			entries++
+		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
+			continue
 		}
-		if i.Issuer == t.issuer && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, i.Name)) {
-			j.claimants = append(j.claimants, config.claim(i, rule, config.required(rule, q), t))
+		c := config.claim(i, rule, required, proven, t)
+		j.claimants = append(j.claimants, c)
+		// The entry bound to what is required comes before the one for any.
+		if c.proves && (chosen == nil || i.Organization != "*") {
+			chosen = c
 		}
 	}
-	j.several = entries > 1
-	if len(j.claimants) == 0 {
+	switch {
+	case len(j.claimants) == 0:
 		j.faults.add("unknown_issuer 401")
+	case chosen != nil:
+		j.claimants = []*claimant{chosen}
 	}
 	return j
 }
+
+// preflight is the method that a CORS preflight asks for, "" if the request is
+// none.
+func preflight(r scenario.Request) string {
+	last := func(name string) string {
+		values := append([]string{""}, r.Headers.Values(name)...)
+		return values[len(values)-1]
+	}
+	for _, h := range r.Headers {
+		switch fold(h[0]) {
+		case "x-http-method-override", "x-http-method", "x-method-override":
+			return "" // of another method, to many frameworks
+		}
+	}
+	asks := last("access-control-request-method")
+	if r.Method != "OPTIONS" || last("origin") == "" || !regexp.MustCompile("^"+tokenChar+"+$").MatchString(asks) {
+		return ""
+	}
+	return asks
+}
+
+// tokenChar is a character of a token (RFC 9110 §5.6.2).
+const tokenChar = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 
 // inUse are the issuers of the environment.
 func (config *Config) inUse() []*Issuer {
@@ -118,7 +152,7 @@ func (config *Config) inUse() []*Issuer {
 }
 
 // organizationOf is the organization that a rule names, or the top level, or
-// the one that all issuers have.
+// the one that all issuers have, of whatever environment.
 func (config *Config) organizationOf(rule *Rule) any {
 	switch {
 	case rule.Organization != nil:
@@ -126,18 +160,21 @@ func (config *Config) organizationOf(rule *Rule) any {
 	case config.Organization != nil:
 		return config.Organization
 	}
-	used := config.inUse()
-	for _, i := range used {
-		if i.Organization != used[0].Organization || i.Organization == "*" {
+	for _, i := range config.Issuers {
+		if i.Organization != config.Issuers[0].Organization || i.Organization == "*" {
 			return nil
 		}
 	}
-	return used[0].Organization
+	return config.Issuers[0].Organization
 }
 
 // looks reports whether rules look at paths, and at hosts.
 func (config *Config) looks() (paths, hosts bool) {
-	for _, rule := range append([]*Rule{{}}, config.Rules...) {
+	rules := config.Rules
+	if len(rules) == 0 {
+		rules = []*Rule{{}}
+	}
+	for _, rule := range rules {
 		m := rule.Match
 		paths = paths || m.Path+m.PathPrefix+m.PathTemplate != ""
 		hosts = hosts || len(m.Hosts) > 0
@@ -204,14 +241,18 @@ func cleanHost(authority string) (string, bool) {
 	return strings.ToLower(host), plainHost.MatchString(host)
 }
 
-// route is the first rule that matches.
+// route is the first rule that matches, nil if none of them does. If there are
+// none, every request needs a token of the top level's organization.
 func (config *Config) route(q target) *Rule {
+	if len(config.Rules) == 0 {
+		return &Rule{}
+	}
 	for _, rule := range config.Rules {
 		if rule.Match.matches(q) {
 			return rule
 		}
 	}
-	return &Rule{}
+	return nil
 }
 
 func (m *Match) matches(q target) bool {
@@ -377,10 +418,9 @@ func (s *TokenSources) hidden(h [2]string) bool {
 		if len(h[1]) >= len(source.Prefix) && strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
 			return false
 		}
-		const name = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 		lenient := `(?is)(^|,)[ \t]*` + regexp.QuoteMeta(scheme) + `([^,]*[^, \t][^,]*)`
 		for _, m := range regexp.MustCompile(lenient).FindAllStringSubmatch(h[1], -1) {
-			goesOn := regexp.MustCompile("^"+name).MatchString(m[2]) && regexp.MustCompile(name+"$").MatchString(scheme)
+			goesOn := regexp.MustCompile("^"+tokenChar).MatchString(m[2]) && regexp.MustCompile(tokenChar+"$").MatchString(scheme)
 			if !goesOn {
 				return true
 			}

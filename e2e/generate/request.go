@@ -90,7 +90,8 @@ func (c *choices) request(config *Config) scenario.Request {
 		r.Headers = append(r.Headers, [2]string{pick(c, "x-http-method-override", "x-method-override", "x-http_method"), "DELETE"})
 	}
 	if r.Method == "OPTIONS" {
-		r.Headers = append(r.Headers, some(c, 0, [2]string{"origin", "https://app.example"}, [2]string{"access-control-request-method", "GET"})...)
+		r.Headers = append(r.Headers, some(c, 0, [2]string{"origin", pick(c, "https://app.example", "https://app.example", "")},
+			[2]string{"access-control-request-method", pick(c, r.Method, "GET", "POST", "", "a b")})...)
 	}
 	if c.n(8) == 7 {
 		return r // without a token
@@ -378,6 +379,12 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 			value = pick(c, "org1", "org2", "*", "Org1")
 		}
 		payload.setAnyhow(c, claim, quote(value))
+	}
+	for _, other := range config.Issuers { // what other entries make of the token
+		claim := organizationClaim(config, other)
+		if other.Issuer == i.Issuer && other != i && claim != nil && c.n(3) == 2 {
+			payload.setAnyhow(c, claim, quote(pick(c, other.Organization, organization, "first", "second", "third", "org1", "*")))
+		}
 	}
 	scopes := some(c, 0, scopeNames...)
 	if all, ok := rule.Scopes.(All); ok && c.n(2) == 0 {

@@ -41,7 +41,8 @@ const answering = `{
     {"match": {"pathPrefix": "/role"}, "roles": ["admin"]},
     {"match": {"pathPrefix": "/client"}, "consumerKeys": ["client-9"]},
     {"match": {"pathPrefix": "/claim"}, "claims": [{"claim": "tier", "in": ["gold"]}]},
-    {"match": {"pathPrefix": "/org2"}, "organization": "org2"}],
+    {"match": {"pathPrefix": "/org2"}, "organization": "org2"},
+    {"match": {"path": "/"}}],
   "limits": {"waitingRequests": 0}, "errors": {"format": "%s", "realm": "APIs of org1"}
 }`
 
@@ -80,6 +81,7 @@ func answerRows() []answerRow {
 		{"scope", get("/scope", first.Token()), 403, "900910", "scope", 7, "The access token does not allow you to access the requested resource",
 			"The access token lacks a scope that the resource asks for.",
 			`Bearer realm="APIs of org1", error="insufficient_scope", scope="orders:read orders:write"`},
+		{"no rule", get("/elsewhere", first.Token()), 403, "900908", "no_rule", 7, forbidden, "No rule allows access to the resource.", ""},
 		{"ambiguous path", get("/a/../b", first.Token()), 400, "", "path", 3, "Bad Request", "The request's path can be read in more than one way.", ""},
 		{"too many waiting", get("/", first.Token(Claims{"iss": "https://later.example/"})), 503, "900900", "keys_unavailable", 14,
 			"Unclassified Authentication Failure", "The access token cannot be verified at the moment.", ""},

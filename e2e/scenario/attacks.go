@@ -603,7 +603,8 @@ const sources = `{
     "query": ["access_token"], "cookies": ["token"]},
   "forwardPayload": "x-jwt-payload",
   "rules": [{"name": "open", "match": {"methods": ["GET", "POST"], "hosts": ["open.example"]}, "public": true},
-    {"name": "maybe", "match": {"hosts": ["maybe.example"]}, "optional": true}]
+    {"name": "maybe", "match": {"hosts": ["maybe.example"]}, "optional": true},
+    {"name": "rest"}]
 }`
 
 // sourceAttacks bring the token in odd ways, or several of them.
@@ -827,11 +828,27 @@ func preflightAttacks() []Case {
 		"with a token":                          {"OPTIONS", "/org1", Headers{origin, asks, {"authorization", "Bearer " + First().Token()}}, isPublic},
 		"with a bad token":                      {"OPTIONS", "/org1", Headers{origin, asks, {"authorization", "Bearer x"}}, isPublic},
 		"on an ambiguous path":                  {"OPTIONS", "/public/..%2forg1", Headers{origin, asks}, badPath},
-		"of the server as a whole":              {"OPTIONS", "*", Headers{origin, asks}, isPublic},
-		"of the server as a whole, no origin":   {"OPTIONS", "*", nil, missing},
+		"of the server as a whole":              {"OPTIONS", "*", Headers{origin, asks}, noRule},
+		"of the server as a whole, no origin":   {"OPTIONS", "*", nil, noRule},
+		"with an empty origin":                  {"OPTIONS", "/org1", Headers{{"origin", ""}, asks}, missing},
+		"with an empty method":                  {"OPTIONS", "/org1", Headers{origin, {"access-control-request-method", ""}}, missing},
+		"with a method that is none":            {"OPTIONS", "/org1", Headers{origin, {"access-control-request-method", "GET, POST"}}, missing},
+		"where no rule is":                      {"OPTIONS", "/elsewhere", Headers{origin, asks}, noRule},
 		"of a public rule, with a token of any": {"OPTIONS", "/public", Headers{{"authorization", "Bearer x"}}, isPublic},
 	}) {
 		cases = append(cases, Case{Name: "preflight: " + name, Request: Request{Method: c.method, Path: c.path, Headers: c.headers}, Want: c.want})
+	}
+	// A preflight passes if a rule is for the method that it asks for.
+	config := issued("", `, "rules": [{"match": {"methods": ["PUT"], "path": "/a"}}, {"match": {"methods": ["OPTIONS"], "path": "/b"}}]`)
+	for _, c := range []struct {
+		path, asks string
+		want       Want
+	}{
+		{"/a", "PUT", isPublic}, {"/a", "GET", noRule}, {"/a", "put", noRule}, {"/a", "OPTIONS", noRule}, {"/c", "PUT", noRule},
+		{"/b", "OPTIONS", isPublic}, {"/b", "PUT", missing}, {"/a/..", "PUT", badPath},
+	} {
+		cases = append(cases, Case{Name: "preflight: asks for " + c.asks + " " + c.path, Config: config, Want: c.want,
+			Request: Request{Method: "OPTIONS", Path: c.path, Headers: Headers{origin, {"access-control-request-method", c.asks}}}})
 	}
 	return cases
 }
@@ -868,13 +885,13 @@ func pathAttacks() []Case {
 		"/public/a%20":                        isPublic,
 		"/public/" + strings.Repeat("a", 9e3): isPublic,
 		"/public" + strings.Repeat("/a", 999): isPublic,
-		"/publicx":                            missing,
-		"/Public":                             missing,
-		"/PUBLIC/a":                           missing,
+		"/publicx":                            noRule,
+		"/Public":                             noRule,
+		"/PUBLIC/a":                           noRule,
 		"/ public":                            badPath,
 		"/org1/public":                        missing,
 		"/org1?/public":                       missing,
-		"/":                                   missing,
+		"/":                                   noRule,
 	}) {
 		cases = append(cases, Case{Name: fmt.Sprintf("path: %.40q is what it looks like", path), Request: get(path, ""), Want: want})
 	}
@@ -895,7 +912,8 @@ const tenants = `{
   "organization": {"fromHost": "{org}.api.example.com"},
   "rules": [
     {"name": "tenants", "match": {"pathPrefix": "/t"}, "organization": {"fromPath": "/t/{org}/"}},
-    {"name": "routes", "match": {"pathPrefix": "/r"}, "organization": {"fromRouteMetadata": "io.orgate.tenants.organization"}}]
+    {"name": "routes", "match": {"pathPrefix": "/r"}, "organization": {"fromRouteMetadata": "io.orgate.tenants.organization"}},
+    {"name": "hosts"}]
 }`
 
 // organizationAttacks have a token of one organization and want another's API.
@@ -983,7 +1001,7 @@ func organizationAttacks() []Case {
 		{"/t/org1%20/a", "org1", foreign},
 		{"/t/org1,org2/a", "org1", foreign},
 		{"/t/%D0%BErg1/a", "org1", foreign},
-		{"/T/org2/a", "org1", foreign}, // no rule: the host names none
+		{"/T/org2/a", "org1", foreign}, // the last rule: the host names none
 		{"/x/../t/org1/a", "org1", badPath},
 		{"/t/%6frg1/a", "org1", badPath},
 		{"/t/org1%2f../org2", "org1", badPath},
@@ -1080,9 +1098,9 @@ func matchAttacks() []Case {
 		{"GET", "docs.example.", "/", isPublic},
 		{"GET", "a.b.docs.example", "/", isPublic},
 		{"GET", "[::1]:80", "/", isPublic},
-		{"GET", "evildocs.example", "/", missing},
-		{"GET", "docs.example.evil", "/", missing},
-		{"GET", "example", "/", missing},
+		{"GET", "evildocs.example", "/", noRule},
+		{"GET", "docs.example.evil", "/", noRule},
+		{"GET", "example", "/", noRule},
 		{"GET", "::1", "/", badPath},
 		{"GET", ".docs.example", "/", badPath},
 		{"GET", "evil@docs.example", "/", badPath},
@@ -1090,43 +1108,43 @@ func matchAttacks() []Case {
 		{"GET", "docs.example/", "/", badPath},
 		{"GET", "docs.example#.evil.example", "/", badPath},
 		{"GET", "docs%2eexample", "/", badPath},
-		{"POST", "docs.example", "/", missing},
-		{"get", "docs.example", "/", missing},
-		{"Get", "docs.example", "/", missing},
-		{"GET ", "docs.example", "/", missing},
-		{"GET,POST", "docs.example", "/", missing},
-		{"GETX", "docs.example", "/", missing},
-		{"OPTIONS", "docs.example", "/", missing},
-		{"TRACE", "docs.example", "/", missing},
+		{"POST", "docs.example", "/", noRule},
+		{"get", "docs.example", "/", noRule},
+		{"Get", "docs.example", "/", noRule},
+		{"GET ", "docs.example", "/", noRule},
+		{"GET,POST", "docs.example", "/", noRule},
+		{"GETX", "docs.example", "/", noRule},
+		{"OPTIONS", "docs.example", "/", noRule},
+		{"TRACE", "docs.example", "/", noRule},
 		{"GET", "", "/items/1", isPublic},
 		{"GET", "", "/items/%20", badPath},
 		{"GET", "", "/items/%20x", isPublic},
-		{"GET", "", "/items/", missing},
-		{"GET", "", "/items", missing},
-		{"GET", "", "/items/1/", missing},
-		{"GET", "", "/items/1/secret", missing},
+		{"GET", "", "/items/", noRule},
+		{"GET", "", "/items", noRule},
+		{"GET", "", "/items/1/", noRule},
+		{"GET", "", "/items/1/secret", noRule},
 		{"GET", "", "/items/1%2fsecret", badPath},
 		{"GET", "", "/items/..", badPath},
 		{"GET", "", "/deep/a/x", isPublic},
 		{"GET", "", "/deep/a/x/", isPublic},
 		{"GET", "", "/deep/a/x/y/z", isPublic},
-		{"GET", "", "/deep/a/b/x", missing},
-		{"GET", "", "/deep/a/xx", missing},
+		{"GET", "", "/deep/a/b/x", noRule},
+		{"GET", "", "/deep/a/xx", noRule},
 		{"GET", "", "/deep//x", badPath},
 		{"GET", "", "/one", isPublic},
 		{"GET", "", "/one?x", isPublic},
-		{"GET", "", "/one/", missing},
-		{"GET", "", "/one/x", missing},
-		{"GET", "", "/one.json", missing},
+		{"GET", "", "/one/", noRule},
+		{"GET", "", "/one/x", noRule},
+		{"GET", "", "/one.json", noRule},
 		{"GET", "", "/one;x", badPath},
 		{"GET", "", "/below/", isPublic},
 		{"GET", "", "/below/a", isPublic},
-		{"GET", "", "/below", missing},
+		{"GET", "", "/below", noRule},
 	} {
 		cases = append(cases, Case{Name: fmt.Sprintf("match: %q %q %q", c.method, c.host, c.path), Config: config,
 			Request: Request{Method: c.method, Host: c.host, Path: c.path}, Want: c.want})
 	}
-	return append(cases, Case{Name: "match: a method in another header", Config: config, Want: missing,
+	return append(cases, Case{Name: "match: a method in another header", Config: config, Want: noRule,
 		Request: Request{Method: "POST", Host: "docs.example", Headers: Headers{{"x-http-method-override", "GET"}}}})
 }
 

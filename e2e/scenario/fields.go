@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 )
 
@@ -97,10 +98,31 @@ func headerFields() []Case {
 		cases = append(cases,
 			Case{Name: field + " renamed", Config: issued(`, "rolesClaim": "roles"`, fmt.Sprintf(`, "headers": {%q: "X-Own"}`, member)),
 				Request: get("/", token, [2]string{"x-own", "spoofed"}, [2]string{"x_own", "spoofed"}), Want: passing(renamed), Fields: []string{field}},
+			// The default name is no client's either way, in whatever spelling.
+			Case{Name: field + " renamed, its default name spoofed", Config: issued(`, "rolesClaim": "roles"`, fmt.Sprintf(`, "headers": {%q: "X-Own"}`, member)),
+				Request: spoofed(token, usual), Want: passing(unspoofed(renamed, usual))},
+			Case{Name: field + " off, its default name spoofed", Config: issued(`, "rolesClaim": "roles"`, fmt.Sprintf(`, "headers": {%q: ""}`, member)),
+				Request: spoofed(token, usual), Want: passing(unspoofed(off, usual))},
+			Case{Name: field + " off, its default name spoofed, on a public rule", Config: issued("", fmt.Sprintf(`, "headers": {%q: ""}, "rules": [{"public": true}]`, member)),
+				Request: spoofed("", usual), Want: Want{Status: 200, Reason: "public", Upstream: unspoofed(nil, usual)}},
 			Case{Name: field + " off", Config: issued(`, "rolesClaim": "roles"`, fmt.Sprintf(`, "headers": {%q: ""}`, member)),
 				Request: get("/", token), Want: passing(off), Fields: []string{field}})
 	}
 	return cases
+}
+
+// spoofed is a request that brings a header along, in three spellings.
+func spoofed(token, name string) Request {
+	r := get("/", token, [2]string{name, "spoofed"}, [2]string{strings.ReplaceAll(name, "-", "_"), "spoofed"}, [2]string{strings.ToUpper(name), "spoofed"})
+	r.Trailers = Headers{{name, "spoofed"}}
+	return r
+}
+
+// unspoofed are headers of which none is the spoofed one in another spelling.
+func unspoofed(headers map[string][]string, name string) map[string][]string {
+	all := map[string][]string{strings.ReplaceAll(name, "-", "_"): nil}
+	maps.Copy(all, headers)
+	return all
 }
 
 func errorFields() []Case {
@@ -288,7 +310,8 @@ func reportFields() []Case {
 	const issuer = `, "reportOnly": true, "organizationClaim": "org_id", "requiredClaims": ["azp"], "audiences": ["https://api.example"], "tokenTypes": ["JWT"], "rolesClaim": "roles"`
 	rules := `, "rules": [{"match": {"path": "/scope"}, "scopes": ["x"]}, {"match": {"path": "/role"}, "roles": ["x"]}, {"match": {"path": "/client"}, "consumerKeys": ["x"]},
 		{"match": {"path": "/claim"}, "claims": [{"claim": "tier", "in": ["x"]}]}, {"match": {"path": "/org2"}, "organization": "org2"},
-		{"match": {"path": "/host"}, "organization": {"fromHost": "{org}.example.net"}}, {"match": {"path": "/other"}, "issuers": ["idp2"]}]`
+		{"match": {"path": "/host"}, "organization": {"fromHost": "{org}.example.net"}}, {"match": {"path": "/other"}, "issuers": ["idp2"]},
+		{"match": {"path": "/"}}]`
 	config := strings.Replace(issued(issuer, rules), `}],`, `}, {"name": "idp2", "issuer": "https://idp2.example/", "organization": "org1", "signatureValidation": {"jwks": {"inline": $SECOND}}}],`, 1)
 	reported := func(reason string, headers map[string][]string) Want {
 		want := passing(headers)
@@ -339,8 +362,27 @@ func reportFields() []Case {
 		"no token":                {get("/scope", ""), missing},
 		"several tokens":          {get("/scope", first.Token(), [2]string{"authorization", "Bearer x"}), invalid("malformed")},
 		"path":                    {get("/scope//", first.Token()), badPath},
+		"no rule":                 {get("/elsewhere", first.Token()), noRule},
 	}) {
 		cases = append(cases, Case{Name: "not reported: " + name, Config: config, Request: c.request, Want: c.want})
+	}
+	// A token of several organizations is of none, shared or not: it shows none.
+	both := first.Raw(`"tenant":"org2"`)
+	nobody := reported("organization", map[string][]string{"x-wso2-organization": nil})
+	for name, shared := range ordered(map[string]string{"": "", ", shared": `, "sharedAcrossOrganizations": true`}) {
+		entries := `{"issuers": [
+			{"name": "a", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id", "reportOnly": true` + shared + `,
+			 "signatureValidation": {"jwks": {"inline": $FIRST}}},
+			{"name": "b", "issuer": "https://idp1.example/", "organization": "org2", "organizationClaim": "tenant", "reportOnly": true` + shared + `,
+			 "signatureValidation": {"jwks": {"inline": $FIRST}}}],
+			"organization": "*", "rules": [{"match": {"path": "/org1"}, "organization": "org1"}, {}]}`
+		named := nobody
+		if shared != "" {
+			named = isAlice
+		}
+		cases = append(cases,
+			Case{Name: "reported: several organizations" + name + ", any", Config: entries, Request: get("/", both), Want: nobody},
+			Case{Name: "reported: several organizations" + name + ", one", Config: entries, Request: get("/org1", both), Want: named})
 	}
 	return cases
 }
@@ -358,7 +400,7 @@ func ruleFields() []Case {
 		}
 		return []Case{
 			{Name: "rule for " + name + ", matching", Config: config, Request: hit, Want: isPublic, Fields: []string{"rules[].public"}},
-			{Name: "rule for " + name + ", not matching", Config: config, Request: miss, Want: missing, Fields: []string{field}, Instead: in},
+			{Name: "rule for " + name + ", not matching", Config: config, Request: miss, Want: noRule, Fields: []string{field}, Instead: in},
 		}
 	}
 	cases := []Case{
@@ -412,7 +454,7 @@ func pathFields() []Case {
 	named := strings.Replace(slash, `"organization": "org1"`, `"organization": "*"`, 1)
 	return []Case{
 		{Name: "encoded slash in a segment", Config: slash, Request: get("/open/a%2fb", ""), Want: isPublic, Fields: []string{encodedSlash}},
-		{Name: "encoded slash is no end of a segment", Config: slash, Request: get("/open%2fa", First().Token()), Want: isAlice},
+		{Name: "encoded slash is no end of a segment", Config: slash, Request: get("/open%2fa", First().Token()), Want: noRule},
 		{Name: "encoded slash beside dots", Config: slash, Request: get("/open/..%2fb", ""), Want: badPath},
 		{Name: "encoded slash encoded twice", Config: slash, Request: get("/open/a%252fb", ""), Want: badPath},
 		{Name: "encoded slash, and another structure", Config: slash, Request: get("/open/a%2fb;c", ""), Want: badPath},
@@ -421,11 +463,11 @@ func pathFields() []Case {
 		{Name: "encoded slash in another organization", Config: named, Request: get("/t/a%2Fb/x", First().Token(Claims{"org_id": "a"})), Want: foreign},
 		{Name: "semicolon in a segment", Config: parameter, Request: get("/open/a;b=c", ""), Want: isPublic, Fields: []string{semicolon}},
 		{Name: "semicolon that is encoded", Config: parameter, Request: get("/open/a%3bb", ""), Want: isPublic, Fields: []string{semicolon}},
-		{Name: "semicolon in a rule's segment", Config: parameter, Request: get("/open;x/a", First().Token()), Want: isAlice},
+		{Name: "semicolon in a rule's segment", Config: parameter, Request: get("/open;x/a", First().Token()), Want: noRule},
 		{Name: "semicolon and a dot segment", Config: parameter, Request: get("/open/a;b/../c", ""), Want: badPath},
 		{Name: "empty segment", Config: empty, Request: get("/deep//x/y", ""), Want: isPublic, Fields: []string{emptySegment}},
-		{Name: "empty segment first", Config: empty, Request: get("//deep/x", First().Token()), Want: isAlice},
-		{Name: "empty segment is no value", Config: empty, Request: get("/open//", First().Token()), Want: isAlice},
+		{Name: "empty segment first", Config: empty, Request: get("//deep/x", First().Token()), Want: noRule},
+		{Name: "empty segment is no value", Config: empty, Request: get("/open//", First().Token()), Want: noRule},
 		{Name: "empty segment and a dot segment", Config: empty, Request: get("/deep//x/./y", ""), Want: badPath},
 	}
 }

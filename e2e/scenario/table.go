@@ -37,6 +37,15 @@ func Expand(config string) string {
 	).Replace(config)
 }
 
+// twoIssuers is a configuration with an issuer for org1 and one for org2, and
+// these members of the top level.
+func twoIssuers(top string) string {
+	return `{"issuers": [
+		{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "signatureValidation": {"jwks": {"inline": $FIRST}}},
+		{"name": "idp2", "issuer": "https://idp2.example/realms/org2", "organization": "org2", "signatureValidation": {"jwks": {"inline": $SECOND}}}],
+		` + top + `}`
+}
+
 // What the table's verdicts have in common.
 var (
 	alice = map[string][]string{
@@ -51,6 +60,7 @@ var (
 
 	missing  = Want{Status: 401, Code: "900902", Reason: "missing", Response: map[string][]string{"www-authenticate": {`Bearer realm="orgate"`}}}
 	foreign  = Want{Status: 403, Code: "900908", Reason: "organization", Response: map[string][]string{"www-authenticate": nil}}
+	noRule   = Want{Status: 403, Code: "900908", Reason: "no_rule", Response: map[string][]string{"www-authenticate": nil}}
 	badPath  = Want{Status: 400, Reason: "path"}
 	isAlice  = Want{Status: 200, Reason: "ok", Upstream: alice}
 	isBob    = Want{Status: 200, Reason: "ok", Upstream: bob}
@@ -73,8 +83,23 @@ func Basics() []Case {
 		{Name: "token of org2 on org1's API", Request: get("/org1/orders", Second().Token(OfOrg2())), Want: foreign},
 		{Name: "token of org1 on org2's API", Request: get("/org2/orders", good), Want: foreign},
 		{Name: "any organization", Request: get("/any", Second().Token(OfOrg2())), Want: isBob},
-		{Name: "no rule: the top level's organization", Request: get("/elsewhere", good), Want: isAlice},
-		{Name: "no rule: another organization", Request: get("/elsewhere", Second().Token(OfOrg2())), Want: foreign},
+		{Name: "no rule matches", Request: get("/elsewhere", good), Want: noRule},
+		{Name: "no rule matches, another organization", Request: get("/elsewhere", Second().Token(OfOrg2())), Want: noRule},
+		{Name: "no rule matches, no token", Request: get("/elsewhere", ""), Want: noRule},
+		{Name: "no rule matches, two tokens", Request: get("/elsewhere", good, [2]string{"authorization", "Bearer x"}), Want: noRule},
+		{Name: "no rule matches, a forged token", Request: get("/elsewhere", Stranger().Token()), Want: noRule},
+		{Name: "no rule matches, gRPC", Request: Request{Method: "POST", Path: "/elsewhere", Token: good, Headers: Headers{{"content-type", "application/grpc"}}},
+			Want: Want{Status: 403, Reason: "no_rule", GRPC: 7}},
+		{Name: "no rule matches, and one for another method would", Config: ruled(`"match": {"path": "/org1", "methods": ["PUT"]}`),
+			Request: get("/org1", good), Want: noRule},
+		{Name: "no rules: the top level's organization", Config: twoIssuers(`"organization": "org1"`), Request: get("/elsewhere", good), Want: isAlice},
+		{Name: "no rules: another organization", Config: twoIssuers(`"organization": "org1"`), Request: get("/", Second().Token(OfOrg2())), Want: foreign},
+		{Name: "no rules: no token", Config: twoIssuers(`"organization": "org1"`), Request: get("/", ""), Want: missing},
+		{Name: "a last rule without a match", Config: twoIssuers(`"organization": "org1", "rules": [{"match": {"path": "/a"}, "organization": "org2"}, {}]`),
+			Request: get("/elsewhere", good), Want: isAlice},
+		{Name: "an environment with issuers of one organization opens nothing", Request: get("/", good), Want: noRule,
+			Config: strings.Replace(twoIssuers(`"environment": "prod", "rules": [{"match": {"path": "/a"}, "organization": "org1"}]`),
+				`"organization": "org2"`, `"organization": "org2", "environments": ["dev"]`, 1)},
 		{Name: "no token", Request: get("/org1", ""), Want: missing},
 		{Name: "other credentials", Request: get("/org1", "", [2]string{"authorization", "Basic YTpi"}), Want: missing},
 		{Name: "an empty token", Request: get("/org1", "", [2]string{"authorization", "Bearer "}), Want: missing},

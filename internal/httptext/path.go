@@ -41,7 +41,20 @@ type Paths struct {
 // without the query. The error is an [ErrAmbiguous] if an upstream could find
 // another path in the target: one that decodes twice or not at all, resolves dot
 // segments, merges slashes, turns backslashes into slashes, or cuts parameters
-// off.
+// off. These are ambiguous:
+//
+//   - targets not in origin form (RFC 9112 §3.2);
+//   - segments of nothing but dots and blanks once decoded, "\", "#", control
+//     characters and spaces;
+//   - "//", unless it is kept;
+//   - ";", unless it is kept: some servers cut it and what follows off the segment;
+//   - "%" without two hex digits;
+//   - an encoded "/" and ";", unless they are kept; an encoded "\", "?", "#" or
+//     control character; an encoded letter, digit, "-", ".", "_" or "~" (RFC 3986
+//     §2.3), which need no encoding;
+//   - an encoded "%" before two hex digits or a "u", which a second decoding
+//     would turn into another character;
+//   - what is not UTF-8 once decoded, overlong forms included.
 //
 // The decoded path has the segments of the target. A "%2F" that is part of a
 // segment stays as it is, in capitals: nothing else decodes to that text. The

@@ -109,6 +109,7 @@ var reasons = []struct {
 	{jwt.ErrClaim, "claim"},
 	{policy.ErrUnknownIssuer, "unknown_issuer"},
 	{policy.ErrAmbiguousPath, "path"},
+	{policy.ErrNoRule, "no_rule"},
 	{policy.ErrClaim, "claim"},
 	{policy.ErrOrganization, "organization"},
 	{policy.ErrScope, "scope"},
@@ -138,17 +139,26 @@ func (t *tracer) trace() verdict {
 		}
 	}
 	var err error
-	if t.rule, err = t.policy.Route(&q); err != nil {
+	if in.Config.BypassCORSPreflight && in.isPreflight() {
+		asked := q
+		asked.Method = in.header("access-control-request-method")
+		if t.rule, err = t.policy.Route(&asked); err == nil {
+			t.step("rule", "%s", t.describeRule())
+			t.step("preflight", "browsers ask before they call with %s: no token is asked for (bypassCORSPreflight)", asked.Method)
+			return t.allow("public")
+		}
+	}
+	switch t.rule, err = t.policy.Route(&q); {
+	case errors.Is(err, policy.ErrNoRule):
+		t.step("rule", "none matches: a request that matches none is refused, whatever its token")
+		return t.refuse(err)
+	case err != nil:
 		t.step("rule", "none is chosen: %v", err)
 		return t.refuse(err)
 	}
 	t.step("rule", "%s", t.describeRule())
 	if t.rule.Public {
 		t.more("it is public: no token is asked for, and none is looked at")
-		return t.allow("public")
-	}
-	if in.Config.BypassCORSPreflight && in.isPreflight() {
-		t.step("preflight", "browsers ask before they call: no token is asked for (bypassCORSPreflight)")
 		return t.allow("public")
 	}
 	if in.Token == "" {
@@ -191,21 +201,29 @@ func (in *Input) metadata(name string) (string, bool) {
 	return value, ok && value != ""
 }
 
-func (in *Input) isPreflight() bool {
-	has := func(name string) bool {
-		return slices.ContainsFunc(in.Request.Headers, func(h [2]string) bool { return h[0] == name })
+// header is the last value of a header.
+func (in *Input) header(name string) string {
+	value := ""
+	for _, h := range in.Request.Headers {
+		if h[0] == name {
+			value = h[1]
+		}
 	}
+	return value
+}
+
+func (in *Input) isPreflight() bool {
 	overrides := slices.ContainsFunc(in.Request.Headers, func(h [2]string) bool {
 		return slices.ContainsFunc([]string{"x-http-method-override", "x-http-method", "x-method-override"}, func(name string) bool {
 			return httptext.SameName(h[0], name)
 		})
 	})
-	return in.Request.Method == "OPTIONS" && has("origin") && has("access-control-request-method") && !overrides
+	return in.Request.Method == "OPTIONS" && in.header("origin") != "" && httptext.IsToken(in.header("access-control-request-method")) && !overrides
 }
 
 func (t *tracer) describeRule() string {
 	if t.rule.Index < 0 {
-		return "none matches: a token of the top level's organization is asked for"
+		return "there are none: a token of the top level's organization is asked for"
 	}
 	m := &t.in.Config.Rules[t.rule.Index].Match
 	var parts []string
@@ -508,6 +526,7 @@ func (t *tracer) authorize(required string) verdict {
 		t.steps[len(t.steps)-1].Refused = true
 		t.step("report", "issuer %q is in report-only mode: the refusal is reported, and the request passes", t.issuer.Name)
 		v := t.allow(reasonOf(err))
+		id = id.Under(required)
 		v.issuer, v.organization = t.issuer.Name, id.Organization
 		v.headers = append(slices.Clone(id.Headers), [2]string{policy.ReportHeader, v.reason})
 		return v
