@@ -73,6 +73,7 @@ func Read(doc string) *Report {
 	a := &adviser{report: r, config: c}
 	a.issuers()
 	a.rules()
+	a.sharing()
 	r.sort(r.Advice)
 	return r
 }
@@ -175,6 +176,12 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// has reports whether the document has a value at path.
+func (d *document) has(path string) bool {
+	_, ok := d.offsets[path]
+	return ok
 }
 
 // place returns where the value at path begins, or what should hold it.

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"orgate/cmd/orgate/internal/advice"
 	"orgate/e2e"
@@ -65,8 +66,8 @@ func TestAdviceOnIssuers(t *testing.T) {
 		{"no audience but in each rule, one of which takes everything",
 			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}, {"audiences": ["b"]}]}`, nil},
 		{"no audience but in each rule that looks at tokens", `{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}, "public": true}, {"audiences": ["b"]}]}`, nil},
-		{"no audience but in a rule that does not take everything",
-			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, []string{noAudience}},
+		{"no audience but in a rule that does not take everything: the rest is refused",
+			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, nil},
 		{"no audience in one of the rules",
 			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`, []string{noAudience}},
 		{"keys over http", `{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp"}`) + `]}`,
@@ -86,6 +87,21 @@ func TestAdviceOnIssuers(t *testing.T) {
 		{"shared although the claim tells", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org"`) + `,
 			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"], "organizationClaim": "org", ` + keys + `}], "organization": "org1"}`,
 			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the organization claim tells the organizations apart"}},
+		{"shared, and one claim tells where it is", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org", "missingOrganization": "issuer"`) + `,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"], "organizationClaim": "org", ` + keys + `}], "organization": "org1"}`,
+			[]string{
+				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that names no organization may call the APIs of "org1" and "org2" alike`,
+			}},
+		{"shared, and told by different claims", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org"`) + `,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"], "organizationClaim": "tenant", ` + keys + `}], "organization": "org1"}`,
+			[]string{
+				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that proves several organizations by different claims may call the APIs of "org1" and "org2" alike`,
+			}},
+		{"clusters of Istio without a key for sharing", `{"issuers": [` + strings.Replace(issuer(""), `"cluster": "idp"`, `"cluster": "outbound|443||idp.example"`, 1) + `]}`,
+			[]string{`no-sharing-key sharing: Istio gives the plugin no vm_id of its own, so each worker fetches all keys for itself;` +
+				` with a key, made by "openssl rand -base64 32", one of them fetches for all`}},
+		{"clusters of Istio with a key for sharing", `{"issuers": [` + strings.Replace(issuer(""), `"cluster": "idp"`, `"cluster": "outbound|443||idp.example"`, 1) + `],
+			"sharing": {"key": "0123456789abcdef0123456789abcdef"}}`, nil},
 		{"unmapped roles pass", `{"issuers": [` + issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false, "roleMappings": [
 			{"remoteRole": "a", "localRole": "admin"}, {"remoteRole": "b", "localRole": "admin"}, {"remoteRole": "c", "localRole": "user"}]`) + `]}`,
 			[]string{`unmapped-roles issuers[0].excludeUnmappedRoles: a role that no mapping names passes under its own name:` +
@@ -205,7 +221,10 @@ func TestAdviceOnRules(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			document := `{"organization": "org1", "issuers": [` + named("org1", "") + "," + named("org2", "") + `], "rules": [` + c.rules + `]}`
-			if diff := cmp.Diff(c.want, lines(t, document)); diff != "" {
+			got := lines(t, document)
+			// That nothing falls back to the top level's organization is another test's.
+			got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "unused-organization") })
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
 			}
 		})
@@ -213,7 +232,7 @@ func TestAdviceOnRules(t *testing.T) {
 }
 
 func TestOrganizationsThatCanBeProven(t *testing.T) {
-	const top = `unprovable-organization organization: no issuer can prove "org9": every request that a rule does not send elsewhere is refused`
+	const top = `unprovable-organization organization: no issuer can prove "org9": every request is refused`
 	for _, c := range []struct {
 		name, issuer string
 		want         []string
@@ -227,6 +246,31 @@ func TestOrganizationsThatCanBeProven(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, lines(t, `{"organization": "org9", "issuers": [`+c.issuer+`]}`)); diff != "" {
+				t.Errorf("advice (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAdviceOnTheTopLevelsOrganization: it matters to rules that name none, and,
+// without rules, to every request.
+func TestAdviceOnTheTopLevelsOrganization(t *testing.T) {
+	const unused = `unused-organization organization: nothing requires it: each rule names its own organization,` +
+		` and what matches no rule is refused; a last rule without match would leave the rest to this organization`
+	for _, c := range []struct {
+		name, top string
+		want      []string
+	}{
+		{"no rules", `"organization": "org1"`, nil},
+		{"a rule that names none", `"organization": "org1", "rules": [{"organization": "org1", "match": {"path": "/a"}}, {}]`, nil},
+		{"rules that name their own", `"organization": "org1", "rules": [{"organization": "org1", "match": {"path": "/a"}}, {"match": {"path": "/b"}, "public": true}]`, []string{unused}},
+		{"rules that name their own, and none at the top", `"rules": [{"organization": "org1"}]`, nil},
+		{"a rule that names none, and nobody has it", `"organization": "org9", "rules": [{}]`,
+			[]string{`unprovable-organization organization: no issuer can prove "org9": every request under a rule that names no organization is refused`}},
+		{"rules that name their own, and nobody has the top's", `"organization": "org9", "rules": [{"organization": "org1"}]`, []string{unused}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, lines(t, `{"issuers": [`+named("org1", "")+`], `+c.top+`}`)); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
 			}
 		})

@@ -37,19 +37,17 @@ func (a *adviser) issuers() {
 }
 
 // audienceOfRules reports whether no token of the issuer is accepted without
-// a look at its audience, because rules name audiences wherever it may be
-// used.
+// a look at its audience, because each rule under which it may be used names
+// audiences.
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
-	everything := false
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]
 		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
 		if used && len(rule.Audiences) == 0 {
 			return false
 		}
-		everything = everything || len(rule.Match.Hosts) == 0 && len(rule.Match.Methods) == 0 && pathOf(&rule.Match).any
 	}
-	return everything
+	return len(a.config.Rules) > 0
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
@@ -90,21 +88,39 @@ func (a *adviser) shared(path string, issuer *config.Issuer) {
 		return
 	}
 	var organizations []string
+	oneClaim := true
 	for i := range a.config.Issuers {
-		if a.config.Issuers[i].Issuer == issuer.Issuer {
-			organizations = append(organizations, strconv.Quote(a.config.Issuers[i].Organization))
+		if other := &a.config.Issuers[i]; other.Issuer == issuer.Issuer {
+			organizations = append(organizations, strconv.Quote(other.Organization))
+			oneClaim = oneClaim && other.OrganizationClaim.Key() == issuer.OrganizationClaim.Key() && other.MissingOrganization != "issuer"
 		}
 	}
 	if len(organizations) < 2 {
 		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the issuer stands under one organization")
 		return
 	}
-	if !issuer.OrganizationClaim.IsZero() && issuer.MissingOrganization != "issuer" {
+	if !issuer.OrganizationClaim.IsZero() && oneClaim {
 		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the organization claim tells the organizations apart")
 		return
 	}
-	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that names no organization may call the APIs of %s alike",
-		issuer.Issuer, enumerate(organizations))
+	which := "names no organization"
+	if !issuer.OrganizationClaim.IsZero() && issuer.MissingOrganization != "issuer" {
+		which = "proves several organizations by different claims"
+	}
+	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that %s may call the APIs of %s alike",
+		issuer.Issuer, which, enumerate(organizations))
+}
+
+// sharing advises on keys that workers could not share.
+func (a *adviser) sharing() {
+	istio := slices.ContainsFunc(a.config.Issuers, func(i config.Issuer) bool {
+		keys := i.SignatureValidation.JWKS
+		return keys != nil && strings.HasPrefix(keys.Cluster, "outbound|")
+	})
+	if istio && a.config.Sharing.Key == "" {
+		a.advise("no-sharing-key", "sharing", "Istio gives the plugin no vm_id of its own, so each worker fetches all keys for itself;"+
+			" with a key, made by \"openssl rand -base64 32\", one of them fetches for all")
+	}
 }
 
 func localRoles(issuer *config.Issuer) []string {

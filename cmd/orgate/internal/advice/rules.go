@@ -27,8 +27,25 @@ func (a *adviser) rules() {
 			a.public(i, unreached)
 		}
 	}
+	a.topOrganization()
+}
+
+// topOrganization advises on the top level's organization: what requires it, and
+// whether any token can prove it.
+func (a *adviser) topOrganization() {
+	required := "every request"
+	if len(a.config.Rules) > 0 {
+		required = "every request under a rule that names no organization"
+		if !slices.ContainsFunc(a.config.Rules, func(r config.Rule) bool { return !r.Public && r.Organization.IsZero() }) {
+			if a.report.document.has("organization") {
+				a.advise("unused-organization", "organization", "nothing requires it: each rule names its own organization,"+
+					" and what matches no rule is refused; a last rule without match would leave the rest to this organization")
+			}
+			return
+		}
+	}
 	if o := a.config.Organization.Literal; o != "" && o != config.Any && !a.anyProves(nil, o) {
-		a.advise("unprovable-organization", "organization", "no issuer can prove %q: every request that a rule does not send elsewhere is refused", o)
+		a.advise("unprovable-organization", "organization", "no issuer can prove %q: %s is refused", o, required)
 	}
 }
 
