@@ -1,5 +1,5 @@
 // Package config holds the plugin's configuration: the types, their defaults,
-// and [Parse], which reads the JSON document strictly and reports every
+// and [Parse], which reads the JSON document strictly and returns every
 // mistake at once, each with its path.
 //
 // The types describe the document completely: the JSON Schema and the
@@ -94,7 +94,7 @@ type HeaderSource struct {
 	Prefix string `json:"prefix" default:"\"\""`
 }
 
-// Headers names the identity headers. An empty name turns a header off.
+// Headers names the identity headers. An empty name switches a header off.
 type Headers struct {
 	// Receives the token's organization.
 	Organization string `json:"organization" default:"\"x-wso2-organization\""`
@@ -261,7 +261,7 @@ type JWKS struct {
 	// How long one fetch may take (1 millisecond to 1 minute).
 	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
 	// How often the keys are fetched anew (1 minute to 24 hours); a shorter
-	// max-age in the answer's Cache-Control comes first, down to 1 minute.
+	// max-age in the response's Cache-Control comes first, down to 1 minute.
 	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\"" min:"1m" max:"24h"`
 	// How long the last good keys are used after they should have been
 	// fetched anew (0 to 30 days).

@@ -199,7 +199,7 @@ func (c *checker) run(ctx context.Context, stdin io.Reader) error {
 
 // fetch fetches the keys of each issuer that names a location. An issuer
 // without keys is a mistake.
-func (c *checker) fetch(ctx context.Context, report *advice.Report, r *result) {
+func (c *checker) fetch(ctx context.Context, report *advice.Result, r *result) {
 	for i := range report.Config.Issuers {
 		issuer := &report.Config.Issuers[i]
 		source := issuer.SignatureValidation.JWKS

@@ -137,7 +137,7 @@ func build(source string) (*node, error) {
 	return root, nil
 }
 
-// builder turns types into schemas.
+// builder makes schemas of types.
 type builder struct {
 	// comments by type ("Config") and by field ("Config.Issuers").
 	comments map[string]string

@@ -40,7 +40,7 @@ type Paths struct {
 // Clean returns the path of a request target (RFC 9112 §3.2.1), decoded and
 // without the query. The error is an [ErrAmbiguous] if an upstream could find
 // another path in the target: one that decodes twice or not at all, resolves dot
-// segments, merges slashes, turns backslashes into slashes, or cuts parameters
+// segments, merges slashes, reads backslashes as slashes, or cuts parameters
 // off. These are ambiguous:
 //
 //   - targets not in origin form (RFC 9112 §3.2);
@@ -53,7 +53,7 @@ type Paths struct {
 //     control character; an encoded letter, digit, "-", ".", "_" or "~" (RFC 3986
 //     §2.3), which need no encoding;
 //   - an encoded "%" before two hex digits or a "u", which a second decoding
-//     would turn into another character;
+//     would read as another character;
 //   - what is not UTF-8 once decoded, overlong forms included.
 //
 // The decoded path has the segments of the target. A "%2F" that is part of a

@@ -242,7 +242,7 @@ func TestOrganizationsThatCanBeProven(t *testing.T) {
 		{"claimed", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "audiences": ["a"], ` + keys + `}`, nil},
 		{"mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "organizationMapping": {"x": "org9"}, "audiences": ["a"], ` + keys + `}`, nil},
 		{"not mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "organizationMapping": {"org9": "x"}, "audiences": ["a"], ` + keys + `}`, []string{top}},
-		{"not mapped, and vouched for", named("org9", `"organizationClaim": "o", "organizationMapping": {"x": "y"}, "missingOrganization": "issuer"`), nil},
+		{"not mapped, and the issuer's own without the claim", named("org9", `"organizationClaim": "o", "organizationMapping": {"x": "y"}, "missingOrganization": "issuer"`), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, lines(t, `{"organization": "org9", "issuers": [`+c.issuer+`]}`)); diff != "" {

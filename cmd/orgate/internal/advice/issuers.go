@@ -14,7 +14,7 @@ import (
 func (a *adviser) issuers() {
 	for i := range a.config.Issuers {
 		issuer := &a.config.Issuers[i]
-		path := a.report.IssuerPath(issuer.Name)
+		path := a.result.IssuerPath(issuer.Name)
 		if len(issuer.Audiences) == 0 && !a.audienceOfRules(issuer) {
 			a.advise("no-audience", path+".audiences", "the audience is not checked: a token that %s issued for any other service is good here, too",
 				issuer.Name)

@@ -37,7 +37,7 @@ func (a *adviser) topOrganization() {
 	if len(a.config.Rules) > 0 {
 		required = "every request under a rule that names no organization"
 		if !slices.ContainsFunc(a.config.Rules, func(r config.Rule) bool { return !r.Public && r.Organization.IsZero() }) {
-			if a.report.document.has("organization") {
+			if a.result.document.has("organization") {
 				a.advise("unused-organization", "organization", "nothing requires it: each rule names its own organization,"+
 					" and what matches no rule is refused; a last rule without match would leave the rest to this organization")
 			}
