@@ -46,7 +46,8 @@ func (r *reader) check(c *Config) {
 func (r *reader) checkSharing(s *Sharing) {
 	const least = 32
 	if s.Key != "" && len(s.Key) < least {
-		r.refuse("sharing.key", "must have at least 32 bytes, as of \"openssl rand -base64 32\", got "+strconv.Itoa(len(s.Key)))
+		r.refuse("sharing.key", "must have at least 32 bytes, as of \"openssl rand -base64 32\", got "+
+			strconv.Itoa(len(s.Key)))
 	}
 }
 
@@ -139,7 +140,8 @@ func (r *reader) checkShared(issuers []Issuer) {
 		}
 		p := pair{issuer.Issuer, issuer.Organization}
 		if other, ok := first[p]; ok {
-			r.refuse(issuer.Path+".organization", "the issuer is bound to "+quote(issuer.Organization)+" by "+other+" already")
+			r.refuse(issuer.Path+".organization",
+				"the issuer is bound to "+quote(issuer.Organization)+" by "+other+" already")
 			continue
 		}
 		first[p] = issuer.Path
@@ -169,11 +171,13 @@ func (r *reader) checkUnclaimed(same []*Issuer) {
 		switch {
 		case issuer.SharedAcrossOrganizations || r.claimUnread(issuer.Path):
 		case issuer.OrganizationClaim.IsZero():
-			r.refuse(issuer.Path+".organizationClaim", "is required, since the issuer stands under several organizations:"+
-				" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)")
+			r.refuse(issuer.Path+".organizationClaim",
+				"is required, since the issuer stands under several organizations:"+
+					" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)")
 		case issuer.MissingOrganization == "issuer" && unclaimed > 1:
-			r.refuse(issuer.Path+".missingOrganization", `must not be "issuer", since the issuer stands under several organizations:`+
-				" a token without the claim could call them all (sharedAcrossOrganizations allows that)")
+			r.refuse(issuer.Path+".missingOrganization",
+				`must not be "issuer", since the issuer stands under several organizations:`+
+					" a token without the claim could call them all (sharedAcrossOrganizations allows that)")
 		}
 	}
 }
@@ -212,9 +216,11 @@ func (r *reader) checkMappings(same []*Issuer) {
 			shared := issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations
 			proves := m.by.Organization == Any || m.by.Organization == m.organization
 			taken := issuer.Organization == Any || issuer.Organization == key.value
-			if key.claim == issuer.OrganizationClaim.Key() && key.value != m.organization && proves && taken && !shared {
-				r.refuse(member(m.by.Path+".organizationMapping", key.value), issuer.Path+" takes it for "+quote(key.value)+
-					": a token must not be of two organizations")
+			if key.claim == issuer.OrganizationClaim.Key() && key.value != m.organization && proves && taken &&
+				!shared {
+				r.refuse(member(m.by.Path+".organizationMapping", key.value),
+					issuer.Path+" takes it for "+quote(key.value)+
+						": a token must not be of two organizations")
 			}
 		}
 	}

@@ -171,7 +171,8 @@ func (r *reader) checkClaimMappings(path string, issuer *Issuer, organizationHea
 			continue
 		}
 		if httptext.SameName(m.LocalClaim, apkOrganizationHeader) && explicit.IsZero() && !r.claimUnread(path) {
-			r.refuse(at, quote(m.LocalClaim)+" names the organization claim of a TokenIssuer, but headers.organization is "+
+			r.refuse(at, quote(m.LocalClaim)+
+				" names the organization claim of a TokenIssuer, but headers.organization is "+
 				quote(organizationHeader)+": set organizationClaim")
 		}
 		others = append(others, m)
@@ -187,7 +188,8 @@ func (r *reader) organizationFrom(path, at string, issuer *Issuer, explicit Clai
 	case explicit.IsZero():
 		issuer.OrganizationClaim = m.RemoteClaim
 	case explicit.Key() != m.RemoteClaim.Key():
-		r.refuse(at, quote(m.LocalClaim)+" is the organization header, and organizationClaim names another claim for it")
+		r.refuse(at, quote(m.LocalClaim)+
+			" is the organization header, and organizationClaim names another claim for it")
 	}
 }
 
@@ -242,7 +244,8 @@ func (r *reader) sourceTwice(path string, before []HeaderSource, h *HeaderSource
 func (r *reader) sourceHeader(path, name string, stripped headers) {
 	if httptext.SameName(name, "cookie") {
 		r.refuse(path, "must not be "+quote(name)+": name the cookie in tokenSources.cookies")
-	} else if name != "authorization" && slices.ContainsFunc(notIdentity, func(taken string) bool { return httptext.SameName(name, taken) }) {
+	} else if name != "authorization" && slices.ContainsFunc(notIdentity,
+		func(taken string) bool { return httptext.SameName(name, taken) }) {
 		r.refuse(path, "must not be "+quote(name))
 	} else if fault := headerFault(name); fault != "" {
 		r.refuse(path, fault)
@@ -263,7 +266,8 @@ func (r *reader) distinct(path string, names []string) {
 		case names[j] == name:
 			r.refuse(element(path, i), quote(name)+" is there twice")
 		default:
-			r.refuse(element(path, i), quote(name)+" and "+quote(names[j])+" are one name to some upstreams: name one of them")
+			r.refuse(element(path, i),
+				quote(name)+" and "+quote(names[j])+" are one name to some upstreams: name one of them")
 		}
 	}
 }

@@ -55,7 +55,8 @@ func algorithmFault(name string) string {
 		return `"none" is never accepted: it is no signature`
 	case strings.HasPrefix(upper, "HS"):
 		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
-	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") || strings.HasPrefix(upper, "ED448"):
+	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") ||
+		strings.HasPrefix(upper, "ED448"):
 		return quote(name) + " is not supported; must be " + accepted
 	case slices.Contains(supported, upper):
 		return "must be in capitals: " + quote(upper)
@@ -74,7 +75,8 @@ func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 			r.refuse(claim, `is required where organization is "*"`)
 		}
 		if issuer.MissingOrganization == "issuer" {
-			r.refuse(path+".missingOrganization", `must not be "issuer" where organization is "*": there is none to fall back to`)
+			r.refuse(path+".missingOrganization",
+				`must not be "issuer" where organization is "*": there is none to fall back to`)
 		}
 	} else {
 		if len(issuer.OrganizationMapping) > 0 && !known {
@@ -113,7 +115,8 @@ func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
 		at := path + ".certificate.certificateInline"
 		switch {
 		case strings.Contains(pem, "PRIVATE KEY-----"):
-			r.refuse(at, "holds a private key, which must not leave the issuer: put the certificate or the public key here")
+			r.refuse(at, "holds a private key, which must not leave the issuer: put the certificate or the public "+
+				"key here")
 		case pem != "" && !strings.Contains(pem, "-----BEGIN "):
 			r.refuse(at, "must be PEM: certificates or public keys")
 		}
@@ -133,7 +136,8 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 	switch {
 	case r.has(path + ".url"), r.has(path + ".wellKnown"):
 		if !r.has(path + ".cluster") {
-			r.refuse(path+".cluster", "is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
+			r.refuse(path+".cluster",
+				"is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
 		}
 	case r.has(path + ".inline"):
 		if r.has(path + ".cluster") {
@@ -164,8 +168,10 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 	}
 	for i, pin := range j.Pins {
 		// 32 bytes, without padding and without stray bits.
-		if sum, err := base64.RawURLEncoding.Strict().DecodeString(pin); err != nil || len(sum) != 32 || len(pin) != 43 {
-			r.refuse(element(path+".pins", i), "must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
+		if sum, err := base64.RawURLEncoding.Strict().DecodeString(pin); err != nil || len(sum) != 32 ||
+			len(pin) != 43 {
+			r.refuse(element(path+".pins", i),
+				"must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
 		}
 	}
 }

@@ -95,7 +95,8 @@ func TestEveryFieldHasACase(t *testing.T) {
 	}
 	containers := []string{}
 	for field := range covered {
-		if !slices.ContainsFunc(fields, func(f string) bool { return f == field || strings.HasPrefix(f, field+"[].") }) {
+		if !slices.ContainsFunc(fields,
+			func(f string) bool { return f == field || strings.HasPrefix(f, field+"[].") }) {
 			containers = append(containers, field)
 		}
 	}
@@ -154,7 +155,8 @@ func TestFieldsMatter(t *testing.T) {
 						t.Errorf("the configuration without %s is refused for another reason: %v", field, err)
 					}
 				case err != nil:
-					t.Errorf("the configuration without %s is refused, the case needs a value for Instead: %v", field, err)
+					t.Errorf("the configuration without %s is refused, the case needs a value for Instead: %v", field,
+						err)
 				case cmp.Equal(with, without):
 					t.Errorf("%s makes no difference: %+v", field, with.Outcome)
 				}

@@ -56,7 +56,8 @@ func testGuide(t *testing.T, found map[string]string, unmatched []string) {
 	token := guideToken(t, found["json token"])
 	w := startWithKeys(t, document, kid(t, token))
 	asked := page.ParseRequest(found["text request"])
-	r := scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token}
+	r := scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers,
+		Token: token}
 	got := w.Serve(r)
 	if !got.Passed {
 		t.Fatalf("answered %d %s\n%s\n%s", got.Status, got.Reason, got.Body, strings.Join(w.Log, "\n"))
@@ -77,14 +78,16 @@ func testGuide(t *testing.T, found map[string]string, unmatched []string) {
 	}
 	if found["text refused"] != "" {
 		asked := page.ParseRequest(found["text refused"])
-		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token})
+		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host,
+			Headers: asked.Headers, Token: token})
 		if got.Passed || got.Status != 403 || got.Reason != "organization" {
 			t.Errorf("answered %d %s, want 403 for the organization", got.Status, got.Reason)
 		}
 	}
 	for _, text := range unmatched {
 		asked := page.ParseRequest(text)
-		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token})
+		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host,
+			Headers: asked.Headers, Token: token})
 		if got.Passed || got.Status != 403 || got.Reason != "no_rule" {
 			t.Errorf("%s: answered %d %s, want 403 for want of a rule", asked.Path, got.Status, got.Reason)
 		}

@@ -26,7 +26,8 @@ func manyRules(t testing.TB, n int) *Policy {
 		rules = append(rules, `{"name": "r`+id+`", "scopes": ["read"], "match": {`+match+`}}`)
 	}
 	return ruled(t, append(rules,
-		`{"name": "last", "match": {"hosts": ["*.example.com"], "pathTemplate": "/api/*/orders/{id}", "methods": ["GET"]}}`)...)
+		`{"name": "last", "match": {"hosts": ["*.example.com"], "pathTemplate": "/api/*/orders/{id}", "methods": `+
+			`["GET"]}}`)...)
 }
 
 var sink *Rule
@@ -54,7 +55,8 @@ func BenchmarkRoute(b *testing.B) {
 
 func BenchmarkIsIdentityHeader(b *testing.B) {
 	p := ruled(b)
-	names := []string{":path", "accept", "user-agent", "x-forwarded-for", "x-wso2-username", "x-request-id-1234", "authorization"}
+	names := []string{":path", "accept", "user-agent", "x-forwarded-for", "x-wso2-username", "x-request-id-1234",
+		"authorization"}
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, name := range names {

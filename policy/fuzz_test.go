@@ -43,7 +43,8 @@ func fuzzRules(text string) []string {
 func FuzzRoute(f *testing.F) {
 	const rules = "- pathPrefix /a GET\napi.example.com path /a/b -\n*.example.com pathTemplate /t/{x}/** GET,PUT\n" +
 		"- - - -\n[::1] pathPrefix / -"
-	for _, target := range []string{"/", "/a", "/a/b", "/a/b?c", "/t/org1/x/", "/a%2Bb", "/caf%C3%A9", "/a/..", "/a%2fb", "//", "*"} {
+	for _, target := range []string{"/", "/a", "/a/b", "/a/b?c", "/t/org1/x/", "/a%2Bb", "/caf%C3%A9", "/a/..",
+		"/a%2fb", "//", "*"} {
 		f.Add(rules, "GET", "api.example.com:443", target)
 	}
 	f.Add(rules, "OPTIONS", "x.y.example.com.", "*")
@@ -68,7 +69,8 @@ func FuzzRoute(f *testing.F) {
 			return
 		}
 		if want := linear(p.rules, method, host, target); place != want {
-			t.Errorf("%s %s %s: the index finds rule %d, the linear search %d of %v", method, host, target, place, want, rules)
+			t.Errorf("%s %s %s: the index finds rule %d, the linear search %d of %v", method, host, target, place, want,
+				rules)
 		}
 	})
 }
@@ -87,14 +89,18 @@ func FuzzRequiredOrganization(f *testing.F) {
 	f.Fuzz(func(t *testing.T, host, path, metadata string) {
 		for n, method := range []string{"GET", "PUT", "POST"} {
 			r := p.rules[n]
-			organization, err := required(p, &Request{Method: method, Host: host, Path: path, RouteMetadata: func(string) (string, bool) { return metadata, true }})
+			organization, err := required(p,
+				&Request{Method: method, Host: host, Path: path,
+					RouteMetadata: func(string) (string, bool) { return metadata, true }})
 			if (organization == "") != (err != nil) || organization == config.Any {
 				t.Errorf("%s: %q, %v", r.Name, organization, err)
 			}
 			if err != nil && !errors.Is(err, ErrOrganization) && !errors.Is(err, ErrAmbiguousPath) {
 				t.Errorf("%s: %v", r.Name, err)
 			}
-			if r.Name != "metadata" && (strings.ContainsAny(organization, "/?#;\\") || r.Name == "host" && strings.Contains(organization, ".")) {
+			if r.Name != "metadata" &&
+				(strings.ContainsAny(organization, "/?#;\\") || r.Name == "host" && strings.Contains(organization,
+					".")) {
 				t.Errorf("%s: %q", r.Name, organization)
 			}
 		}
@@ -111,7 +117,8 @@ func FuzzHeaders(f *testing.F) {
 	f.Add(`["a", ["b\u007f"], {"c": "\u0000", "d" : "` + "\x7f" + `"}]`)
 	const other = "https://other.example.com"
 	p := policyOf(f, []string{
-		issuer("idp", "*", by("v"), `"usernameClaim": "v", "scopesClaim": "v", "rolesClaim": "v", "consumerKeyClaim": "v"`),
+		issuer("idp", "*", by("v"),
+			`"usernameClaim": "v", "scopesClaim": "v", "rolesClaim": "v", "consumerKeyClaim": "v"`),
 		issuer("other", "org1", of(other), `"claimMappings": [{"remoteClaim": "v", "localClaim": "X-Value"}]`),
 	}, nil, anyone)
 	f.Fuzz(func(t *testing.T, value string) {
@@ -139,7 +146,8 @@ func checkHeaders(t *testing.T, headers [][2]string) {
 			t.Errorf("%s is there twice", name)
 		}
 		seen[httptext.Fold(name)] = true
-		if value == "" || strings.TrimSpace(value) != value || !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		if value == "" || strings.TrimSpace(value) != value || !utf8.ValidString(value) || strings.ContainsFunc(value,
+			unicode.IsControl) {
 			t.Errorf("%s: %q", name, value)
 		}
 	}

@@ -115,7 +115,7 @@ func writeGrid() string {
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
 	b.WriteString(`# Organizations
 
-What becomes of a token, for every kind of [issuer](configuration.md#the-organization-of-a-token) and of requirement. Each
+What becomes of a token, for each kind of [issuer](configuration.md#the-organization-of-a-token) and of requirement. Each
 cell is tested through the plugin.
 
 - **` + "`org1`" + `**: the rule requires ` + "`org1`" + `: it says so, the top level does, or the host, the path or the
@@ -123,7 +123,8 @@ cell is tested through the plugin.
 - **` + "`\"*\"`" + `**: the rule requires any organization that the token proves.
 - **none**: the rule takes the organization from the request, which names none. No token is of no organization.
 
-The organization claim is ` + "`org`" + ` if the table does not say otherwise. 401 is an invalid token, 403 another organization. A
+The organization claim is ` + "`org`" +
+		` if the table does not say otherwise. 401 is an invalid token, 403 another organization. A
 token that is refused for itself is refused as such, whatever the rule requires.
 `)
 	for _, kind := range grid.Issuers {

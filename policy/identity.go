@@ -229,7 +229,8 @@ func (r *Rule) Authorize(required string, i *Issuer, id *Identity) error {
 		return r.scopeError
 	case !satisfies(id.Roles, r.config.Roles):
 		return ErrRole
-	case len(r.config.ConsumerKeys) > 0 && (id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
+	case len(r.config.ConsumerKeys) > 0 &&
+		(id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
 		return ErrConsumerKey
 	}
 	for _, c := range r.claims {

@@ -78,7 +78,8 @@ func TestIdentify(t *testing.T) {
 		roles  = `"rolesClaim": "realm_access.roles"`
 		mapped = roles + `, "roleMappings": [{"remoteRole": "r-admin", "localRole": "admin"},
 			{"remoteRole": "r-admin", "localRole": "editor"}, {"remoteRole": "r-edit", "localRole": "editor"}]`
-		claims = `"claimMappings": [{"remoteClaim": "tier", "localClaim": "X-Tier"}, {"remoteClaim": "address.city", "localClaim": "x-city"},
+		claims = `"claimMappings": [{"remoteClaim": "tier", "localClaim": "X-Tier"},
+			{"remoteClaim": "address.city", "localClaim": "x-city"},
 			{"remoteClaim": "gone", "localClaim": "x-gone"}]`
 	)
 	for _, tt := range []struct {
@@ -131,7 +132,8 @@ func TestIdentify(t *testing.T) {
 			Identity{Roles: []string{"editor", "admin"}, Headers: [][2]string{{"x-wso2-roles", "editor,admin"}}},
 		},
 		{
-			"mapped roles and others", mapped + `, "excludeUnmappedRoles": false`, `, "realm_access":{"roles":["r-edit","x"]}`,
+			"mapped roles and others", mapped + `, "excludeUnmappedRoles": false`,
+			`, "realm_access":{"roles":["r-edit","x"]}`,
 			Identity{Roles: []string{"editor", "x"}, Headers: [][2]string{{"x-wso2-roles", "editor,x"}}},
 		},
 		{
@@ -150,7 +152,8 @@ func TestIdentify(t *testing.T) {
 				t.Fatalf("issuer %v: %v", i, err)
 			}
 			tt.want.Organization, tt.want.Username = "org1", "me"
-			tt.want.Headers = append([][2]string{{"x-wso2-organization", "org1"}, {"x-wso2-username", "me"}}, tt.want.Headers...)
+			tt.want.Headers = append([][2]string{{"x-wso2-organization", "org1"}, {"x-wso2-username", "me"}},
+				tt.want.Headers...)
 			if diff := cmp.Diff(tt.want, *id, cmpopts.IgnoreUnexported(Identity{})); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}
@@ -160,7 +163,8 @@ func TestIdentify(t *testing.T) {
 }
 
 func TestHeadersThatAreTurnedOff(t *testing.T) {
-	p := policyOf(t, []string{issuer("idp", "org1", `"claimMappings": [{"remoteClaim": "t", "localClaim": "X-WSO2-Roles"}]`)}, nil,
+	p := policyOf(t, []string{issuer("idp", "org1",
+		`"claimMappings": [{"remoteClaim": "t", "localClaim": "X-WSO2-Roles"}]`)}, nil,
 		`"headers": {"username": "X-User", "organization": "", "consumerKey": "", "scopes": "", "roles": ""}`)
 	_, id := identified(t, p, claimsOf(t, `"sub":"me","scope":"a","azp":"app"`))
 	if diff := cmp.Diff([][2]string{{"x-user", "me"}}, id.Headers); diff != "" {
@@ -179,22 +183,31 @@ func TestTokensRefusedByIdentify(t *testing.T) {
 		{"username that the upstream would trim", ``, `"sub":" admin"`, "username claim: space at an end"},
 		{"organization not a string", byClaim, `"sub":"me","org":["org1"]`, "organization claim: not a string"},
 		{"organization empty", byClaim, `"sub":"me","org":""`, "organization claim: empty"},
-		{"organization with a NUL", byClaim, `"sub":"me","org":"org1\u0000"`, "organization claim: a control character"},
-		{"organization that the upstream would trim", byClaim, `"sub":"me","org":"org1 "`, "organization claim: space at an end"},
+		{"organization with a NUL", byClaim, `"sub":"me","org":"org1\u0000"`,
+			"organization claim: a control character"},
+		{"organization that the upstream would trim", byClaim, `"sub":"me","org":"org1 "`,
+			"organization claim: space at an end"},
 		{"scope a number", ``, `"sub":"me","scope":1`, "scopes claim: neither a string nor an array of strings"},
 		{"scope an object", ``, `"sub":"me","scope":{}`, "scopes claim: neither a string nor an array of strings"},
-		{"scope with a number in it", ``, `"sub":"me","scope":["a",1]`, "scopes claim: neither a string nor an array of strings"},
-		{"scope with null in it", ``, `"sub":"me","scope":["a",null]`, "scopes claim: neither a string nor an array of strings"},
-		{"scope with a space in an array", ``, `"sub":"me","scope":["a admin"]`, "scopes claim: an element with the separator in it"},
+		{"scope with a number in it", ``, `"sub":"me","scope":["a",1]`,
+			"scopes claim: neither a string nor an array of strings"},
+		{"scope with null in it", ``, `"sub":"me","scope":["a",null]`,
+			"scopes claim: neither a string nor an array of strings"},
+		{"scope with a space in an array", ``, `"sub":"me","scope":["a admin"]`,
+			"scopes claim: an element with the separator in it"},
 		{"scope with a line end", ``, `"sub":"me","scope":"a\nb"`, "scopes claim: a control character"},
 		{"roles a boolean", roles, `"sub":"me","roles":true`, "roles claim: neither a string nor an array of strings"},
-		{"role with a comma", roles, `"sub":"me","roles":["a,admin"]`, "roles claim: an element with the separator in it"},
+		{"role with a comma", roles, `"sub":"me","roles":["a,admin"]`,
+			"roles claim: an element with the separator in it"},
 		{"role with a control character", roles, `"sub":"me","roles":["a\u0001"]`, "roles claim: a control character"},
-		{"role that the upstream would trim", roles, `"sub":"me","roles":["x"," admin"]`, "roles claim: space at an end"},
+		{"role that the upstream would trim", roles, `"sub":"me","roles":["x"," admin"]`,
+			"roles claim: space at an end"},
 		{"consumer key a number", ``, `"sub":"me","azp":7`, "consumer key claim: not a string"},
-		{"consumer key with a control character", ``, `"sub":"me","client_id":"a\u0000"`, "consumer key claim: a control character"},
+		{"consumer key with a control character", ``, `"sub":"me","client_id":"a\u0000"`,
+			"consumer key claim: a control character"},
 		{"mapped claim with a line end", tier, `"sub":"me","tier":"a\r\nb"`, "mapped claim: a control character"},
-		{"mapped array with a comma", tier, `"sub":"me","tier":["a,b"]`, "mapped claim: an element with the separator in it"},
+		{"mapped array with a comma", tier, `"sub":"me","tier":["a,b"]`,
+			"mapped claim: an element with the separator in it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := policyOf(t, []string{issuer("idp", "org1", tt.issuer)}, nil)
@@ -254,7 +267,8 @@ func TestAuthorize(t *testing.T) {
 		{"claim an object", claim("o", `{"a":1}`), "", ErrClaimRule},
 		{"claim in an object", claim("realm.tier", "silver"), "", nil},
 		{"two claims", `"claims": [{"claim": "tier", "in": ["gold"]}, {"claim": "vip", "in": ["true"]}]`, "", nil},
-		{"two claims, one wrong", `"claims": [{"claim": "tier", "in": ["gold"]}, {"claim": "vip", "in": ["false"]}]`, "", ErrClaimRule},
+		{"two claims, one wrong", `"claims": [{"claim": "tier", "in": ["gold"]}, {"claim": "vip", "in": ["false"]}]`,
+			"", ErrClaimRule},
 		{"organization before scope", org2 + ", " + any("scopes", "admin"), "", ErrOrganization},
 		{"scope before role", any("scopes", "admin") + ", " + any("roles", "admin"), "", ErrScope},
 		{"role before consumer key", any("roles", "admin") + ", " + any("consumerKeys", "x"), "", ErrRole},
@@ -316,13 +330,15 @@ func TestErrorsSayNothingOfTokenOrConfiguration(t *testing.T) {
 	for _, err := range []error{
 		&ClaimError{Use: "required", Claim: config.ClaimName{Name: "secret"}, Problem: missing},
 		&ScopeError{Scopes: []string{"secret"}, Challenge: "secret"},
-		errNoOrganization, errNotBound, errNotMapped, errAsterisk, errSeveral, errOther, ErrNoRule, ErrRole, ErrConsumerKey, ErrClaimRule, ErrUnknownIssuer,
+		errNoOrganization, errNotBound, errNotMapped, errAsterisk, errSeveral, errOther, ErrNoRule, ErrRole,
+		ErrConsumerKey, ErrClaimRule, ErrUnknownIssuer,
 	} {
 		if strings.Contains(err.Error(), "secret") || err.Error() == "" {
 			t.Errorf("%q", err)
 		}
 	}
-	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrNoRule, errNoIdentity, ErrClaim, &ClaimError{Use: "username", Problem: empty}, errors.New("other")} {
+	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrNoRule, errNoIdentity, ErrClaim,
+		&ClaimError{Use: "username", Problem: empty}, errors.New("other")} {
 		if ByRule(err) {
 			t.Errorf("%v is by rule", err)
 		}
@@ -379,14 +395,17 @@ func TestNothingIsNoPermission(t *testing.T) {
 }
 
 func TestIdentityHeaders(t *testing.T) {
-	entry := issuer("idp", "org1", `"claimMappings": [{"remoteClaim": "t", "localClaim": "X-Tier"}, {"remoteClaim": "p", "localClaim": "-path"}]`)
-	p := policyOf(t, []string{entry}, nil, `"headers": {"roles": "", "username": "X-User"}`, `"forwardPayload": "x-jwt-payload"`)
+	entry := issuer("idp", "org1",
+		`"claimMappings": [{"remoteClaim": "t", "localClaim": "X-Tier"}, {"remoteClaim": "p", "localClaim": "-path"}]`)
+	p := policyOf(t, []string{entry}, nil, `"headers": {"roles": "", "username": "X-User"}`,
+		`"forwardPayload": "x-jwt-payload"`)
 	for name, want := range map[string]bool{
 		"x-tier": true, "X-Tier": true, "X_TIER": true, "x_tier": true, "x.tier": true, "x-wso2_organization": true,
 		"-path": true, "x_orgate_report": true, "X-JWT_Payload": true, "x-user": true,
 		// The default names of what is renamed and of what is off.
 		"x-wso2-username": true, "X_WSO2_Username": true, "x-wso2-roles": true, "x_wso2_roles": true,
-		"": false, ":path": false, ":": false, "x-tie": false, "x-tiers": false, "xtier": false, "y-tier": false, "x-wso2-role": false,
+		"": false, ":path": false, ":": false, "x-tie": false, "x-tiers": false, "xtier": false, "y-tier": false,
+		"x-wso2-role":   false,
 		"authorization": false, strings.Repeat("x", 1000): false, "x-tier" + strings.Repeat(" ", 250): false,
 	} {
 		if got := p.IsIdentityHeader(name); got != want {

@@ -37,10 +37,12 @@ func TestIssuerOfAToken(t *testing.T) {
 		{"of two by the claim where another is required", two, nil, "org1", `"org":"org2"`, "two", true},
 		{"of two by the claim where an unknown one is required", two, nil, "org9", `"org":"org2"`, "two", true},
 		{"of two by the claim where any will do", two, nil, "*", `"org":"org2"`, "two", false},
-		{"of two by the required organization where the claim helps none", two, nil, "org2", `"org":"org9"`, "two", true},
+		{"of two by the required organization where the claim helps none", two, nil, "org2", `"org":"org9"`, "two",
+			true},
 		{"of two the first where nothing helps", two, nil, "*", `"org":"org9"`, "one", true},
 		{"of two the first that the rule names", two, []string{"two"}, "*", `"org":"org9"`, "two", true},
-		{"of two the one that the rule names, not the claimed one", two, []string{"one"}, "*", `"org":"org2"`, "one", true},
+		{"of two the one that the rule names, not the claimed one", two, []string{"one"}, "*", `"org":"org2"`, "one",
+			true},
 		{"of two none that the rule names", two, []string{"x"}, "org1", `"org":"org1"`, "", true},
 		{"bound before free", free, nil, "org1", `"org":"org1"`, "one", false},
 		{"free where none is bound", free, nil, "org9", `"org":"org9"`, "free", false},
@@ -52,11 +54,13 @@ func TestIssuerOfAToken(t *testing.T) {
 		{"free one where the claim is missing and any will do", free, nil, "*", `"x":1`, "free", true},
 		{
 			"bound by a claim that is absent and free by another one, of the same organization",
-			[]string{issuer("bound", "org1", by("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1", `"org":"org1"`, "bound", false,
+			[]string{issuer("bound", "org1", by("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1",
+			`"org":"org1"`, "bound", false,
 		},
 		{
 			"bound by a claim that is absent and free by another one, of another organization",
-			[]string{issuer("bound", "org1", by("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1", `"org":"org2"`, "free", true,
+			[]string{issuer("bound", "org1", by("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1",
+			`"org":"org2"`, "free", true,
 		},
 		{"shared, first", sharing, nil, "org1", `"org":"org2"`, "one", false},
 		{"shared, second", sharing, nil, "org2", `"org":"org1"`, "two", false},
@@ -64,17 +68,21 @@ func TestIssuerOfAToken(t *testing.T) {
 		{"shared, any", sharing, nil, "*", `"org":"org1"`, "one", true},
 		{"shared, any, the rule names one", sharing, []string{"two"}, "*", `"org":"org1"`, "two", true},
 		{
-			"shared and free, any, with a claim", append(sharing[:2:2], issuer("free", "*", byClaim)), nil, "*", `"org":"org9"`, "free", false,
+			"shared and free, any, with a claim", append(sharing[:2:2], issuer("free", "*", byClaim)), nil, "*",
+			`"org":"org9"`, "free", false,
 		},
 		{
-			"shared and free, any, without a claim", append(sharing[:2:2], issuer("free", "*", byClaim)), nil, "*", `"x":1`, "one", true,
+			"shared and free, any, without a claim", append(sharing[:2:2], issuer("free", "*", byClaim)), nil, "*",
+			`"x":1`, "one", true,
 		},
 		{
-			"different claims, each by its own", []string{issuer("one", "org1", by("tenant")), issuer("two", "org2", by("realm"))},
+			"different claims, each by its own",
+			[]string{issuer("one", "org1", by("tenant")), issuer("two", "org2", by("realm"))},
 			nil, "org2", `"realm":"org2"`, "two", false,
 		},
 		{
-			"different claims, the other entry's", []string{issuer("one", "org1", by("tenant")), issuer("two", "org2", by("realm"))},
+			"different claims, the other entry's",
+			[]string{issuer("one", "org1", by("tenant")), issuer("two", "org2", by("realm"))},
 			nil, "org2", `"tenant":"org2"`, "two", true,
 		},
 		{
@@ -83,7 +91,8 @@ func TestIssuerOfAToken(t *testing.T) {
 		},
 		{
 			"a mapping for one, and its own organization for the other",
-			[]string{issuer("one", "org1", byClaim), issuer("mapped", "org2", byClaim, mapping(map[string]string{"t-2": "org2"}))},
+			[]string{issuer("one", "org1", byClaim),
+				issuer("mapped", "org2", byClaim, mapping(map[string]string{"t-2": "org2"}))},
 			nil, "*", `"org":"t-2"`, "mapped", false,
 		},
 		{
@@ -103,7 +112,8 @@ func TestIssuerOfAToken(t *testing.T) {
 		},
 		{
 			"missing claim for one entry while nobody is bound to what another claim says",
-			[]string{issuer("one", "org1", by("tenant"), orIssuer), issuer("two", "org2", by("realm")), issuer("three", "org3", by("tenant"))},
+			[]string{issuer("one", "org1", by("tenant"), orIssuer), issuer("two", "org2", by("realm")),
+				issuer("three", "org3", by("tenant"))},
 			nil, "org1", `"realm":"org3"`, "one", false,
 		},
 		{
@@ -133,7 +143,8 @@ func TestIssuerOfAToken(t *testing.T) {
 		},
 		{
 			"missing claim for both, shared",
-			[]string{issuer("one", "org1", byClaim, orIssuer, shared), issuer("two", "org2", byClaim, orIssuer, shared)},
+			[]string{issuer("one", "org1", byClaim, orIssuer, shared),
+				issuer("two", "org2", byClaim, orIssuer, shared)},
 			nil, "org2", `"x":1`, "two", false,
 		},
 		{
@@ -142,11 +153,13 @@ func TestIssuerOfAToken(t *testing.T) {
 		},
 		{
 			"no claim beside one with a claim, which proves another",
-			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim)}, nil, "org1", `"org":"org2"`, "two", true,
+			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim)}, nil, "org1", `"org":"org2"`, "two",
+			true,
 		},
 		{
 			"no claim beside one with a claim, which proves its own",
-			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim)}, nil, "org2", `"org":"org2"`, "two", false,
+			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim)}, nil, "org2", `"org":"org2"`, "two",
+			false,
 		},
 		{"issuers that the token is not of", []string{elsewhere}, nil, "org1", `"org":"org1"`, "", true},
 
@@ -155,16 +168,19 @@ func TestIssuerOfAToken(t *testing.T) {
 		{"two claims for two organizations, any", claims, nil, "*", both, "one", true},
 		{"two claims for two organizations, another", claims, nil, "org9", both, "one", true},
 		{"two claims for two organizations, the rule names one", claims, []string{"two"}, "org2", both, "two", true},
-		{"two claims, one of which proves nothing", claims, nil, "org1", `"tenant":"org1","realm":"org9"`, "one", false},
+		{"two claims, one of which proves nothing", claims, nil, "org1", `"tenant":"org1","realm":"org9"`, "one",
+			false},
 		{"two claims, one of which is wrong", claims, nil, "org1", `"tenant":"org1","realm":""`, "one", false},
 		{"two claims for two organizations, one of them shared", halfShared, nil, "org1", both, "one", true},
 		{"two claims for two organizations, one of them shared, the other", halfShared, nil, "org2", both, "two", true},
 		{"two claims for two organizations, shared, the first", allShared, nil, "org1", both, "one", false},
 		{"two claims for two organizations, shared, the second", allShared, nil, "org2", both, "two", false},
 		{"two claims for two organizations, shared, any", allShared, nil, "*", both, "one", true},
-		{"two claims for two organizations, shared, a third that is not", append(allShared[:2:2], issuer("three", "org3", by("team"))),
+		{"two claims for two organizations, shared, a third that is not",
+			append(allShared[:2:2], issuer("three", "org3", by("team"))),
 			nil, "org1", both + `,"team":"org3"`, "one", true},
-		{"two claims for two organizations, shared, a third that is silent", append(allShared[:2:2], issuer("three", "org3", by("team"))),
+		{"two claims for two organizations, shared, a third that is silent",
+			append(allShared[:2:2], issuer("three", "org3", by("team"))),
 			nil, "org1", both, "one", false},
 		{"two claims for one organization", bothFree, nil, "org1", `"tenant":"org1","realm":"org1"`, "one", false},
 		{"a claim for any beside another one, which is required", bothFree, nil, "org1", both, "one", true},
@@ -179,15 +195,18 @@ func TestIssuerOfAToken(t *testing.T) {
 		},
 		{
 			"no claim and one for another organization, all shared, the former",
-			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "org1", `"org":"org2"`, "one", false,
+			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "org1",
+			`"org":"org2"`, "one", false,
 		},
 		{
 			"no claim and one for another organization, all shared, the latter",
-			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "org2", `"org":"org2"`, "two", false,
+			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "org2",
+			`"org":"org2"`, "two", false,
 		},
 		{
 			"no claim and one for another organization, all shared, any",
-			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "*", `"org":"org2"`, "two", true,
+			[]string{issuer("one", "org1", shared), issuer("two", "org2", byClaim, shared)}, nil, "*", `"org":"org2"`,
+			"two", true,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -251,8 +270,10 @@ func TestTokenThatProvesNoOrganizationShowsNone(t *testing.T) {
 		{"bound, other claim", "org1", []string{issuer("one", "org1", byClaim)}, `,"org":"org2"`},
 		{"bound, claim missing", "org1", []string{issuer("one", "org1", byClaim)}, ``},
 		{"any, asterisk", "*", []string{issuer("one", "*", byClaim)}, `,"org":"*"`},
-		{"not mapped", "*", []string{issuer("one", "*", byClaim, mapping(map[string]string{"y": "org1"}))}, `,"org":"x"`},
-		{"mapped from an asterisk", "*", []string{issuer("one", "*", byClaim, mapping(map[string]string{"*": "org1"}))}, `,"org":"*"`},
+		{"not mapped", "*", []string{issuer("one", "*", byClaim, mapping(map[string]string{"y": "org1"}))},
+			`,"org":"x"`},
+		{"mapped from an asterisk", "*", []string{issuer("one", "*", byClaim, mapping(map[string]string{"*": "org1"}))},
+			`,"org":"*"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := policyOf(t, tt.issuers, nil, anyone)
@@ -261,7 +282,8 @@ func TestTokenThatProvesNoOrganizationShowsNone(t *testing.T) {
 				t.Fatalf("got %v", err)
 			}
 			id = id.Under(tt.required)
-			if diff := cmp.Diff([][2]string{{"x-wso2-username", "me"}}, id.Headers); diff != "" || id.Organization != "" {
+			if diff := cmp.Diff([][2]string{{"x-wso2-username", "me"}}, id.Headers); diff != "" ||
+				id.Organization != "" {
 				t.Errorf("organization %q, headers -want +got\n%s", id.Organization, diff)
 			}
 		})
@@ -271,7 +293,8 @@ func TestTokenThatProvesNoOrganizationShowsNone(t *testing.T) {
 // TestIdentityUnderARule: an identity is one under every rule unless the token
 // proves several organizations.
 func TestIdentityUnderARule(t *testing.T) {
-	issuers := []string{issuer("one", "org1", shared), issuer("two", "org2", shared), issuer("alone", "org1", of("alone"))}
+	issuers := []string{issuer("one", "org1", shared), issuer("two", "org2", shared),
+		issuer("alone", "org1", of("alone"))}
 	p := policyOf(t, issuers, nil, anyone, `"headers": {"organization": ""}`)
 	_, id, err := judged(t, p, p.rules[0], "org1", claimsOf(t, `"sub":"me"`))
 	if err != nil {
@@ -281,7 +304,8 @@ func TestIdentityUnderARule(t *testing.T) {
 		t.Error("another identity under its own organization")
 	}
 	without := id.Under("org2")
-	if diff := cmp.Diff([][2]string{{"x-wso2-username", "me"}}, without.Headers); diff != "" || without.Organization != "" {
+	if diff := cmp.Diff([][2]string{{"x-wso2-username", "me"}}, without.Headers); diff != "" ||
+		without.Organization != "" {
 		t.Errorf("organization %q, headers -want +got\n%s", without.Organization, diff)
 	}
 	if id.Organization != "org1" {
@@ -310,7 +334,8 @@ func TestSharedIdentityIsNoneIfAnyWillDo(t *testing.T) {
 func TestEnvironments(t *testing.T) {
 	in := func(environments ...string) string { return `"environments": ` + marshal(environments) }
 	issuers := []string{
-		issuer("prod", "org1", in("prod"), of("p")), issuer("both", "org1", in("prod", "test"), of("b")), issuer("every", "org1", of("e")),
+		issuer("prod", "org1", in("prod"), of("p")), issuer("both", "org1", in("prod", "test"), of("b")),
+		issuer("every", "org1", of("e")),
 		issuer("one", "org1", by("tenant")), issuer("two", "org2", by("realm"), in("prod")),
 	}
 	for environment, want := range map[string]map[string]bool{
@@ -330,9 +355,11 @@ func TestEnvironments(t *testing.T) {
 }
 
 func TestAudiences(t *testing.T) {
-	p := policyOf(t, []string{issuer("a", "org1", `"audiences": ["x"]`)}, []string{`{"match": {"path": "/a"}}`, `{"audiences": ["y"]}`})
+	p := policyOf(t, []string{issuer("a", "org1", `"audiences": ["x"]`)},
+		[]string{`{"match": {"path": "/a"}}`, `{"audiences": ["y"]}`})
 	i := p.groups[iss].issuers[0]
-	if diff := cmp.Diff([][]string{{"x"}, {"y"}}, [][]string{p.rules[0].Audiences(i), p.rules[1].Audiences(i)}); diff != "" {
+	if diff := cmp.Diff([][]string{{"x"}, {"y"}},
+		[][]string{p.rules[0].Audiences(i), p.rules[1].Audiences(i)}); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -134,8 +134,10 @@ func TestRulesWithoutAnOrganization(t *testing.T) {
 		{"top level's", []string{issuer("a", "org1")}, `"organization": "org2"`, "org2"},
 		{"the only issuer's", []string{issuer("a", "org1")}, `"environment": ""`, "org1"},
 		{"all issuers'", []string{issuer("a", "org1"), issuer("b", "org1", elsewhere)}, `"environment": ""`, "org1"},
-		{"all issuers', of which one is elsewhere", []string{issuer("a", "org1", in), issuer("b", "org1", elsewhere)}, `"environment": "dev"`, "org1"},
-		{"top level's, of issuers that differ", []string{issuer("a", "org1"), issuer("b", "org2", elsewhere)}, anyone, "*"},
+		{"all issuers', of which one is elsewhere", []string{issuer("a", "org1", in), issuer("b", "org1", elsewhere)},
+			`"environment": "dev"`, "org1"},
+		{"top level's, of issuers that differ", []string{issuer("a", "org1"), issuer("b", "org2", elsewhere)}, anyone,
+			"*"},
 	} {
 		for name, rules := range map[string][]string{"a rule": {`{"match": {"path": "/a"}}`}, "no rules": nil} {
 			t.Run(tt.name+", "+name, func(t *testing.T) {

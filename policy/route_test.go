@@ -20,7 +20,8 @@ func TestRoute(t *testing.T) {
 	host := `{"name": "host", "match": {"hosts": ["api.example.com"]}}`
 	wild := `{"name": "wild", "match": {"hosts": ["*.example.com"]}}`
 	wilder := `{"name": "wilder", "match": {"hosts": ["*.com"]}}`
-	hostPath := `{"name": "host and path", "match": {"hosts": ["api.example.com", "*.example.net"], "pathPrefix": "/a"}}`
+	hostPath := `{"name": "host and path", "match": {"hosts": ["api.example.com", "*.example.net"], "pathPrefix": ` +
+		`"/a"}}`
 	encoded := `{"name": "encoded", "match": {"pathPrefix": "/a%2Bb/%7Bc%7D"}}`
 	address := `{"name": "address", "match": {"hosts": ["[::1]"]}}`
 
@@ -87,7 +88,9 @@ func TestRoute(t *testing.T) {
 		{"rule for all before one for a path", []string{all, exact}, "GET", "h", "/a", "all"},
 		{"rule for all after one for a path", []string{exact, all}, "GET", "h", "/b", "all"},
 		{"method of a later rule", []string{get, prefix}, "POST", "h", "/a", "prefix"},
-		{"literal leads nowhere, wildcard does", []string{template, `{"name": "literal", "match": {"path": "/t/org1/x"}}`}, "GET", "h", "/t/org1/orders/7", "template"},
+		{"literal leads nowhere, wildcard does",
+			[]string{template, `{"name": "literal", "match": {"path": "/t/org1/x"}}`}, "GET", "h", "/t/org1/orders/7",
+			"template"},
 		{"OPTIONS * and a rule for a path", []string{root, all}, "OPTIONS", "h", "*", "all"},
 		{"OPTIONS * and rules for paths alone", []string{root}, "OPTIONS", "h", "*", ""},
 		{"no rule looks at paths, so any will do", []string{host}, "CONNECT", "api.example.com", "", "host"},
@@ -118,7 +121,8 @@ func TestRoute(t *testing.T) {
 // organization.
 func TestConfigurationWithoutRules(t *testing.T) {
 	p := ruled(t)
-	for _, q := range []Request{{Method: "GET", Host: "h", Path: "/a//b"}, {Method: "OPTIONS", Path: "*"}, {Method: "CONNECT", Host: "me@h"}} {
+	for _, q := range []Request{{Method: "GET", Host: "h", Path: "/a//b"}, {Method: "OPTIONS", Path: "*"},
+		{Method: "CONNECT", Host: "me@h"}} {
 		r, err := p.Route(&q)
 		if err != nil || r.Name != "" || r.Index != -1 || r.Public || r.Optional {
 			t.Fatalf("%+v: got %+v, %v", q, r, err)
@@ -149,20 +153,25 @@ func TestAmbiguityIsAnsweredWhereRulesLook(t *testing.T) {
 		{"organization from the path", rule(`"organization": {"fromPath": "/{org}"}`), org1, false, true},
 		{"organization from the host", rule(`"organization": {"fromHost": "{org}.example.com"}`), org1, true, false},
 		{"top level's organization from the path", nil, `"organization": {"fromPath": "/{org}"}`, false, true},
-		{"top level's organization from the host", []string{every}, `"organization": {"fromHost": "{org}.example.com"}`, true, false},
-		{"top level's organization, which no rule asks for", rule(org1)[:1], `"organization": {"fromHost": "{org}.example.com"}`, false, false},
+		{"top level's organization from the host", []string{every}, `"organization": {"fromHost": "{org}.example.com"}`,
+			true, false},
+		{"top level's organization, which no rule asks for", rule(org1)[:1],
+			`"organization": {"fromHost": "{org}.example.com"}`, false, false},
 		{"public rule for a path", rule(`"match": {"path": "/x"}, "public": true`), org1, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := policyOf(t, []string{issuer("idp", "org1")}, tt.rules, tt.top)
-			if _, err := p.Route(&Request{Method: "GET", Host: "example.com", Path: twice}); errors.Is(err, ErrAmbiguousPath) != tt.path {
+			if _, err := p.Route(&Request{Method: "GET", Host: "example.com", Path: twice}); errors.Is(err,
+				ErrAmbiguousPath) != tt.path {
 				t.Errorf("path: %v", err)
 			}
-			if _, err := p.Route(&Request{Method: "GET", Host: user, Path: "/"}); errors.Is(err, ErrAmbiguousPath) != tt.host {
+			if _, err := p.Route(&Request{Method: "GET", Host: user, Path: "/"}); errors.Is(err,
+				ErrAmbiguousPath) != tt.host {
 				t.Errorf("host: %v", err)
 			}
 			for _, method := range []string{"GET", "CONNECT"} {
-				if _, err := p.Route(&Request{Method: method, Host: "example.com", Path: "*"}); errors.Is(err, ErrAmbiguousPath) != tt.path {
+				if _, err := p.Route(&Request{Method: method, Host: "example.com", Path: "*"}); errors.Is(err,
+					ErrAmbiguousPath) != tt.path {
 					t.Errorf("%s *: %v", method, err)
 				}
 			}
@@ -200,7 +209,8 @@ func TestIndexIsTheLinearSearch(t *testing.T) {
 			m := map[string]any{}
 			var hosts, methods []string
 			for range random.IntN(3) {
-				hosts = append(hosts, pick("example.com", "a.example.com", "*.example.com", "*.com", "*.a.example.com", "[::1]"))
+				hosts = append(hosts, pick("example.com", "a.example.com", "*.example.com", "*.com", "*.a.example.com",
+					"[::1]"))
 			}
 			for range random.IntN(3) {
 				methods = append(methods, pick("GET", "PUT"))

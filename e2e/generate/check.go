@@ -71,16 +71,20 @@ func (j *judgement) checkPass(config *Config, got scenario.Outcome) (map[string]
 		return nil, ""
 	}
 	if j.public || len(j.faults) > 0 {
-		return nil, fmt.Sprintf("passed, %s, should have been public (%v) or refused: %q", got.Reason, j.public, j.faults)
+		return nil, fmt.Sprintf("passed, %s, should have been public (%v) or refused: %q", got.Reason, j.public,
+			j.faults)
 	}
 	problem := ""
 	for _, c := range j.claimants {
 		want := c.identity(config)
 		switch {
 		case !c.passes():
-			problem += fmt.Sprintf("passed, should be refused by %s: %q %q %q\n", c.issuer.Name, c.unproven, c.hard, c.soft)
+			problem += fmt.Sprintf("passed, should be refused by %s: %q %q %q\n", c.issuer.Name, c.unproven, c.hard,
+				c.soft)
 			continue
-		case got.Reason == "ok" && len(c.soft) > 0, got.Reason != "ok" && !slices.ContainsFunc(c.soft, func(f string) bool { return strings.HasPrefix(f, got.Reason+" ") }):
+		case got.Reason == "ok" && len(c.soft) > 0,
+			got.Reason != "ok" && !slices.ContainsFunc(c.soft,
+				func(f string) bool { return strings.HasPrefix(f, got.Reason+" ") }):
 			problem += fmt.Sprintf("passed, %s, but %s should report %q\n", got.Reason, c.issuer.Name, c.soft)
 			continue
 		case got.Reason != "ok":
@@ -107,7 +111,8 @@ func (c *claimant) identity(config *Config) map[string]string {
 }
 
 // checkUpstream compares what the upstream sees with what it should.
-func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, identity map[string]string, merges bool) string {
+func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, identity map[string]string,
+	merges bool) string {
 	identities := map[string]bool{"x-orgate-report": true}
 	for _, c := range []*Config{config, {}} { // the default names are no client's, either
 		for _, name := range headerNames(c) {
@@ -157,10 +162,12 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
 		return "headers to the upstream (-want +got):\n" + diff
 	}
-	if before, after := config.pathAfter(&s, sent.Values(":path")[0]), got.Upstream.Values(":path"); len(after) != 1 || after[0] != before {
+	if before, after := config.pathAfter(&s, sent.Values(":path")[0]),
+		got.Upstream.Values(":path"); len(after) != 1 || after[0] != before {
 		return fmt.Sprintf("path to the upstream %q, want %q", after, before)
 	}
-	if before, after := config.cookiesAfter(&s, sent), s.cookies(got.Upstream); !(merges && len(sent.Values("cookie")) > 1) && !slices.Equal(before, texts(after)) {
+	if before, after := config.cookiesAfter(&s, sent),
+		s.cookies(got.Upstream); !(merges && len(sent.Values("cookie")) > 1) && !slices.Equal(before, texts(after)) {
 		return fmt.Sprintf("cookies to the upstream %q, want %q", texts(after), before)
 	}
 	for _, h := range got.Trailers {

@@ -315,7 +315,8 @@ func scalars(raw json.RawMessage) []string {
 func (c *claimant) render(raw json.RawMessage) string {
 	text := ""
 	switch {
-	case raw[0] == '{', raw[0] == '[' && slices.ContainsFunc(elements(raw), func(e json.RawMessage) bool { return e[0] == '[' || e[0] == '{' }):
+	case raw[0] == '{', raw[0] == '[' && slices.ContainsFunc(elements(raw),
+		func(e json.RawMessage) bool { return e[0] == '[' || e[0] == '{' }):
 		var b bytes.Buffer
 		if err := json.Compact(&b, raw); err != nil {
 			panic(err)

@@ -202,7 +202,8 @@ func (c *choices) config() *Config {
 	}
 	if c.chance(2) {
 		config.TokenSources = &TokenSources{
-			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""}, HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
+			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""},
+				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
 			Query:   some(c, 0, "access_token", "jwt"),
 			Cookies: some(c, 0, "token", "Session"),
 		}
@@ -288,7 +289,8 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.n(2) == 1 {
 		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
 		if c.n(2) == 1 {
-			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"}, RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
+			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
+				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
 			if c.chance(3) {
 				i.ExcludeUnmappedRoles = new(bool)
 			}

@@ -144,7 +144,8 @@ const tokenChar = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 func (config *Config) inUse() []*Issuer {
 	var used []*Issuer
 	for _, i := range config.Issuers {
-		if config.Environment == "" || i.Environments == nil || slices.Contains(i.Environments, "*") || slices.Contains(i.Environments, config.Environment) {
+		if config.Environment == "" || i.Environments == nil || slices.Contains(i.Environments, "*") ||
+			slices.Contains(i.Environments, config.Environment) {
 			used = append(used, i)
 		}
 	}
@@ -205,7 +206,8 @@ var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|$)|[\\#
 
 // kept are what an upstream may take as it is, by the members of "paths".
 var kept = map[string]*regexp.Regexp{
-	"encodedSlash": regexp.MustCompile(`(?i)%2f`), "semicolon": regexp.MustCompile(`(?i);|%3b`), "emptySegment": regexp.MustCompile(`//`),
+	"encodedSlash": regexp.MustCompile(`(?i)%2f`), "semicolon": regexp.MustCompile(`(?i);|%3b`),
+	"emptySegment": regexp.MustCompile(`//`),
 }
 
 // cleanPath is the decoded segments of a request's path.
@@ -262,7 +264,8 @@ func (m *Match) matches(q target) bool {
 	if len(m.Hosts) > 0 && !slices.ContainsFunc(m.Hosts, func(pattern string) bool {
 		pattern = strings.ToLower(pattern)
 		suffix, wildcard := strings.CutPrefix(pattern, "*")
-		return !wildcard && q.host == pattern || wildcard && strings.HasSuffix(q.host, suffix) && net.ParseIP(q.host) == nil
+		return !wildcard && q.host == pattern || wildcard && strings.HasSuffix(q.host, suffix) &&
+			net.ParseIP(q.host) == nil
 	}) {
 		return false
 	}
@@ -393,7 +396,8 @@ func (config *Config) tokens(r scenario.Request) []string {
 func (s *TokenSources) inHeader(h [2]string) []string {
 	var tokens []string
 	for _, source := range s.Headers {
-		if !strings.EqualFold(h[0], source.Name) || len(h[1]) < len(source.Prefix) || !strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
+		if !strings.EqualFold(h[0], source.Name) || len(h[1]) < len(source.Prefix) ||
+			!strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
 			continue
 		}
 		if token := strings.Trim(h[1][len(source.Prefix):], " \t"); token != "" {
@@ -420,7 +424,8 @@ func (s *TokenSources) hidden(h [2]string) bool {
 		}
 		lenient := `(?is)(^|,)[ \t]*` + regexp.QuoteMeta(scheme) + `([^,]*[^, \t][^,]*)`
 		for _, m := range regexp.MustCompile(lenient).FindAllStringSubmatch(h[1], -1) {
-			goesOn := regexp.MustCompile("^"+tokenChar).MatchString(m[2]) && regexp.MustCompile(tokenChar+"$").MatchString(scheme)
+			goesOn := regexp.MustCompile("^"+tokenChar).MatchString(m[2]) &&
+				regexp.MustCompile(tokenChar+"$").MatchString(scheme)
 			if !goesOn {
 				return true
 			}
@@ -465,7 +470,8 @@ func (s *TokenSources) cookies(headers scenario.Headers) []part {
 			text = strings.Trim(text, " \t")
 			p := part{text: text}
 			name, value, _ := strings.Cut(text, "=")
-			if value = strings.Trim(value, " \t"); value != "" && slices.Contains(s.Cookies, strings.Trim(name, " \t")) {
+			if value = strings.Trim(value, " \t"); value != "" && slices.Contains(s.Cookies,
+				strings.Trim(name, " \t")) {
 				p.token = []string{value}
 			}
 			parts = append(parts, p)

@@ -49,7 +49,8 @@ func gridMethod(source int) string { return fmt.Sprintf("SOURCE-%d", source) }
 func gridConfig(kind grid.Issuer) string {
 	var issuers, rules []string
 	for _, e := range kind.Entries {
-		issuers = append(issuers, e.JSON("https://idp1.example/", `"signatureValidation": {"jwks": {"inline": $FIRST}}`))
+		issuers = append(issuers,
+			e.JSON("https://idp1.example/", `"signatureValidation": {"jwks": {"inline": $FIRST}}`))
 	}
 	top := ""
 	for s, source := range grid.Sources {
@@ -61,5 +62,6 @@ func gridConfig(kind grid.Issuer) string {
 		}
 		rules = append(rules, "{"+rule+"}")
 	}
-	return `{"issuers": [` + strings.Join(issuers, ", ") + `], "rules": [` + strings.Join(rules, ", ") + `], "organization": ` + top + `}`
+	return `{"issuers": [` + strings.Join(issuers, ", ") + `], "rules": [` + strings.Join(rules, ", ") +
+		`], "organization": ` + top + `}`
 }

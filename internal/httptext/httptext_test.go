@@ -5,7 +5,8 @@ import "testing"
 func TestTokens(t *testing.T) {
 	for s, want := range map[string]bool{
 		"GET": true, "x-wso2_roles.": true, "!#$%&'*+-.^_`|~09azAZ": true,
-		"": false, "a b": false, "a,b": false, "a/b": false, "a:b": false, "\"a\"": false, "é": false, "a\x00": false, "a\x7f": false, "@": false, "[": false,
+		"": false, "a b": false, "a,b": false, "a/b": false, "a:b": false, "\"a\"": false, "é": false, "a\x00": false,
+		"a\x7f": false, "@": false, "[": false,
 	} {
 		if got := IsToken(s); got != want {
 			t.Errorf("IsToken(%q) = %v", s, got)
@@ -53,7 +54,8 @@ func TestPrefixes(t *testing.T) {
 		{"\u212aey x", "key ", "\u212aey x", false}, // the Kelvin sign
 		{"@a", "`a", "@a", false},
 	} {
-		if rest, ok := CutPrefixFold(tt.s, tt.prefix); rest != tt.rest || ok != tt.ok || HasPrefixFold(tt.s, tt.prefix) != tt.ok {
+		if rest, ok := CutPrefixFold(tt.s, tt.prefix); rest != tt.rest || ok != tt.ok || HasPrefixFold(tt.s,
+			tt.prefix) != tt.ok {
 			t.Errorf("CutPrefixFold(%q, %q) = %q, %v", tt.s, tt.prefix, rest, ok)
 		}
 	}
@@ -65,7 +67,8 @@ func TestHexPairs(t *testing.T) {
 		want byte
 		ok   bool
 	}{
-		{"00", 0, true}, {"fF", 0xff, true}, {"2Fx", '/', true}, {"aA", 0xaa, true}, {"9", 0, false}, {"", 0, false}, {"0g", 0, false}, {"g0", 0, false}, {"0`", 0, false}, {" 0", 0, false},
+		{"00", 0, true}, {"fF", 0xff, true}, {"2Fx", '/', true}, {"aA", 0xaa, true}, {"9", 0, false}, {"", 0, false},
+		{"0g", 0, false}, {"g0", 0, false}, {"0`", 0, false}, {" 0", 0, false},
 	} {
 		if got, ok := HexPair(tt.s); ok != tt.ok || ok && got != tt.want {
 			t.Errorf("HexPair(%q) = %x, %v", tt.s, got, ok)

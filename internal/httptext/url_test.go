@@ -36,7 +36,8 @@ func TestCheckURL(t *testing.T) {
 		"https://idp.example:65536/":        errURLPort,
 		"https://idp.example:/":             errURLPort,
 	} {
-		if err := CheckURL(url); err != want || err != nil && err != ErrUserInfo && err != errURLFragment && !errors.Is(err, errNotAbsolute) {
+		if err := CheckURL(url); err != want || err != nil && err != ErrUserInfo && err != errURLFragment &&
+			!errors.Is(err, errNotAbsolute) {
 			t.Errorf("CheckURL(%q) = %v, want %v", url, err, want)
 		}
 	}

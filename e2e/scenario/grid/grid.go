@@ -122,13 +122,15 @@ const (
 	notBound    = "The claim says another organization than the issuer is bound to: the token proves neither."
 	required    = "An organization claim that the issuer names must be there."
 	asterisk    = "`*` in a token is the name of no organization, whatever it is in the configuration."
-	emptyString = "An organization is a string that is not empty. A claim that is there and wrong is not a claim that is missing."
+	emptyString = "An organization is a string that is not empty. A claim that is there and wrong is not a claim " +
+		"that is missing."
 	noString    = "An organization is a string; the first of several would be a guess."
 	decides     = "The claim decides, and it says the organization that the rule requires."
 	decidesElse = "The claim decides: it proves `org2`, which is any organization and is not `org1`."
-	decidesT3   = "The claim decides: without a mapping its value is the organization, which is any organization and is not `org1`."
-	noClaim     = "The issuer's tokens are its organization's. It names no claim, so none is read."
-	together    = "The token may call for both, as `sharedAcrossOrganizations` says, but nothing tells whose it is: " +
+	decidesT3   = "The claim decides: without a mapping its value is the organization, which is any organization and " +
+		"is not `org1`."
+	noClaim  = "The issuer's tokens are its organization's. It names no claim, so none is read."
+	together = "The token may call for both, as `sharedAcrossOrganizations` says, but nothing tells whose it is: " +
 		"it proves no single organization if any will do."
 	byTheFirst  = "By the entry for `org1` it proves that organization."
 	byTheOther  = "By the entry for `org2` it proves that organization, which is any organization and is not `org1`."
@@ -158,7 +160,8 @@ func (e Entry) JSON(iss, members string) string {
 		}
 		return string(text)
 	}
-	entry := `"name": ` + quote(e.Name) + `, "issuer": ` + quote(iss) + `, "organization": ` + quote(e.Organization) + ", " + members
+	entry := `"name": ` + quote(e.Name) + `, "issuer": ` + quote(iss) + `, "organization": ` + quote(e.Organization) +
+		", " + members
 	if e.Claim != "" {
 		entry += `, "organizationClaim": ` + quote(e.Claim)
 	}
@@ -186,21 +189,27 @@ type Issuer struct {
 
 // Refused are kinds of issuers that no configuration may have.
 var Refused = []Issuer{
-	{Title: "two entries for one `iss`, `org1` and `org2`, no claim: nothing tells whose a token is, and nobody said that it may call for both",
+	{Title: "two entries for one `iss`, `org1` and `org2`, no claim: nothing tells whose a token is, and nobody said " +
+		"that it may call for both",
 		Entries: []Entry{{Name: "b", Organization: "org2"}, {Name: "a", Organization: "org1"}}},
-	{Title: "two entries for one `iss`, `org1` and `org2`, both with `missingOrganization: \"issuer\"`: a token without the claim would be both's",
-		Entries: []Entry{{Name: "b", Organization: "org2", Claim: "org", OrIssuer: true}, {Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}}},
-	{Title: "two entries for one `iss` whose mappings of the same claim overlap: `{\"staff\": \"org1\"}` and `{\"staff\": \"org2\"}`",
+	{Title: "two entries for one `iss`, `org1` and `org2`, both with `missingOrganization: \"issuer\"`: a token " +
+		"without the claim would be both's",
+		Entries: []Entry{{Name: "b", Organization: "org2", Claim: "org", OrIssuer: true},
+			{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}}},
+	{Title: "two entries for one `iss` whose mappings of the same claim overlap: `{\"staff\": \"org1\"}` and " +
+		"`{\"staff\": \"org2\"}`",
 		Entries: []Entry{
 			{Name: "b", Organization: "org2", Claim: "org", Mapping: map[string]string{"staff": "org2"}},
 			{Name: "a", Organization: "org1", Claim: "org", Mapping: map[string]string{"staff": "org1"}},
 		}},
-	{Title: "two entries for one `iss`, one of which maps a value that is the other's organization: `{\"org1\": \"org2\"}`",
+	{Title: "two entries for one `iss`, one of which maps a value that is the other's organization: `{\"org1\": " +
+		"\"org2\"}`",
 		Entries: []Entry{
 			{Name: "b", Organization: "org2", Claim: "org", Mapping: map[string]string{"org1": "org2"}},
 			{Name: "a", Organization: "org1", Claim: "org"},
 		}},
-	{Title: "`\"*\"`, no claim: nothing says which organization it is", Entries: []Entry{{Name: "a", Organization: "*"}}},
+	{Title: "`\"*\"`, no claim: nothing says which organization it is",
+		Entries: []Entry{{Name: "a", Organization: "*"}}},
 }
 
 var mapping = map[string]string{"t-1": "org1", "t-2": "org2"}
@@ -233,18 +242,20 @@ var Issuers = []Issuer{
 		Verdicts{Forbidden, Forbidden, notBound},
 		Verdicts{Invalid, Invalid, required},
 	)},
-	{"bound to `org1`, with a claim and a mapping", []Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping}}, true, oneClaim(
-		Verdicts{allowsOrg1, allowsOrg1, toLead},
-		Verdicts{Forbidden, Forbidden, toLeadElse},
-		Verdicts{Forbidden, Forbidden, notListed},
-		Verdicts{Invalid, Invalid, required},
-	)},
+	{"bound to `org1`, with a claim and a mapping",
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping}}, true, oneClaim(
+			Verdicts{allowsOrg1, allowsOrg1, toLead},
+			Verdicts{Forbidden, Forbidden, toLeadElse},
+			Verdicts{Forbidden, Forbidden, notListed},
+			Verdicts{Invalid, Invalid, required},
+		)},
 	{"bound to `org1`, with a claim, `missingOrganization: \"issuer\"`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}}, false, oneClaim(
 			Verdicts{allowsOrg1, allowsOrg1, bound},
 			Verdicts{Forbidden, Forbidden, notBound},
 			Verdicts{Forbidden, Forbidden, notBound},
-			Verdicts{allowsOrg1, allowsOrg1, "Without the claim the token is of the organization that the issuer is bound to, as configured."},
+			Verdicts{allowsOrg1, allowsOrg1,
+				"Without the claim the token is of the organization that the issuer is bound to, as configured."},
 		)},
 	{"`\"*\"`, with a claim", []Entry{{Name: "a", Organization: "*", Claim: "org"}}, false, oneClaim(
 		Verdicts{allowsOrg1, allowsOrg1, decides},
@@ -252,38 +263,50 @@ var Issuers = []Issuer{
 		Verdicts{Forbidden, allowsT3, decidesT3},
 		Verdicts{Invalid, Invalid, required},
 	)},
-	{"`\"*\"`, with a claim and a mapping", []Entry{{Name: "a", Organization: "*", Claim: "org", Mapping: mapping}}, true, oneClaim(
-		Verdicts{allowsOrg1, allowsOrg1, "The mapping leads from the claim to the organization that the rule requires."},
-		Verdicts{Forbidden, allowsOrg2, "The mapping leads from the claim to `org2`, which is any organization and is not `org1`."},
-		Verdicts{Forbidden, Forbidden, notListed},
-		Verdicts{Invalid, Invalid, required},
-	)},
+	{"`\"*\"`, with a claim and a mapping", []Entry{{Name: "a", Organization: "*", Claim: "org", Mapping: mapping}},
+		true, oneClaim(
+			Verdicts{allowsOrg1, allowsOrg1,
+				"The mapping leads from the claim to the organization that the rule requires."},
+			Verdicts{Forbidden, allowsOrg2,
+				"The mapping leads from the claim to `org2`, which is any organization and is not `org1`."},
+			Verdicts{Forbidden, Forbidden, notListed},
+			Verdicts{Invalid, Invalid, required},
+		)},
 	{"two entries for one `iss`, `org1` and `org2`, with one claim",
-		[]Entry{{Name: "b", Organization: "org2", Claim: "org"}, {Name: "a", Organization: "org1", Claim: "org"}}, false, oneClaim(
+		[]Entry{{Name: "b", Organization: "org2", Claim: "org"}, {Name: "a", Organization: "org1", Claim: "org"}},
+		false, oneClaim(
 			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
 			Verdicts{Forbidden, allowsOrg2, byTheOther},
 			Verdicts{Forbidden, Forbidden, byNone},
 			Verdicts{Invalid, Invalid, required},
 		)},
 	{"two entries for one `iss`, `org1` and `\"*\"`, with one claim",
-		[]Entry{{Name: "b", Organization: "*", Claim: "org"}, {Name: "a", Organization: "org1", Claim: "org"}}, false, oneClaim(
-			Verdicts{allowsOrg1, allowsOrg1, "By the entry for `org1`, which comes before the one for any, it proves that organization."},
-			Verdicts{Forbidden, allowsOrg2, "By the entry for any it proves `org2`, which is any organization and is not `org1`."},
-			Verdicts{Forbidden, allowsT3, "By the entry for any it proves what the claim says, which is any organization and is not `org1`."},
+		[]Entry{{Name: "b", Organization: "*", Claim: "org"}, {Name: "a", Organization: "org1", Claim: "org"}}, false,
+		oneClaim(
+			Verdicts{allowsOrg1, allowsOrg1,
+				"By the entry for `org1`, which comes before the one for any, it proves that organization."},
+			Verdicts{Forbidden, allowsOrg2,
+				"By the entry for any it proves `org2`, which is any organization and is not `org1`."},
+			Verdicts{Forbidden, allowsT3,
+				"By the entry for any it proves what the claim says, which is any organization and is not `org1`."},
 			Verdicts{Invalid, Invalid, required},
 		)},
 	{"two entries for one `iss`, `org1` with `missingOrganization: \"issuer\"` and `org2`, with one claim",
-		[]Entry{{Name: "b", Organization: "org2", Claim: "org"}, {Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}}, false, oneClaim(
+		[]Entry{{Name: "b", Organization: "org2", Claim: "org"},
+			{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}}, false, oneClaim(
 			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
 			Verdicts{Forbidden, allowsOrg2, byTheOther},
 			Verdicts{Forbidden, Forbidden, byNone},
-			Verdicts{allowsOrg1, allowsOrg1, "Only one entry takes tokens without the claim, so they are of its organization."},
+			Verdicts{allowsOrg1, allowsOrg1,
+				"Only one entry takes tokens without the claim, so they are of its organization."},
 		)},
 	{"two entries for one `iss`, `org1` and `org2`, no claim, `sharedAcrossOrganizations`",
-		[]Entry{{Name: "b", Organization: "org2", Shared: true}, {Name: "a", Organization: "org1", Shared: true}}, false,
+		[]Entry{{Name: "b", Organization: "org2", Shared: true}, {Name: "a", Organization: "org1", Shared: true}},
+		false,
 		all(Verdicts{allowsOrg1, Forbidden, together})},
 	{"two entries for one `iss`, `org1` by `org` and `org2` by `tenant`",
-		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "org2", Claim: "tenant"}}, false, []Verdicts{
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "org2", Claim: "tenant"}},
+		false, []Verdicts{
 			{allowsOrg1, allowsOrg1, byTheFirst},
 			{Forbidden, Forbidden, notBound},
 			{Forbidden, Forbidden, notBound},
@@ -297,7 +320,8 @@ var Issuers = []Issuer{
 			{Invalid, Invalid, noString},
 		}},
 	{"two entries for one `iss`, `org1` by `org` and `org2` by `tenant`, both `sharedAcrossOrganizations`",
-		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Shared: true}, {Name: "b", Organization: "org2", Claim: "tenant", Shared: true}}, false,
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Shared: true},
+			{Name: "b", Organization: "org2", Claim: "tenant", Shared: true}}, false,
 		[]Verdicts{
 			{allowsOrg1, allowsOrg1, byTheFirst},
 			{Forbidden, Forbidden, notBound},
@@ -312,21 +336,24 @@ var Issuers = []Issuer{
 			{Invalid, Invalid, noString},
 		}},
 	{"two entries for one `iss`, `org1` by `org` and `\"*\"` by `tenant`",
-		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "*", Claim: "tenant"}}, false, []Verdicts{
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "*", Claim: "tenant"}},
+		false, []Verdicts{
 			{allowsOrg1, allowsOrg1, byTheFirst},
 			{Forbidden, Invalid, "By `org` it proves nothing, and the entry for any misses its claim."},
 			{Forbidden, Invalid, "By `org` it proves nothing, and the entry for any misses its claim."},
 			{Forbidden, Forbidden, conflict},
 			{allowsOrg1, allowsOrg1, byTheOthers},
 			{allowsOrg1, allowsOrg1, byTheOthers},
-			{Forbidden, allowsOrg2, "By the entry for any it proves `org2`, which is any organization and is not `org1`."},
+			{Forbidden, allowsOrg2, "By the entry for any it proves `org2`, which is any organization and is not " +
+				"`org1`."},
 			{Invalid, Invalid, required},
 			{Forbidden, Invalid, asterisk},
 			{Invalid, Invalid, emptyString},
 			{Invalid, Invalid, noString},
 		}},
 	{"two entries for one `iss`, `org1` with a mapping of `org` and `org2` by `tenant`",
-		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping}, {Name: "b", Organization: "org2", Claim: "tenant"}}, true, []Verdicts{
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping},
+			{Name: "b", Organization: "org2", Claim: "tenant"}}, true, []Verdicts{
 			{allowsOrg1, allowsOrg1, byTheFirst},
 			{Forbidden, Forbidden, toLeadElse},
 			{Forbidden, Forbidden, notListed},
@@ -340,14 +367,18 @@ var Issuers = []Issuer{
 			{Invalid, Invalid, noString},
 		}},
 	{"two entries for one `iss`, `org1` by `org`, `missingOrganization: \"issuer\"`, and `org2` by `tenant`",
-		[]Entry{{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true}, {Name: "b", Organization: "org2", Claim: "tenant"}}, false, []Verdicts{
+		[]Entry{{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true},
+			{Name: "b", Organization: "org2", Claim: "tenant"}}, false, []Verdicts{
 			{allowsOrg1, allowsOrg1, byTheFirst},
 			{Forbidden, Forbidden, notBound},
 			{Forbidden, Forbidden, notBound},
 			{Forbidden, Forbidden, conflict},
 			{Forbidden, Forbidden, "Each claim says the other entry's organization: the token proves neither."},
-			{allowsOrg1, allowsOrg1, "`tenant` proves nothing, and without `org` the token is of the organization that its entry is bound to."},
-			{Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim that proves another organization."},
+			{allowsOrg1, allowsOrg1,
+				"`tenant` proves nothing, and without `org` the token is of the organization that its entry is bound " +
+					"to."},
+			{Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim " +
+				"that proves another organization."},
 			{allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
 			{Forbidden, Forbidden, asterisk},
 			{Invalid, Invalid, emptyString},

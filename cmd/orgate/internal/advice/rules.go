@@ -15,7 +15,8 @@ func (a *adviser) rules() {
 		path := rulePath(i)
 		if before := a.coveredBy(i); len(before) > 0 {
 			unreached[i] = true
-			a.advise("unreachable-rule", path, "rule %q is never reached: every request that it matches falls under %s before it",
+			a.advise("unreachable-rule", path,
+				"rule %q is never reached: every request that it matches falls under %s before it",
 				a.config.Rules[i].Name, a.describe(before))
 			continue
 		}
@@ -36,10 +37,13 @@ func (a *adviser) topOrganization() {
 	required := "every request"
 	if len(a.config.Rules) > 0 {
 		required = "every request under a rule that names no organization"
-		if !slices.ContainsFunc(a.config.Rules, func(r config.Rule) bool { return !r.Public && r.Organization.IsZero() }) {
+		if !slices.ContainsFunc(a.config.Rules,
+			func(r config.Rule) bool { return !r.Public && r.Organization.IsZero() }) {
 			if a.result.document.has("organization") {
-				a.advise("unused-organization", "organization", "nothing requires it: each rule names its own organization,"+
-					" and what matches no rule is refused; a last rule without match would leave the rest to this organization")
+				a.advise("unused-organization", "organization",
+					"nothing requires it: each rule names its own organization,"+
+						" and what matches no rule is refused; a last rule without match would leave the rest to "+
+						"this organization")
 			}
 			return
 		}
@@ -84,8 +88,9 @@ func (a *adviser) roles(path string, rule *config.Rule) {
 		return
 	}
 	if !slices.ContainsFunc(a.allowed(rule.Issuers), func(i *config.Issuer) bool { return !i.RolesClaim.IsZero() }) {
-		a.advise("roles-without-claim", path+".roles", "rule %q asks for roles, and no issuer that may be used here has a rolesClaim:"+
-			" every request is refused", rule.Name)
+		a.advise("roles-without-claim", path+".roles",
+			"rule %q asks for roles, and no issuer that may be used here has a rolesClaim:"+
+				" every request is refused", rule.Name)
 	}
 }
 
@@ -101,7 +106,8 @@ func (a *adviser) organization(path string, rule *config.Rule) {
 	if len(rule.Issuers) > 0 {
 		which = "no issuer that may be used here"
 	}
-	a.advise("unprovable-organization", path+".organization", "%s can prove %q: every request under rule %q is refused", which, asked, rule.Name)
+	a.advise("unprovable-organization", path+".organization", "%s can prove %q: every request under rule %q is refused",
+		which, asked, rule.Name)
 }
 
 // coveredBy returns the rules that take every request of a rule before it, or
