@@ -28,11 +28,15 @@ func (r *reader) check(c *Config) {
 		names[i] = c.Issuers[i].Name
 	}
 	r.checkNames("issuers", names)
+	known := map[string]bool{}
+	for _, name := range names {
+		known[name] = true
+	}
 	r.line("environment", c.Environment)
 	r.organizationSource("organization", &c.Organization)
 	names = make([]string, len(c.Rules))
 	for i := range c.Rules {
-		r.checkRule(element("rules", i), i, &c.Rules[i], c.Issuers)
+		r.checkRule(element("rules", i), i, &c.Rules[i], known)
 		names[i] = c.Rules[i].Name
 	}
 	r.checkNames("rules", names)

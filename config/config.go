@@ -63,7 +63,7 @@ type Config struct {
 	// Bounds on what one worker keeps, and does at once.
 	Limits Limits `json:"limits"`
 	// Where signatures are verified: "sandbox", in the plugin, or "host",
-	// through the proxy's verify_signature function where it offers one.
+	// through the proxy's verify_signature function if it offers one.
 	SignatureVerification string `json:"signatureVerification" default:"\"sandbox\"" enum:"sandbox|host"`
 	// Lets CORS preflight requests pass (OPTIONS with Origin and
 	// Access-Control-Request-Method): browsers send them without a token.
@@ -203,15 +203,15 @@ type Issuer struct {
 	// The claim that holds the scopes: a string, separated by spaces, or an
 	// array of strings.
 	ScopesClaim ClaimName `json:"scopesClaim" default:"\"scope\""`
-	// The claim that holds the client that the token was issued to; where the
-	// token has none, "client_id".
+	// The claim that holds the client that the token was issued to. If the token
+	// has none, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
 	// The claim that holds the identity provider's roles: a string, or an
 	// array of strings.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
-	// Drops the roles that no mapping names. Only where there are mappings.
+	// Drops the roles that no mapping names, if there are mappings.
 	ExcludeUnmappedRoles bool `json:"excludeUnmappedRoles" default:"true"`
 	// Claims that go to the upstream in headers.
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
@@ -304,8 +304,8 @@ type Rule struct {
 	Name string `json:"name" default:"\"\"" min:"1"`
 	// The requests that the rule is for. Empty: all.
 	Match Match `json:"match"`
-	// The organization that the token must be of; the top level's where there
-	// is none.
+	// The organization that the token must be of. If there is none, it is the top
+	// level's.
 	Organization Organization `json:"organization"`
 	// Scopes: any one of an array, or all with {"all": […]}.
 	Scopes AnyOrAll `json:"scopes"`
@@ -386,7 +386,7 @@ type AnyOrAll struct {
 // ("realm_access.roles"), or an array of strings, a path with no splitting.
 // The zero value names none.
 type ClaimName struct {
-	// The literal name, "" where the name was an array.
+	// The literal name, "" if the name was an array.
 	Name string
 	// The path: the literal name split at its dots (nil if it has none), or
 	// the array.

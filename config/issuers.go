@@ -72,18 +72,18 @@ func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 	known := !issuer.OrganizationClaim.IsZero() || r.claimUnread(path)
 	if issuer.Organization == Any {
 		if !known {
-			r.refuse(claim, `is required where organization is "*"`)
+			r.refuse(claim, `is required if organization is "*"`)
 		}
 		if issuer.MissingOrganization == "issuer" {
 			r.refuse(path+".missingOrganization",
-				`must not be "issuer" where organization is "*": there is none to fall back to`)
+				`must not be "issuer" if organization is "*": there is none to fall back to`)
 		}
 	} else {
 		if len(issuer.OrganizationMapping) > 0 && !known {
 			r.refuse(claim, "is required with organizationMapping")
 		}
 		if issuer.MissingOrganization == "issuer" && !known {
-			r.refuse(claim, `is required where missingOrganization is "issuer"`)
+			r.refuse(claim, `is required if missingOrganization is "issuer"`)
 		}
 	}
 	for value, organization := range issuer.OrganizationMapping {

@@ -231,16 +231,16 @@ var broken = []struct {
 	},
 	{name: "any organization without a claim",
 		doc:  top(`{"organization": "org1", "issuers": [` + merge(goodIssuer, `{"organization": "*"}`) + `]}`),
-		want: `issuers[0].organizationClaim: is required where organization is "*"`, onlyParse: true},
+		want: `issuers[0].organizationClaim: is required if organization is "*"`, onlyParse: true},
 	{
 		name: "any organization and a fallback", onlyParse: true,
 		doc: top(`{"organization": "org1", "issuers": [` + merge(goodIssuer,
 			`{"organization": "*", "organizationClaim": "org", "missingOrganization": "issuer"}`) + `]}`),
-		want: `issuers[0].missingOrganization: must not be "issuer" where organization is "*": there is none to fall ` +
+		want: `issuers[0].missingOrganization: must not be "issuer" if organization is "*": there is none to fall ` +
 			`back to`,
 	},
 	{name: "a fallback without a claim", doc: issuers(`{"missingOrganization": "issuer"}`),
-		want: `issuers[0].organizationClaim: is required where missingOrganization is "issuer"`, onlyParse: true},
+		want: `issuers[0].organizationClaim: is required if missingOrganization is "issuer"`, onlyParse: true},
 	{name: "an organization mapping without a claim", doc: issuers(`{"organizationMapping": {"7": "org1"}}`),
 		want: `issuers[0].organizationClaim: is required with organizationMapping`, onlyParse: true},
 	{name: "an organization mapping of nothing",

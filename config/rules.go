@@ -1,14 +1,13 @@
 package config
 
 import (
-	"slices"
 	"strings"
 
 	"orgate/internal/httptext"
 )
 
 // checkRule checks one rule by itself, and names it if it has no name.
-func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
+func (r *reader) checkRule(path string, i int, rule *Rule, issuers map[string]bool) {
 	if rule.Name == "" {
 		rule.Name = ruleName(i)
 	}
@@ -32,8 +31,7 @@ func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
 	r.lines(path+".consumerKeys", rule.ConsumerKeys)
 	r.lines(path+".audiences", rule.Audiences)
 	for j, name := range rule.Issuers {
-		known := slices.ContainsFunc(issuers, func(i Issuer) bool { return i.Name == name })
-		if name != "" && !known && !r.misread("issuers") {
+		if name != "" && !issuers[name] && !r.misread("issuers") {
 			r.refuse(element(path+".issuers", j), "there is no issuer named "+quote(name))
 		}
 	}

@@ -147,8 +147,8 @@ func (id *Identity) Under(required string) *Identity {
 	return &without
 }
 
-// clientID is the claim that stands for the consumer key where the configured
-// one is absent (RFC 8693 §4.3).
+// clientID is the claim that stands for the consumer key if the configured one is
+// absent (RFC 8693 §4.3).
 var clientID = config.ClaimName{Name: "client_id"}
 
 func (i *Issuer) consumerKey(claims jwt.Claims) (string, error) {

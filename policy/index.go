@@ -164,7 +164,7 @@ func (m *methods) add(place int, names []string) {
 }
 
 // find returns the place of the first rule for a host, a path and a method, or
-// none. The host and the path are clean; the path is "" where only the rules
+// none. The host and the path are clean; the path is "" if only the rules
 // that do not look at it are asked.
 func (x *index) find(host, path, method string) int {
 	best := x.rest.find(path, method, none)

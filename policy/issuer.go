@@ -43,9 +43,12 @@ type group struct {
 	sole           *Proof // if there is one issuer: nothing depends on the claims
 }
 
-func (p *Policy) addIssuers(c *config.Config, known *claimTable) {
+// addIssuers adds the issuers, and returns the place of each by its name.
+func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
+	places := make(map[string]int, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
+		places[entry.Name] = n
 		g := p.groups[entry.Issuer]
 		if g == nil {
 			g = &group{byOrganization: map[string]*Issuer{}}
@@ -65,6 +68,7 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) {
 			g.sole = &Proof{group: g}
 		}
 	}
+	return places
 }
 
 func (g *group) add(i *Issuer) {

@@ -118,12 +118,12 @@ const (
 func New(c *config.Config) *Policy {
 	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: map[string]*group{}, headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
-	p.addIssuers(c, known)
+	places := p.addIssuers(c, known)
 	for i := range c.Rules {
-		p.addRule(newRule(i, &c.Rules[i], c, known))
+		p.addRule(newRule(i, &c.Rules[i], c.Organization, places, known))
 	}
 	if len(c.Rules) == 0 {
-		p.addRule(newRule(-1, &config.Rule{}, c, known))
+		p.addRule(newRule(-1, &config.Rule{}, c.Organization, places, known))
 	}
 	return p
 }
@@ -181,7 +181,7 @@ type Rule struct {
 
 	config       *config.Rule
 	organization organizationSource
-	issuers      []bool // by Issuer.Index; nil: all
+	issuers      []int // each Issuer.Index; nil: all
 	scopeError   *ScopeError
 	claims       []claimRule
 }
@@ -191,10 +191,12 @@ type claimRule struct {
 	in   []string
 }
 
-func newRule(index int, entry *config.Rule, c *config.Config, known *claimTable) *Rule {
+// newRule prepares a rule. The issuers' places are by name; a rule may name those
+// of other environments.
+func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int, known *claimTable) *Rule {
 	organization := entry.Organization
 	if organization.IsZero() {
-		organization = c.Organization
+		organization = fallback
 	}
 	r := &Rule{
 		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
@@ -204,16 +206,18 @@ func newRule(index int, entry *config.Rule, c *config.Config, known *claimTable)
 		r.claims = append(r.claims, claimRule{slot: known.slot(claim.Claim), in: claim.In})
 	}
 	if len(entry.Issuers) > 0 {
-		r.issuers = make([]bool, len(c.Issuers))
-		for i := range c.Issuers {
-			r.issuers[i] = slices.Contains(entry.Issuers, c.Issuers[i].Name)
+		r.issuers = make([]int, 0, len(entry.Issuers))
+		for _, name := range entry.Issuers {
+			if place, ok := places[name]; ok {
+				r.issuers = append(r.issuers, place)
+			}
 		}
 	}
 	return r
 }
 
 // allows reports whether the issuer's tokens may be used here.
-func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || r.issuers[i.Index] }
+func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || slices.Contains(r.issuers, i.Index) }
 
 // Audiences returns the audiences of which the issuer's token must name one:
 // the rule's, or the issuer's if the rule names none. There may be none:
