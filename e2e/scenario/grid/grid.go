@@ -139,6 +139,7 @@ const (
 	toLeadElse  = "The mapping leads to another organization than the issuer is bound to: the token proves neither."
 	notListed   = "A value that the mapping does not list is refused."
 	conflict    = "By one entry's claim it proves `org1`, by the other's `org2`: it is no one's."
+	crossed     = "Each claim says the other entry's organization: the token proves neither."
 	byTheOthers = "By the entry with `tenant` it proves `org1`; by `org` it proves nothing."
 )
 
@@ -226,10 +227,14 @@ func all(v Verdicts) []Verdicts {
 // oneClaim is the verdicts of an issuer whose claim is "org": whatever "tenant"
 // says makes no difference.
 func oneClaim(org1, org2, t3, without Verdicts) []Verdicts {
-	return []Verdicts{
-		org1, org2, t3, org1, org2, without, without, without,
-		{Forbidden, Forbidden, asterisk}, {Invalid, Invalid, emptyString}, {Invalid, Invalid, noString},
-	}
+	return claimed(org1, org2, t3, org1, org2, without, without, without)
+}
+
+// claimed adds the verdicts of the last tokens, whose "org" is there and names no
+// organization.
+func claimed(verdicts ...Verdicts) []Verdicts {
+	return append(verdicts, Verdicts{Forbidden, Forbidden, asterisk}, Verdicts{Invalid, Invalid, emptyString},
+		Verdicts{Invalid, Invalid, noString})
 }
 
 // Issuers are the grid's kinds of issuers.
@@ -306,35 +311,29 @@ var Issuers = []Issuer{
 		all(Verdicts{allowsOrg1, Forbidden, together})},
 	{"two entries for one `iss`, `org1` by `org` and `org2` by `tenant`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "org2", Claim: "tenant"}},
-		false, []Verdicts{
-			{allowsOrg1, allowsOrg1, byTheFirst},
-			{Forbidden, Forbidden, notBound},
-			{Forbidden, Forbidden, notBound},
-			{Forbidden, Forbidden, conflict},
-			{Forbidden, Forbidden, "Each claim says the other entry's organization: the token proves neither."},
-			{Invalid, Invalid, required},
-			{Forbidden, allowsOrg2, byTheOther},
-			{Invalid, Invalid, required},
-			{Forbidden, Forbidden, asterisk},
-			{Invalid, Invalid, emptyString},
-			{Invalid, Invalid, noString},
-		}},
+		false, claimed(
+			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, conflict},
+			Verdicts{Forbidden, Forbidden, crossed},
+			Verdicts{Invalid, Invalid, required},
+			Verdicts{Forbidden, allowsOrg2, byTheOther},
+			Verdicts{Invalid, Invalid, required},
+		)},
 	{"two entries for one `iss`, `org1` by `org` and `org2` by `tenant`, both `sharedAcrossOrganizations`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Shared: true},
 			{Name: "b", Organization: "org2", Claim: "tenant", Shared: true}}, false,
-		[]Verdicts{
-			{allowsOrg1, allowsOrg1, byTheFirst},
-			{Forbidden, Forbidden, notBound},
-			{Forbidden, Forbidden, notBound},
-			{allowsOrg1, Forbidden, together},
-			{Forbidden, Forbidden, "Each claim says the other entry's organization: the token proves neither."},
-			{Invalid, Invalid, required},
-			{Forbidden, allowsOrg2, byTheOther},
-			{Invalid, Invalid, required},
-			{Forbidden, Forbidden, asterisk},
-			{Invalid, Invalid, emptyString},
-			{Invalid, Invalid, noString},
-		}},
+		claimed(
+			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{allowsOrg1, Forbidden, together},
+			Verdicts{Forbidden, Forbidden, crossed},
+			Verdicts{Invalid, Invalid, required},
+			Verdicts{Forbidden, allowsOrg2, byTheOther},
+			Verdicts{Invalid, Invalid, required},
+		)},
 	{"two entries for one `iss`, `org1` by `org` and `\"*\"` by `tenant`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org"}, {Name: "b", Organization: "*", Claim: "tenant"}},
 		false, []Verdicts{
@@ -353,35 +352,29 @@ var Issuers = []Issuer{
 		}},
 	{"two entries for one `iss`, `org1` with a mapping of `org` and `org2` by `tenant`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping},
-			{Name: "b", Organization: "org2", Claim: "tenant"}}, true, []Verdicts{
-			{allowsOrg1, allowsOrg1, byTheFirst},
-			{Forbidden, Forbidden, toLeadElse},
-			{Forbidden, Forbidden, notListed},
-			{Forbidden, Forbidden, conflict},
-			{Forbidden, Forbidden, "Each claim says the other entry's organization: the token proves neither."},
-			{Invalid, Invalid, required},
-			{Forbidden, allowsOrg2, byTheOther},
-			{Invalid, Invalid, required},
-			{Forbidden, Forbidden, asterisk},
-			{Invalid, Invalid, emptyString},
-			{Invalid, Invalid, noString},
-		}},
+			{Name: "b", Organization: "org2", Claim: "tenant"}}, true, claimed(
+			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
+			Verdicts{Forbidden, Forbidden, toLeadElse},
+			Verdicts{Forbidden, Forbidden, notListed},
+			Verdicts{Forbidden, Forbidden, conflict},
+			Verdicts{Forbidden, Forbidden, crossed},
+			Verdicts{Invalid, Invalid, required},
+			Verdicts{Forbidden, allowsOrg2, byTheOther},
+			Verdicts{Invalid, Invalid, required},
+		)},
 	{"two entries for one `iss`, `org1` by `org`, `missingOrganization: \"issuer\"`, and `org2` by `tenant`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org", OrIssuer: true},
-			{Name: "b", Organization: "org2", Claim: "tenant"}}, false, []Verdicts{
-			{allowsOrg1, allowsOrg1, byTheFirst},
-			{Forbidden, Forbidden, notBound},
-			{Forbidden, Forbidden, notBound},
-			{Forbidden, Forbidden, conflict},
-			{Forbidden, Forbidden, "Each claim says the other entry's organization: the token proves neither."},
-			{allowsOrg1, allowsOrg1,
+			{Name: "b", Organization: "org2", Claim: "tenant"}}, false, claimed(
+			Verdicts{allowsOrg1, allowsOrg1, byTheFirst},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, conflict},
+			Verdicts{Forbidden, Forbidden, crossed},
+			Verdicts{allowsOrg1, allowsOrg1,
 				"`tenant` proves nothing, and without `org` the token is of the organization that its entry is bound " +
 					"to."},
-			{Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim " +
+			Verdicts{Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim " +
 				"that proves another organization."},
-			{allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
-			{Forbidden, Forbidden, asterisk},
-			{Invalid, Invalid, emptyString},
-			{Invalid, Invalid, noString},
-		}},
+			Verdicts{allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
+		)},
 }
