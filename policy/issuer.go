@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"maps"
 
 	"orgate/config"
@@ -16,8 +17,8 @@ type Issuer struct {
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	group  *group
-	source *source // nil if there is no organization claim
+	group *group
+	claim *organizationClaim // nil if there is none
 	// Whether a token without the claim is of the issuer's own organization.
 	unclaimed bool
 
@@ -26,19 +27,21 @@ type Issuer struct {
 	roles   map[string][]string // local roles by remote role
 }
 
-// source is how an organization is found in a token: a claim and a mapping.
-// Issuers with the same "iss" mostly share one.
-type source struct {
-	index   int // in its group
-	claim   config.ClaimName
-	mapping map[string]string
+// organizationClaim is a claim that says an organization. Issuers with the same
+// "iss" mostly share one.
+type organizationClaim struct {
+	index int // in its group
+	name  config.ClaimName
+	// mapped is what the mappings of all these issuers make of a value: package
+	// config makes sure that they agree.
+	mapped map[string]string
 }
 
 // group is the issuers with the same "iss".
 type group struct {
 	issuers        []*Issuer
 	byOrganization map[string]*Issuer // config.Any among them
-	sources        []*source
+	claims         []*organizationClaim
 	unclaimed      []*Issuer
 	sole           *Proof // if there is one issuer: nothing depends on the claims
 }
@@ -74,24 +77,25 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 func (g *group) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
 	g.byOrganization[i.Config.Organization] = i
-	if !i.Config.OrganizationClaim.IsZero() {
-		i.source = g.source(i.Config.OrganizationClaim, i.Config.OrganizationMapping)
+	if name := i.Config.OrganizationClaim; !name.IsZero() {
+		i.claim = g.claim(name)
+		maps.Copy(i.claim.mapped, i.Config.OrganizationMapping)
 	}
-	if i.source == nil || i.Config.MissingOrganization == "issuer" {
+	if i.claim == nil || i.Config.MissingOrganization == "issuer" {
 		i.unclaimed = true
 		g.unclaimed = append(g.unclaimed, i)
 	}
 }
 
-func (g *group) source(claim config.ClaimName, mapping map[string]string) *source {
-	for _, s := range g.sources {
-		if s.claim.Key() == claim.Key() && maps.Equal(s.mapping, mapping) {
-			return s
+func (g *group) claim(name config.ClaimName) *organizationClaim {
+	for _, c := range g.claims {
+		if c.name.Key() == name.Key() {
+			return c
 		}
 	}
-	s := &source{index: len(g.sources), claim: claim, mapping: mapping}
-	g.sources = append(g.sources, s)
-	return s
+	c := &organizationClaim{index: len(g.claims), name: name, mapped: map[string]string{}}
+	g.claims = append(g.claims, c)
+	return c
 }
 
 // Proof is what a token's claims say about its organization, to all the issuers
@@ -104,7 +108,7 @@ func (g *group) source(claim config.ClaimName, mapping map[string]string) *sourc
 // organization, unless both are shared across organizations.
 type Proof struct {
 	group  *group
-	claims []claimed // by source.index; none if there is one issuer alone
+	claims []claimed // by organizationClaim.index; none if there is one issuer alone
 
 	// byClaim is the organization that claims prove, "" if none does, "*" if
 	// they prove several. shared tells that all issuers of these claims are shared.
@@ -132,19 +136,13 @@ func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 }
 
 func (g *group) proof(claims jwt.Claims) Proof {
-	t := Proof{group: g, claims: make([]claimed, len(g.sources)), shared: true}
-	for n, s := range g.sources {
-		c := s.read(claims)
-		t.claims[n] = c
-		if !c.proven() {
-			continue
-		}
-		for _, i := range [...]*Issuer{g.byOrganization[c.organization], g.byOrganization[config.Any]} {
-			if i != nil && i.source == s {
-				t.byClaim = one(t.byClaim, c.organization)
-				t.shared = t.shared && i.Config.SharedAcrossOrganizations
-			}
-		}
+	t := Proof{group: g, claims: make([]claimed, len(g.claims)), shared: true}
+	for n, c := range g.claims {
+		t.claims[n] = c.read(claims)
+	}
+	for i, organization := range t.proven() {
+		t.byClaim = one(t.byClaim, organization)
+		t.shared = t.shared && i.Config.SharedAcrossOrganizations
 	}
 	organization, shared := t.byClaim, t.shared
 	for _, i := range g.unclaimed {
@@ -159,6 +157,24 @@ func (g *group) proof(claims jwt.Claims) Proof {
 		t.organization = organization
 	}
 	return t
+}
+
+// proven goes through the issuers to whose claims the token proves an
+// organization. What it costs does not grow with the number of issuers.
+func (t *Proof) proven() iter.Seq2[*Issuer, string] {
+	return func(yield func(*Issuer, string) bool) {
+		for n, claim := range t.group.claims {
+			value := t.claims[n].value
+			for _, organization := range [...]string{value, claim.mapped[value]} {
+				for _, key := range [...]string{organization, config.Any} {
+					i := t.group.byOrganization[key]
+					if i != nil && i.claim == claim && t.proves(i, organization) && !yield(i, organization) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // one returns what two organizations are together, of which the first may be
@@ -197,16 +213,10 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 			return i, nil
 		}
 	}
-	for n, c := range t.claims {
-		if !c.proven() {
-			continue
-		}
-		if i := t.entry(r, c.organization); i != nil && i.source == t.group.sources[n] {
+	for i := range t.proven() {
+		if r.allows(i) {
 			return i, nil
 		}
-	}
-	if free != nil && free.source != nil && t.claims[free.source.index].proven() {
-		return free, nil
 	}
 	for _, i := range t.group.unclaimed {
 		if r.allows(i) && t.silent(i) {
@@ -253,18 +263,25 @@ func (t *Proof) organizationBy(i *Issuer) (string, error) {
 
 func (t *Proof) by(i *Issuer) (string, error) {
 	if !t.silent(i) {
-		c := t.claims[i.source.index]
-		switch {
-		case c.err != nil:
+		c := t.claims[i.claim.index]
+		if c.err != nil {
 			return "", c.err
-		case i.Config.Organization != config.Any && i.Config.Organization != c.organization:
+		}
+		organization, ok := c.value, true
+		if i.Config.OrganizationMapping != nil {
+			organization, ok = i.Config.OrganizationMapping[c.value]
+		}
+		switch {
+		case !ok:
+			return "", errNotMapped
+		case i.Config.Organization != config.Any && i.Config.Organization != organization:
 			return "", errNotBound
 		}
-		return c.organization, nil
+		return organization, nil
 	}
 	switch {
 	case !i.unclaimed:
-		return "", t.claims[i.source.index].err
+		return "", t.claims[i.claim.index].err
 	case !t.provesOwn(i):
 		return "", errOther
 	}
@@ -274,7 +291,7 @@ func (t *Proof) by(i *Issuer) (string, error) {
 // silent reports whether the token says nothing of its organization to the
 // issuer.
 func (t *Proof) silent(i *Issuer) bool {
-	return i.source == nil || t.claims[i.source.index].absent
+	return i.claim == nil || t.claims[i.claim.index].absent
 }
 
 // provesOwn reports whether a token that says nothing to an issuer that lets
@@ -284,30 +301,20 @@ func (t *Proof) provesOwn(i *Issuer) bool {
 		t.shared && i.Config.SharedAcrossOrganizations
 }
 
-// claimed is what a token says about its organization.
+// claimed is what a claim says of the token's organization.
 type claimed struct {
-	organization string
-	absent       bool
-	err          error // an ErrClaim, or an ErrOrganization
+	value  string
+	absent bool
+	err    error // an ErrClaim, or an ErrOrganization
 }
 
-func (c claimed) proven() bool { return c.err == nil }
-
-// read finds the organization in a token.
-func (s *source) read(claims jwt.Claims) claimed {
-	value, err := stringClaim(claims, "organization", s.claim)
-	if err != nil {
+func (c *organizationClaim) read(claims jwt.Claims) claimed {
+	value, err := stringClaim(claims, "organization", c.name)
+	switch {
+	case err != nil:
 		return claimed{err: err, absent: isMissing(err)}
-	}
-	if value == config.Any {
+	case value == config.Any:
 		return claimed{err: errAsterisk}
 	}
-	if s.mapping == nil {
-		return claimed{organization: value}
-	}
-	organization, ok := s.mapping[value]
-	if !ok {
-		return claimed{err: errNotMapped}
-	}
-	return claimed{organization: organization}
+	return claimed{value: value}
 }
