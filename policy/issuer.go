@@ -144,15 +144,16 @@ func (g *group) proof(claims jwt.Claims) Proof {
 		t.byClaim = one(t.byClaim, organization)
 		t.shared = t.shared && i.Config.SharedAcrossOrganizations
 	}
-	organization, shared := t.byClaim, t.shared
+	// Issuers that prove their own are shared, unless there is only one of them:
+	// package config makes sure of that.
+	organization := t.byClaim
 	for _, i := range g.unclaimed {
 		if t.silent(i) && t.provesOwn(i) {
 			organization = one(organization, i.Config.Organization)
-			shared = shared && i.Config.SharedAcrossOrganizations
 		}
 	}
 	if organization == config.Any {
-		t.several, t.conflict = true, !shared
+		t.several, t.conflict = true, !t.shared
 	} else {
 		t.organization = organization
 	}

@@ -58,6 +58,11 @@ func TestIssuerOfAToken(t *testing.T) {
 			`"org":"org1"`, "bound", false,
 		},
 		{
+			"bound by a claim that is absent and free by another one, of the same organization, any",
+			[]string{issuer("free", "*", byClaim), issuer("bound", "org1", by("other"), orIssuer)},
+			nil, "*", `"org":"org1"`, "bound", false,
+		},
+		{
 			"bound by a claim that is absent and free by another one, of another organization",
 			[]string{issuer("bound", "org1", by("other"), orIssuer), issuer("free", "*", byClaim)}, nil, "org1",
 			`"org":"org2"`, "free", true,
