@@ -216,15 +216,25 @@ func (r *reader) checkMappings(same []*Issuer) {
 		if len(issuer.OrganizationMapping) > 0 || r.claimUnread(issuer.Path) {
 			continue
 		}
-		for key, m := range first {
-			shared := issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations
-			proves := m.by.Organization == Any || m.by.Organization == m.organization
-			taken := issuer.Organization == Any || issuer.Organization == key.value
-			if key.claim == issuer.OrganizationClaim.Key() && key.value != m.organization && proves && taken &&
-				!shared {
+		check := func(key claimed) {
+			m, ok := first[key]
+			if !ok || key.value == m.organization ||
+				issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations {
+				return
+			}
+			if m.by.Organization == Any || m.by.Organization == m.organization {
 				r.refuse(member(m.by.Path+".organizationMapping", key.value),
-					issuer.Path+" takes it for "+quote(key.value)+
-						": a token must not be of two organizations")
+					issuer.Path+" takes it for "+quote(key.value)+": a token must not be of two organizations")
+			}
+		}
+		claim := issuer.OrganizationClaim.Key()
+		if issuer.Organization != Any {
+			check(claimed{claim, issuer.Organization})
+			continue
+		}
+		for key := range first {
+			if key.claim == claim {
+				check(key)
 			}
 		}
 	}
