@@ -1,38 +1,66 @@
 package config
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
+
+	"orgate/internal/httptext"
 )
 
 // check refuses what is well-formed and cannot work, and completes the
 // configuration: names in lower case, the organization claims that claim
-// mappings imply, the issuers of the environment alone, the organization that
-// all of them have.
+// mappings imply, the organization that all issuers have, the issuers of the
+// environment alone.
 func (r *reader) check(c *Config) {
 	identity := r.checkHeaders(c)
-	r.checkTokenSources(&c.TokenSources, written(identity, c.Issuers))
+	r.checkTokenSources(&c.TokenSources, stripped(identity, c.Issuers))
 	r.line("errors.realm", c.Errors.Realm)
-	if strings.ContainsAny(c.Errors.Realm, `"\`) || !isASCII(c.Errors.Realm) {
+	if strings.ContainsAny(c.Errors.Realm, `"\`) || !httptext.IsASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
 	}
+	r.checkSharing(&c.Sharing)
+	r.paths = r.grammar(&c.Paths)
 	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
 		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)
 		names[i] = c.Issuers[i].Name
 	}
 	r.checkNames("issuers", names)
+	known := map[string]bool{}
+	for _, name := range names {
+		known[name] = true
+	}
 	r.line("environment", c.Environment)
 	r.organizationSource("organization", &c.Organization)
 	names = make([]string, len(c.Rules))
 	for i := range c.Rules {
-		r.checkRule(element("rules", i), i, &c.Rules[i], c.Issuers)
+		r.checkRule(element("rules", i), i, &c.Rules[i], known)
 		names[i] = c.Rules[i].Name
 	}
 	r.checkNames("rules", names)
-	r.keepEnvironment(c)
+	// The organization that all issuers share is found before the environment
+	// leaves any of them out: what an environment leaves out must open nothing.
 	r.checkRequiredOrganization(c)
+	r.keepEnvironment(c)
+}
+
+// checkSharing refuses a key that could be guessed. Nothing of it is repeated.
+func (r *reader) checkSharing(s *Sharing) {
+	const least = 32
+	if s.Key != "" && len(s.Key) < least {
+		r.refuse("sharing.key", "must have at least 32 bytes, as of \"openssl rand -base64 32\", got "+
+			strconv.Itoa(len(s.Key)))
+	}
+}
+
+// grammar returns how paths are read. Of what was not read nothing is refused.
+func (r *reader) grammar(p *Paths) httptext.Paths {
+	if slices.ContainsFunc(r.unread, func(path string) bool { return within(path, "paths") }) {
+		return httptext.Paths{EncodedSlash: true, Semicolon: true, EmptySegment: true}
+	}
+	return p.Grammar()
 }
 
 // line refuses what no name or identifier has: control characters and space
@@ -82,7 +110,6 @@ func (r *reader) checkNames(list string, names []string) {
 // against one another.
 func (r *reader) keepEnvironment(c *Config) {
 	var kept []Issuer
-	var paths []string
 	unread := len(c.Issuers) == 0
 	for i, issuer := range c.Issuers {
 		path := element("issuers", i)
@@ -90,73 +117,139 @@ func (r *reader) keepEnvironment(c *Config) {
 			unread = true
 			continue
 		}
-		if c.Environment == "" || slices.Contains(issuer.Environments, Any) || slices.Contains(issuer.Environments, c.Environment) {
-			issuer.Index = i
+		if c.Environment == "" || slices.Contains(issuer.Environments, Any) ||
+			slices.Contains(issuer.Environments, c.Environment) {
+			issuer.Path = path
 			kept = append(kept, issuer)
-			paths = append(paths, path)
 		}
 	}
 	c.Issuers = kept
 	if len(kept) == 0 && !unread {
 		r.refuse("environment", "no issuer is for "+quote(c.Environment))
 	}
-	r.checkShared(kept, paths)
+	r.checkShared(kept)
 }
 
-// checkShared refuses entries for the same issuer that one token could be for
-// without saying so.
-func (r *reader) checkShared(issuers []Issuer, paths []string) {
+// checkShared refuses entries for the same issuer by which one token could be of
+// several organizations, unless that is asked for.
+func (r *reader) checkShared(issuers []Issuer) {
 	type pair struct{ issuer, organization string }
 	first := map[pair]string{}
-	entries := map[string][]int{}
-	for i, issuer := range issuers {
-		if r.misread(paths[i]+".issuer") || r.misread(paths[i]+".organization") {
+	var names []string
+	entries := map[string][]*Issuer{}
+	for i := range issuers {
+		issuer := &issuers[i]
+		if r.misread(issuer.Path+".issuer") || r.misread(issuer.Path+".organization") {
 			continue
 		}
 		p := pair{issuer.Issuer, issuer.Organization}
 		if other, ok := first[p]; ok {
-			r.refuse(paths[i]+".organization", "the issuer is bound to "+quote(issuer.Organization)+" by "+other+" already")
+			r.refuse(issuer.Path+".organization",
+				"the issuer is bound to "+quote(issuer.Organization)+" by "+other+" already")
 			continue
 		}
-		first[p] = paths[i]
-		entries[issuer.Issuer] = append(entries[issuer.Issuer], i)
+		first[p] = issuer.Path
+		if entries[issuer.Issuer] == nil {
+			names = append(names, issuer.Issuer)
+		}
+		entries[issuer.Issuer] = append(entries[issuer.Issuer], issuer)
 	}
-	for _, same := range entries {
-		if len(same) < 2 {
+	for _, name := range names {
+		if same := entries[name]; len(same) > 1 {
+			r.checkUnclaimed(same)
+			r.checkMappings(same)
+		}
+	}
+}
+
+// checkUnclaimed refuses that a token without an organization claim is of
+// several organizations.
+func (r *reader) checkUnclaimed(same []*Issuer) {
+	unclaimed := 0
+	for _, issuer := range same {
+		if issuer.OrganizationClaim.IsZero() || issuer.MissingOrganization == "issuer" {
+			unclaimed++
+		}
+	}
+	for _, issuer := range same {
+		switch {
+		case issuer.SharedAcrossOrganizations || r.claimUnread(issuer.Path):
+		case issuer.OrganizationClaim.IsZero():
+			r.refuse(issuer.Path+".organizationClaim",
+				"is required, since the issuer stands under several organizations:"+
+					" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)")
+		case issuer.MissingOrganization == "issuer" && unclaimed > 1:
+			r.refuse(issuer.Path+".missingOrganization",
+				`must not be "issuer", since the issuer stands under several organizations:`+
+					" a token without the claim could call them all (sharedAcrossOrganizations allows that)")
+		}
+	}
+}
+
+// checkMappings refuses that one value of a claim leads to several
+// organizations: by two mappings, or by a mapping and an entry without one,
+// which takes the value for the organization itself.
+func (r *reader) checkMappings(same []*Issuer) {
+	type claimed struct{ claim, value string }
+	type mapped struct {
+		by           *Issuer
+		organization string
+	}
+	first := map[claimed]mapped{}
+	for _, issuer := range same {
+		path := issuer.Path + ".organizationMapping"
+		if r.claimUnread(issuer.Path) || r.misread(path) {
 			continue
 		}
-		// The entries that take a token which names no organization.
-		unproven := 0
-		for _, i := range same {
-			if issuers[i].OrganizationClaim.IsZero() || issuers[i].MissingOrganization == "issuer" {
-				unproven++
+		for _, value := range slices.Sorted(maps.Keys(issuer.OrganizationMapping)) {
+			organization := issuer.OrganizationMapping[value]
+			key := claimed{issuer.OrganizationClaim.Key(), value}
+			if other, ok := first[key]; !ok {
+				first[key] = mapped{issuer, organization}
+			} else if other.organization != organization {
+				r.refuse(member(path, value), other.by.Path+" maps it to "+quote(other.organization)+
+					": a token must not be of two organizations")
 			}
 		}
-		for _, i := range same {
-			if issuers[i].SharedAcrossOrganizations || r.claimUnread(paths[i]) {
-				continue
+	}
+	for _, issuer := range same {
+		if len(issuer.OrganizationMapping) > 0 || r.claimUnread(issuer.Path) {
+			continue
+		}
+		check := func(key claimed) {
+			m, ok := first[key]
+			if !ok || key.value == m.organization ||
+				issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations {
+				return
 			}
-			if issuers[i].OrganizationClaim.IsZero() {
-				r.refuse(paths[i]+".organizationClaim", "is required, since the issuer stands under several organizations:"+
-					" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)")
-			} else if issuers[i].MissingOrganization == "issuer" && unproven > 1 {
-				r.refuse(paths[i]+".missingOrganization", `must not be "issuer", since the issuer stands under several organizations:`+
-					" a token without the claim could call them all (sharedAcrossOrganizations allows that)")
+			if m.by.Organization == Any || m.by.Organization == m.organization {
+				r.refuse(member(m.by.Path+".organizationMapping", key.value),
+					issuer.Path+" takes it for "+quote(key.value)+": a token must not be of two organizations")
+			}
+		}
+		claim := issuer.OrganizationClaim.Key()
+		if issuer.Organization != Any {
+			check(claimed{claim, issuer.Organization})
+			continue
+		}
+		for key := range first {
+			if key.claim == claim {
+				check(key)
 			}
 		}
 	}
 }
 
 // checkRequiredOrganization makes sure that each request has an organization
-// to be of: that of its rule, the top level's, or the one that all issuers
-// have.
+// to be of: that of its rule, the top level's, or the one that all issuers of the
+// document have.
 func (r *reader) checkRequiredOrganization(c *Config) {
 	if r.has("organization") || len(c.Issuers) == 0 {
 		return
 	}
 	for _, p := range r.unread {
 		switch pattern(p) {
-		case "issuers", "issuers[]", "issuers[].organization", "issuers[].environments":
+		case "issuers", "issuers[]", "issuers[].organization":
 			return
 		}
 	}
@@ -170,15 +263,15 @@ func (r *reader) checkRequiredOrganization(c *Config) {
 		c.Organization.Literal = common
 		return
 	}
-	const missing = "is required, since the issuers differ in their organizations and the top level names none"
+	const differ = "is required, since the document's issuers differ in their organizations and "
 	for i, rule := range c.Rules {
 		path := element("rules", i)
 		if rule.Organization.IsZero() && !rule.Public && !r.has(path+".organization") && !r.misread(path) {
-			r.refuse(path+".organization", missing)
+			r.refuse(path+".organization", differ+"the top level names none")
 		}
 	}
 	if len(c.Rules) == 0 && !r.misread("rules") {
-		r.refuse("organization", "is required, since the issuers differ in their organizations and no rule names one")
+		r.refuse("organization", differ+"no rule names one")
 	}
 }
 
@@ -231,9 +324,11 @@ func (r *reader) fromPath(path, pattern string) {
 		return
 	}
 	literal := strings.Replace(pattern, placeholder, "org", 1)
-	if fault := pathFault(literal); fault != "" {
-		r.refuse(path, fault+", got "+quote(pattern))
-	} else if fault := literalFault(literal); fault != "" {
+	fault := r.pathFault(literal)
+	if fault == "" {
+		fault = literalFault(literal)
+	}
+	if fault != "" {
 		r.refuse(path, fault+", got "+quote(pattern))
 	}
 }
@@ -258,15 +353,6 @@ func countOf(values []string, wanted string) int {
 		}
 	}
 	return n
-}
-
-func isASCII(s string) bool {
-	for i := range len(s) {
-		if s[i] >= 0x80 {
-			return false
-		}
-	}
-	return true
 }
 
 // ruleName is the name of the rule at index i if it has none of its own.

@@ -1,5 +1,5 @@
 // Package config holds the plugin's configuration: the types, their defaults,
-// and [Parse], which reads the JSON document strictly and reports every
+// and [Parse], which reads the JSON document strictly and returns every
 // mistake at once, each with its path.
 //
 // The types describe the document completely: the JSON Schema and the
@@ -17,25 +17,31 @@
 // list.
 //
 // A parsed [Config] is complete (defaults applied), checked, and never changed
-// afterwards. The package is a leaf: it knows nothing of proxies, tokens or
-// keys, and any package may import it.
+// afterwards. It is the one normal form: whoever has a Config need not look
+// whether names are in lower case, paths are clean or headers collide. The
+// package knows nothing of proxies, tokens or keys, and any package but those of
+// tokens and keys may import it.
 package config
 
 //go:generate go run ./schema/gen
 
-import "time"
+import (
+	"strings"
+	"time"
+
+	"orgate/internal/httptext"
+)
 
 // Config is the plugin's configuration.
 type Config struct {
 	// Who may issue tokens. At least one.
 	Issuers []Issuer `json:"issuers" required:"true"`
 	// What each part of the API asks for; the first rule that matches a
-	// request decides.
+	// request decides. If there are any, what matches none is refused.
 	Rules []Rule `json:"rules" default:"[]"`
-	// The organization required where a rule names none, and of requests that
-	// match no rule. By default the one that all issuers have. Where they
-	// differ, each rule must name its own, and requests that match no rule
-	// are refused.
+	// The organization required by rules that name none and, without rules, of
+	// every request. By default the one that all issuers have, those of other
+	// environments among them. If they differ, each rule must name its own.
 	Organization Organization `json:"organization"`
 	// Keeps only the issuers whose environments hold this name or "*". Empty
 	// keeps them all.
@@ -52,14 +58,20 @@ type Config struct {
 	Headers Headers `json:"headers"`
 	// How refusals are written.
 	Errors Errors `json:"errors"`
-	// Bounds on what one worker keeps.
+	// How the upstreams read paths.
+	Paths Paths `json:"paths"`
+	// Bounds on what one worker keeps, and does at once.
 	Limits Limits `json:"limits"`
 	// Where signatures are verified: "sandbox", in the plugin, or "host",
-	// through the proxy's verify_signature function where it offers one.
+	// through the proxy's verify_signature function if it offers one.
 	SignatureVerification string `json:"signatureVerification" default:"\"sandbox\"" enum:"sandbox|host"`
 	// Lets CORS preflight requests pass (OPTIONS with Origin and
 	// Access-Control-Request-Method): browsers send them without a token.
 	BypassCORSPreflight bool `json:"bypassCORSPreflight" default:"true"`
+	// What workers share of the keys that they fetch.
+	Sharing Sharing `json:"sharing"`
+	// Where editors find the document's schema. Ignored.
+	Schema string `json:"$schema" default:"\"\"" min:"1"`
 }
 
 // TokenSources says where a request may carry its token. A request that
@@ -82,7 +94,7 @@ type HeaderSource struct {
 	Prefix string `json:"prefix" default:"\"\""`
 }
 
-// Headers names the identity headers. An empty name turns a header off.
+// Headers names the identity headers. An empty name switches a header off.
 type Headers struct {
 	// Receives the token's organization.
 	Organization string `json:"organization" default:"\"x-wso2-organization\""`
@@ -106,24 +118,56 @@ type Errors struct {
 	Realm string `json:"realm" default:"\"orgate\"" min:"1"`
 }
 
-// Limits bounds what one worker keeps.
+// Paths says how the upstreams read what others read in another way. "refuse"
+// answers 400; "keep" takes it for an ordinary part of a path, for upstreams that
+// do so.
+type Paths struct {
+	// "%2F": a part of its segment, not the end of it.
+	EncodedSlash string `json:"encodedSlash" default:"\"refuse\"" enum:"refuse|keep"`
+	// ";": a part of its segment, not the beginning of a parameter.
+	Semicolon string `json:"semicolon" default:"\"refuse\"" enum:"refuse|keep"`
+	// "//": an empty segment, not one slash.
+	EmptySegment string `json:"emptySegment" default:"\"refuse\"" enum:"refuse|keep"`
+}
+
+// Grammar returns the paths that are read without ambiguity.
+func (p Paths) Grammar() httptext.Paths {
+	return httptext.Paths{
+		EncodedSlash: p.EncodedSlash == keep,
+		Semicolon:    p.Semicolon == keep,
+		EmptySegment: p.EmptySegment == keep,
+	}
+}
+
+const keep = "keep"
+
+// Sharing is about what workers leave each other in the proxy's shared data.
+type Sharing struct {
+	// A secret of at least 32 bytes, by which workers recognize what they left
+	// each other. Needed if the proxy gives the plugin no vm_id of its own, as
+	// Istio does: without it each worker then fetches the keys for itself.
+	Key string `json:"key" default:"\"\"" min:"1"`
+}
+
+// Limits bounds what one worker keeps, and does at once.
 type Limits struct {
 	// The longest token read, in bytes (256 to 65536).
-	TokenBytes int `json:"tokenBytes" default:"8192" min:"256" max:"65536"`
+	TokenBytes int `json:"tokenBytes" default:"16384" min:"256" max:"65536"`
 	// How many verified tokens are remembered (0 to 65536).
 	CachedTokens int `json:"cachedTokens" default:"4096" min:"0" max:"65536"`
 	// How many requests may wait for keys (0 to 65536).
 	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
 	// How long a request may wait for keys (up to 1 minute).
 	KeyWait Duration `json:"keyWait" default:"\"5s\"" min:"0s" max:"1m"`
+	// How many fetches of keys may be under way at once (1 to 1024).
+	Fetches int `json:"fetches" default:"16" min:"1" max:"1024"`
 }
 
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
 // the proxy needs to know besides.
 type Issuer struct {
-	// The issuer's place in the document, which counts the issuers of other
-	// environments too.
-	Index int `json:"-"`
+	// The issuer's place in the document, such as "issuers[1]".
+	Path string `json:"-"`
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
@@ -159,15 +203,15 @@ type Issuer struct {
 	// The claim that holds the scopes: a string, separated by spaces, or an
 	// array of strings.
 	ScopesClaim ClaimName `json:"scopesClaim" default:"\"scope\""`
-	// The claim that holds the client that the token was issued to; where the
-	// token has none, "client_id".
+	// The claim that holds the client that the token was issued to. If the token
+	// has none, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
 	// The claim that holds the identity provider's roles: a string, or an
 	// array of strings.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
-	// Drops the roles that no mapping names. Only where there are mappings.
+	// Drops the roles that no mapping names, if there are mappings.
 	ExcludeUnmappedRoles bool `json:"excludeUnmappedRoles" default:"true"`
 	// Claims that go to the upstream in headers.
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
@@ -180,8 +224,9 @@ type Issuer struct {
 	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted (at least 1
 	// second); "iat" is then required. By default for as long as it says.
 	MaxTokenAge Duration `json:"maxTokenAge" min:"1s"`
-	// Allows the same "iss" under several organizations with no organization
-	// claim: each of its tokens may then call the APIs of all of them.
+	// Lets a token be of several organizations under which the same "iss"
+	// stands, by several claims or with no organization claim at all: it may
+	// call the APIs of all of them. Each of these issuers must say so.
 	SharedAcrossOrganizations bool `json:"sharedAcrossOrganizations" default:"false"`
 	// Counts and logs what the rules would refuse to this issuer's tokens, and
 	// lets it pass, with the reason in the header x-orgate-report. Signature,
@@ -216,7 +261,7 @@ type JWKS struct {
 	// How long one fetch may take (1 millisecond to 1 minute).
 	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
 	// How often the keys are fetched anew (1 minute to 24 hours); a shorter
-	// max-age in the answer's Cache-Control comes first, down to 1 minute.
+	// max-age in the response's Cache-Control comes first, down to 1 minute.
 	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\"" min:"1m" max:"24h"`
 	// How long the last good keys are used after they should have been
 	// fetched anew (0 to 30 days).
@@ -259,8 +304,8 @@ type Rule struct {
 	Name string `json:"name" default:"\"\"" min:"1"`
 	// The requests that the rule is for. Empty: all.
 	Match Match `json:"match"`
-	// The organization that the token must be of; the top level's where there
-	// is none.
+	// The organization that the token must be of. If there is none, it is the top
+	// level's.
 	Organization Organization `json:"organization"`
 	// Scopes: any one of an array, or all with {"all": […]}.
 	Scopes AnyOrAll `json:"scopes"`
@@ -341,7 +386,7 @@ type AnyOrAll struct {
 // ("realm_access.roles"), or an array of strings, a path with no splitting.
 // The zero value names none.
 type ClaimName struct {
-	// The literal name, "" where the name was an array.
+	// The literal name, "" if the name was an array.
 	Name string
 	// The path: the literal name split at its dots (nil if it has none), or
 	// the array.
@@ -350,6 +395,18 @@ type ClaimName struct {
 
 // IsZero reports whether no claim is named.
 func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
+
+// Key returns what names of the same claim have in common: "sub" and ["sub"] are
+// two of one.
+func (c ClaimName) Key() string {
+	switch {
+	case len(c.Path) == 0:
+		return c.Name
+	case c.Name == "" && len(c.Path) == 1:
+		return c.Path[0]
+	}
+	return c.Name + "\x00" + strings.Join(c.Path, "\x00")
+}
 
 // Duration is a length of time, in JSON a string of [time.ParseDuration].
 type Duration time.Duration

@@ -17,9 +17,11 @@ var elsewhere = map[string]string{
 	"issuers[].signatureValidation.jwks.tls": "cannot be resolved in the sandbox: it belongs in the transport_socket" +
 		` of the cluster that the keys are fetched through ("orgate import" writes it)`,
 	"issuers[].signatureValidation.certificate.secretRef": "cannot be resolved in the sandbox: put the PEM itself" +
-		` in certificateInline, and what secures a connection in the transport_socket of its cluster ("orgate import" writes both)`,
+		` in certificateInline, and what secures a connection in the transport_socket of its cluster ("orgate ` +
+		`import" writes both)`,
 	"issuers[].signatureValidation.certificate.configMapRef": "cannot be resolved in the sandbox: put the PEM itself" +
-		` in certificateInline, and what secures a connection in the transport_socket of its cluster ("orgate import" writes both)`,
+		` in certificateInline, and what secures a connection in the transport_socket of its cluster ("orgate ` +
+		`import" writes both)`,
 }
 
 // limits is what a field's tags ask of its value.

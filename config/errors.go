@@ -8,7 +8,7 @@ import (
 // Error is one mistake in a configuration document.
 type Error struct {
 	// Path is the field, such as "issuers[1].signatureValidation.jwks.url";
-	// "" where the document as a whole is meant.
+	// "" for the document as a whole.
 	Path string
 	// Message says what is wrong. It never holds more than the beginning of a
 	// value, and nothing of a key.

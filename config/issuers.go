@@ -2,13 +2,13 @@ package config
 
 import (
 	"encoding/base64"
-	"errors"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/tidwall/gjson"
+
+	"orgate/internal/httptext"
 )
 
 // algorithms returns the signature algorithms that may be allowed.
@@ -18,7 +18,7 @@ func algorithms() []string {
 }
 
 // checkIssuer checks one issuer by itself.
-func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity map[string]string) {
+func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity headers) {
 	r.name(path+".name", issuer.Name)
 	r.line(path+".issuer", issuer.Issuer)
 	r.line(path+".organization", issuer.Organization)
@@ -32,7 +32,7 @@ func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader str
 	for i, t := range issuer.TokenTypes {
 		at := element(path+".tokenTypes", i)
 		r.line(at, t)
-		if rest, ok := cutPrefixFold(t, "application/"); ok {
+		if rest, ok := httptext.CutPrefixFold(t, "application/"); ok {
 			r.refuse(at, `must leave out "application/": `+quote(rest))
 		}
 	}
@@ -55,7 +55,8 @@ func algorithmFault(name string) string {
 		return `"none" is never accepted: it is no signature`
 	case strings.HasPrefix(upper, "HS"):
 		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
-	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") || strings.HasPrefix(upper, "ED448"):
+	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") ||
+		strings.HasPrefix(upper, "ED448"):
 		return quote(name) + " is not supported; must be " + accepted
 	case slices.Contains(supported, upper):
 		return "must be in capitals: " + quote(upper)
@@ -71,17 +72,18 @@ func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 	known := !issuer.OrganizationClaim.IsZero() || r.claimUnread(path)
 	if issuer.Organization == Any {
 		if !known {
-			r.refuse(claim, `is required where organization is "*"`)
+			r.refuse(claim, `is required if organization is "*"`)
 		}
 		if issuer.MissingOrganization == "issuer" {
-			r.refuse(path+".missingOrganization", `must not be "issuer" where organization is "*": there is none to fall back to`)
+			r.refuse(path+".missingOrganization",
+				`must not be "issuer" if organization is "*": there is none to fall back to`)
 		}
 	} else {
 		if len(issuer.OrganizationMapping) > 0 && !known {
 			r.refuse(claim, "is required with organizationMapping")
 		}
 		if issuer.MissingOrganization == "issuer" && !known {
-			r.refuse(claim, `is required where missingOrganization is "issuer"`)
+			r.refuse(claim, `is required if missingOrganization is "issuer"`)
 		}
 	}
 	for value, organization := range issuer.OrganizationMapping {
@@ -113,7 +115,8 @@ func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
 		at := path + ".certificate.certificateInline"
 		switch {
 		case strings.Contains(pem, "PRIVATE KEY-----"):
-			r.refuse(at, "holds a private key, which must not leave the issuer: put the certificate or the public key here")
+			r.refuse(at, "holds a private key, which must not leave the issuer: put the certificate or the public "+
+				"key here")
 		case pem != "" && !strings.Contains(pem, "-----BEGIN "):
 			r.refuse(at, "must be PEM: certificates or public keys")
 		}
@@ -133,7 +136,8 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 	switch {
 	case r.has(path + ".url"), r.has(path + ".wellKnown"):
 		if !r.has(path + ".cluster") {
-			r.refuse(path+".cluster", "is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
+			r.refuse(path+".cluster",
+				"is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
 		}
 	case r.has(path + ".inline"):
 		if r.has(path + ".cluster") {
@@ -164,77 +168,23 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 	}
 	for i, pin := range j.Pins {
 		// 32 bytes, without padding and without stray bits.
-		if sum, err := base64.RawURLEncoding.Strict().DecodeString(pin); err != nil || len(sum) != 32 || len(pin) != 43 {
-			r.refuse(element(path+".pins", i), "must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
+		if sum, err := base64.RawURLEncoding.Strict().DecodeString(pin); err != nil || len(sum) != 32 ||
+			len(pin) != 43 {
+			r.refuse(element(path+".pins", i),
+				"must be a SHA-256 thumbprint, 43 characters of base64url, got "+quote(pin))
 		}
 	}
 }
 
-// CheckURL returns what is wrong with the location of a document: it must be an
-// absolute http or https URL with a host, and without user information,
-// fragment, and characters that must be percent-encoded (RFC 3986 §2).
-func CheckURL(url string) error {
-	if fault := urlFault(url); fault != "" {
-		return errors.New(fault)
-	}
-	return nil
-}
-
-// SplitURL takes apart a URL that [CheckURL] has nothing against. Without a path,
-// the target is "/". It stands in for net/url, which would make the plugin much
-// larger.
-func SplitURL(url string) (scheme, authority, target string) {
-	scheme, rest, _ := strings.Cut(url, "://")
-	end := strings.IndexAny(rest, "/?")
-	if end < 0 {
-		return scheme, rest, "/"
-	}
-	authority, target = rest[:end], rest[end:]
-	if target[0] == '?' {
-		target = "/" + target
-	}
-	return scheme, authority, target
-}
-
-// urlFault says why a key location will not do, or "". Nothing of a URL with
-// userinfo is repeated.
+// urlFault says why a key location will not do, or "". Nothing of a URL with a
+// user name is repeated.
 func urlFault(url string) string {
-	const wanted = "must be an absolute http(s) URL"
-	scheme, rest, ok := strings.Cut(url, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
-		return wanted + ", got " + quote(url)
+	switch err := httptext.CheckURL(url); err {
+	case nil:
+		return ""
+	case httptext.ErrUserInfo:
+		return err.Error()
+	default:
+		return err.Error() + ", got " + quote(url)
 	}
-	authority := rest
-	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
-		authority = rest[:end]
-	}
-	if strings.Contains(authority, "@") {
-		return "must not hold a user name or password"
-	}
-	if strings.Contains(rest, "#") {
-		return "must not have a fragment, got " + quote(url)
-	}
-	if !isASCII(url) || strings.ContainsFunc(url, func(c rune) bool { return c <= ' ' || c == 0x7f || strings.ContainsRune("\"<>\\^`{|}", c) }) {
-		return wanted + " without spaces and other characters that must be percent-encoded, got " + quote(url)
-	}
-	host, port, hasPort := authority, "", false
-	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
-		host, port, hasPort = authority[:colon], authority[colon+1:], true
-	}
-	if host == "" || hostFault(strings.ToLower(host)) != "" {
-		return wanted + " with a host, got " + quote(url)
-	}
-	if hasPort {
-		if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-			return wanted + " with a port from 1 to 65535, got " + quote(url)
-		}
-	}
-	return ""
-}
-
-func cutPrefixFold(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || !strings.EqualFold(s[:len(prefix)], prefix) {
-		return s, false
-	}
-	return s[len(prefix):], true
 }

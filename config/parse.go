@@ -10,6 +10,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
+	"orgate/internal/httptext"
 	"orgate/internal/strictjson"
 )
 
@@ -52,6 +53,8 @@ type reader struct {
 	mistakes []mistake
 	// unread holds the paths whose value could not be decoded.
 	unread []string
+	// paths says which paths of requests are not ambiguous.
+	paths httptext.Paths
 }
 
 type mistake struct {
@@ -65,8 +68,8 @@ func (r *reader) fail(path string, offset int, message string) {
 	r.mistakes = append(r.mistakes, mistake{Error{Path: path, Message: message}, offset})
 }
 
-// refuse notes a value that was decoded and will not do. It says nothing where
-// the value, a part of it or what holds it was not read: that was reported,
+// refuse notes a value that was decoded and will not do. It says nothing if the
+// value, a part of it or its container was not read: that is a mistake already,
 // and this would be its consequence.
 func (r *reader) refuse(path, message string) {
 	for _, p := range r.unread {

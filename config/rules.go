@@ -1,13 +1,13 @@
 package config
 
 import (
-	"slices"
-	"strconv"
 	"strings"
+
+	"orgate/internal/httptext"
 )
 
 // checkRule checks one rule by itself, and names it if it has no name.
-func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
+func (r *reader) checkRule(path string, i int, rule *Rule, issuers map[string]bool) {
 	if rule.Name == "" {
 		rule.Name = ruleName(i)
 	}
@@ -31,8 +31,7 @@ func (r *reader) checkRule(path string, i int, rule *Rule, issuers []Issuer) {
 	r.lines(path+".consumerKeys", rule.ConsumerKeys)
 	r.lines(path+".audiences", rule.Audiences)
 	for j, name := range rule.Issuers {
-		known := slices.ContainsFunc(issuers, func(i Issuer) bool { return i.Name == name })
-		if name != "" && !known && !r.misread("issuers") {
+		if name != "" && !issuers[name] && !r.misread("issuers") {
 			r.refuse(element(path+".issuers", j), "there is no issuer named "+quote(name))
 		}
 	}
@@ -75,7 +74,7 @@ func (r *reader) checkMatch(path string, m *Match) {
 	for i, method := range m.Methods {
 		switch {
 		case method == "":
-		case !isToken(method):
+		case !httptext.IsToken(method):
 			r.refuse(element(path+".methods", i), "must be a method (RFC 9110 §9.1), got "+quote(method))
 		case method != strings.ToUpper(method):
 			r.refuse(element(path+".methods", i), "must be in capitals: "+quote(strings.ToUpper(method)))
@@ -97,7 +96,7 @@ func (r *reader) checkMatch(path string, m *Match) {
 		if p.value == "" {
 			continue
 		}
-		fault := pathFault(p.value)
+		fault := r.pathFault(p.value)
 		if fault == "" {
 			fault = p.fault(p.value)
 		}
@@ -134,65 +133,34 @@ func matchHostFault(host string) string {
 // hostFault says why host is not a host in lower case without a port (RFC 3986
 // §3.2.2: a name, an IPv4 address or an IPv6 address in brackets), or "".
 func hostFault(host string) string {
-	if inside, ok := strings.CutPrefix(host, "["); ok {
-		inside, ok = strings.CutSuffix(inside, "]")
-		if ok && strings.Contains(inside, ":") && strings.Trim(inside, "0123456789abcdef:.") == "" {
-			return ""
-		}
-		return "must be a host without a port"
-	}
-	if strings.Contains(host, ":") {
-		return "must be a host without a port"
-	}
-	if !isASCII(host) {
+	if !httptext.IsASCII(host) {
 		return "must be a host in ASCII (RFC 5891: xn--…)"
 	}
-	for label := range strings.SplitSeq(host, ".") {
-		if label == "" || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return "must be a host"
-		}
+	if clean, err := httptext.CleanHost(host); err == nil && clean == host && host != "" {
+		return ""
 	}
-	return ""
+	if strings.ContainsAny(host, ":[]") {
+		return "must be a host without a port"
+	}
+	return "must be a host"
 }
 
-// pathFault says why a path can match no request, or "": requests with the
-// sequences that it refuses are refused themselves.
-func pathFault(path string) string {
+// pathFault says why a path can match no request, or "".
+func (r *reader) pathFault(path string) string {
 	switch {
 	case !strings.HasPrefix(path, "/"):
 		return `must begin with "/"`
 	case strings.ContainsAny(path, "?#"):
 		return `must not have "?" or "#": the query is not part of the match`
-	case strings.Contains(path, `\`):
-		return `must not have "\"`
-	case strings.Contains(path, ";"):
-		return `must not have ";": requests that have it are answered 400`
-	case strings.Contains(path, "//"):
-		return `must not have "//"`
-	case !isASCII(path) || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }):
+	case !httptext.IsASCII(path) || strings.ContainsFunc(path, func(c rune) bool { return c <= ' ' || c == 0x7f }):
 		return "must be percent-encoded"
 	}
-	for segment := range strings.SplitSeq(path, "/") {
-		if segment == "." || segment == ".." {
-			return "must not have dot segments"
-		}
+	if _, err := r.paths.Clean(path); err != nil {
+		what := strings.TrimPrefix(err.Error(), httptext.ErrAmbiguous.Error()+": ")
+		return "must not be ambiguous (" + what + "): requests with such a path are answered 400"
 	}
-	for rest := path; ; {
-		_, after, ok := strings.Cut(rest, "%")
-		if !ok {
-			return ""
-		}
-		if len(after) < 2 || !isHex(after[0]) || !isHex(after[1]) {
-			return `must have two hexadecimal digits after "%"`
-		}
-		if isAmbiguous(after) {
-			return `must not have "%` + after[:2] + `": requests that have it are answered 400`
-		}
-		rest = after
-	}
+	return ""
 }
-
-func isHex(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
 // literalFault says why a path is not a literal one, or "".
 func literalFault(path string) string {
@@ -240,21 +208,4 @@ func isScope(s string) bool {
 		}
 	}
 	return s != ""
-}
-
-// isAmbiguous reports whether package policy refuses every request with the
-// percent-encoded byte that s begins with: one that needs no encoding (RFC 3986
-// §2.3) or makes structure, or a "%" that would be decoded again.
-func isAmbiguous(s string) bool {
-	b, err := strconv.ParseUint(s[:2], 16, 8)
-	if err != nil {
-		return false
-	}
-	switch c := byte(b); {
-	case c < ' ' || c == 0x7f, isLetter(c) || isDigit(c), strings.IndexByte(`-._~/\;?#`, c) >= 0:
-		return true
-	case c == '%':
-		return len(s) > 2 && s[2]|0x20 == 'u' || len(s) > 3 && isHex(s[2]) && isHex(s[3])
-	}
-	return false
 }

@@ -319,18 +319,22 @@ func TestRealms(t *testing.T) {
 		}
 		base := keycloakURL + "/realms/" + r.Realm
 		jwks := issuer.SignatureValidation.JWKS
-		if issuer.Issuer != base || jwks.URL+jwks.WellKnown != base+"/protocol/openid-connect/certs" && jwks.URL+jwks.WellKnown != base+"/.well-known/openid-configuration" {
+		if issuer.Issuer != base || jwks.URL+jwks.WellKnown != base+"/protocol/openid-connect/certs" && jwks.URL+
+			jwks.WellKnown != base+"/.well-known/openid-configuration" {
 			t.Errorf("issuer %s at %s, want %s", issuer.Issuer, jwks.URL+jwks.WellKnown, base)
 		}
 		if !slices.ContainsFunc(r.Clients, func(c client) bool {
-			return slices.Contains(issuer.Audiences, configOf(c.ProtocolMappers, "oidc-audience-mapper", "included.custom.audience"))
+			return slices.Contains(issuer.Audiences,
+				configOf(c.ProtocolMappers, "oidc-audience-mapper", "included.custom.audience"))
 		}) {
 			t.Errorf("realm %s: no client has the audience %v", r.Realm, issuer.Audiences)
 		}
-		if claim := configOf(r.ClientScopes[0].ProtocolMappers, "oidc-hardcoded-claim-mapper", "claim.name"); claim != issuer.OrganizationClaim.Name {
+		if claim := configOf(r.ClientScopes[0].ProtocolMappers, "oidc-hardcoded-claim-mapper",
+			"claim.name"); claim != issuer.OrganizationClaim.Name {
 			t.Errorf("realm %s: the organization is in %s, want %s", r.Realm, claim, issuer.OrganizationClaim.Name)
 		}
-		if claim := configOf(r.ClientScopes[0].ProtocolMappers, "oidc-usermodel-attribute-mapper", "claim.name"); claim != issuer.UsernameClaim.Name {
+		if claim := configOf(r.ClientScopes[0].ProtocolMappers, "oidc-usermodel-attribute-mapper",
+			"claim.name"); claim != issuer.UsernameClaim.Name {
 			t.Errorf("realm %s: the user's name is in %s, want %s", r.Realm, claim, issuer.UsernameClaim.Name)
 		}
 	}
@@ -347,7 +351,8 @@ func TestRealms(t *testing.T) {
 					t.Errorf("realm %s: client %s: no scope %s", name, c.ClientID, s)
 				}
 			}
-			if !c.Enabled || c.PublicClient || !c.ServiceAccountsEnabled || c.StandardFlowEnabled || c.DirectAccessGrantsEnabled || c.Secret == "" {
+			if !c.Enabled || c.PublicClient || !c.ServiceAccountsEnabled || c.StandardFlowEnabled ||
+				c.DirectAccessGrantsEnabled || c.Secret == "" {
 				t.Errorf("realm %s: client %s is for client credentials alone", name, c.ClientID)
 			}
 		}
@@ -357,7 +362,8 @@ func TestRealms(t *testing.T) {
 			}
 		}
 	}
-	asked := regexp.MustCompile(`\$\(token (\S+) (\S+) (\S+)`).FindAllStringSubmatch(string(readFile(t, "compose/try.sh")), -1)
+	asked := regexp.MustCompile(`\$\(token (\S+) (\S+) (\S+)`).FindAllStringSubmatch(string(readFile(t,
+		"compose/try.sh")), -1)
 	if len(asked) != 6 {
 		t.Errorf("try.sh asks for %d tokens, want 6", len(asked))
 	}

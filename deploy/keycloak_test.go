@@ -161,7 +161,8 @@ func (k *keycloak) token(w http.ResponseWriter, r *http.Request) {
 			continue
 		}
 		scopes := strings.Fields(r.PostForm.Get("scope"))
-		if c.Secret != r.PostForm.Get("client_secret") || slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(c.OptionalClientScopes, s) }) {
+		if c.Secret != r.PostForm.Get("client_secret") || slices.ContainsFunc(scopes,
+			func(s string) bool { return !slices.Contains(c.OptionalClientScopes, s) }) {
 			break
 		}
 		client := idp.Client{ID: c.ClientID, Scopes: scopes}
@@ -170,11 +171,14 @@ func (k *keycloak) token(w http.ResponseWriter, r *http.Request) {
 				client.Roles = u.RealmRoles
 			}
 		}
-		options := []idp.MintOption{idp.ForClient(client), idp.WithAudience(configOf(c.ProtocolMappers, "oidc-audience-mapper", "included.custom.audience"))}
+		options := []idp.MintOption{idp.ForClient(client),
+			idp.WithAudience(configOf(c.ProtocolMappers, "oidc-audience-mapper", "included.custom.audience"))}
 		for _, s := range realm.ClientScopes {
 			if slices.Contains(c.DefaultClientScopes, s.Name) {
 				kind := "oidc-hardcoded-claim-mapper"
-				options = append(options, idp.Claim(configOf(s.ProtocolMappers, kind, "claim.name"), configOf(s.ProtocolMappers, kind, "claim.value")))
+				options = append(options,
+					idp.Claim(configOf(s.ProtocolMappers, kind, "claim.name"),
+						configOf(s.ProtocolMappers, kind, "claim.value")))
 			}
 		}
 		if c.Attributes["access.token.lifespan"] != "" { // nobody sleeps here: it has expired already

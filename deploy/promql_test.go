@@ -30,7 +30,8 @@ type query struct {
 // count as such.
 func parseQuery(text string) (_ []*selector, err error) {
 	q := new(query)
-	for rest := strings.NewReplacer("$__rate_interval", "5m", "$__range", "6h", "$issuer", ".*").Replace(text); strings.TrimSpace(rest) != ""; {
+	for rest := strings.NewReplacer("$__rate_interval", "5m", "$__range", "6h", "$issuer",
+		".*").Replace(text); strings.TrimSpace(rest) != ""; {
 		if m := regexp.MustCompile(`^\[(\d+[smhd])\]`).FindString(rest); m != "" {
 			q.tokens, rest = append(q.tokens, m), rest[len(m):]
 			continue
@@ -171,7 +172,8 @@ func (q *query) metric(name string) {
 
 func TestQueriesThatDoNotParse(t *testing.T) {
 	for _, text := range []string{
-		"", "sum(", "sum by issuer (a)", "rate(a)", "rate(a[5x])", `a{b="c"`, `a{b~"c"}`, "a +", "a b", "a{b=c}", "1 > > 2", "median(a)", "a[5m]", "a'b",
+		"", "sum(", "sum by issuer (a)", "rate(a)", "rate(a[5x])", `a{b="c"`, `a{b~"c"}`, "a +", "a b", "a{b=c}",
+		"1 > > 2", "median(a)", "a[5m]", "a'b",
 	} {
 		if _, err := parseQuery(text); err == nil {
 			t.Errorf("%q is accepted", text)

@@ -103,7 +103,8 @@ func startGateway(t *testing.T, provider string) (location string, g *gateway.Ga
 func try(t *testing.T, gateway, keycloak string) (string, error) {
 	t.Helper()
 	cmd := exec.Command("sh", "compose/try.sh", "story")
-	cmd.Env = append(os.Environ(), "GATEWAY="+gateway, "KEYCLOAK="+keycloak, "PATH="+shims(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "GATEWAY="+gateway, "KEYCLOAK="+keycloak,
+		"PATH="+shims(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	output, err := cmd.CombinedOutput()
 	return string(output), err
 }

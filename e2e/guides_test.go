@@ -43,7 +43,7 @@ func TestGuides(t *testing.T) {
 				found[info] = texts[0]
 			}
 			found["text refused"] = strings.Join(page.Texts(blocks, "text refused"), "")
-			testGuide(t, found)
+			testGuide(t, found, page.Texts(blocks, "text unmatched"))
 		})
 	}
 	if len(pages) < 10 {
@@ -51,12 +51,13 @@ func TestGuides(t *testing.T) {
 	}
 }
 
-func testGuide(t *testing.T, found map[string]string) {
+func testGuide(t *testing.T, found map[string]string, unmatched []string) {
 	document := found["json configuration"]
 	token := guideToken(t, found["json token"])
 	w := startWithKeys(t, document, kid(t, token))
 	asked := page.ParseRequest(found["text request"])
-	r := scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token}
+	r := scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers,
+		Token: token}
 	got := w.Serve(r)
 	if !got.Passed {
 		t.Fatalf("answered %d %s\n%s\n%s", got.Status, got.Reason, got.Body, strings.Join(w.Log, "\n"))
@@ -77,9 +78,18 @@ func testGuide(t *testing.T, found map[string]string) {
 	}
 	if found["text refused"] != "" {
 		asked := page.ParseRequest(found["text refused"])
-		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host, Headers: asked.Headers, Token: token})
+		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host,
+			Headers: asked.Headers, Token: token})
 		if got.Passed || got.Status != 403 || got.Reason != "organization" {
 			t.Errorf("answered %d %s, want 403 for the organization", got.Status, got.Reason)
+		}
+	}
+	for _, text := range unmatched {
+		asked := page.ParseRequest(text)
+		got := w.Serve(scenario.Request{Method: asked.Method, Path: asked.Path, Host: asked.Host,
+			Headers: asked.Headers, Token: token})
+		if got.Passed || got.Status != 403 || got.Reason != "no_rule" {
+			t.Errorf("%s: answered %d %s, want 403 for want of a rule", asked.Path, got.Status, got.Reason)
 		}
 	}
 	// The claims that the guide names are what lets the token pass.

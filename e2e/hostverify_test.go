@@ -66,6 +66,9 @@ func TestHostVerifiesWhatTheSandboxWould(t *testing.T) {
 		}}
 	})
 	for _, c := range scenario.Basics() {
+		if c.Config != "" {
+			continue // which is another configuration
+		}
 		if diff := c.Check(w.Serve(c.Request)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.Name, diff)
 		}

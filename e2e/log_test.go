@@ -47,7 +47,7 @@ func TestRequestsAreCounted(t *testing.T) {
 		}
 	}
 	for labels, want := range map[string]uint64{
-		"org1 idp1 ok ": 2, "org2 idp1 organization ": 1, "none idp1 ok ": 1, "open none public ": 1, "org1 none missing ": 1, "none none path ": 1,
+		"org1 idp1 ok ": 2, "org2 idp1 organization ": 1, "none none no_rule ": 1, "open none public ": 1, "org1 none missing ": 1, "none none path ": 1,
 	} {
 		if got[labels] != want {
 			t.Errorf("%q: %d, want %d of %v", labels, got[labels], want, got)

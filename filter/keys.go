@@ -11,6 +11,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"orgate/config"
 	"orgate/gate"
+	"orgate/internal/httptext"
 	"orgate/jwks"
 )
 
@@ -116,7 +117,7 @@ func (p *plugin) fetch(l *location, now time.Time) {
 // get requests a document through the location's cluster. A call that the
 // proxy refuses has no answer, like one that fails later.
 func (p *plugin) get(l *location, url string, then func(jwks.Answer)) {
-	scheme, authority, path := config.SplitURL(url)
+	scheme, authority, path := httptext.SplitURL(url)
 	headers := [][2]string{
 		{":method", "GET"},
 		{":scheme", scheme},

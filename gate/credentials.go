@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"orgate/config"
-	"orgate/policy"
+	"orgate/internal/httptext"
 )
 
 // Place is where a request carries its token.
@@ -75,7 +75,7 @@ func readCredentials(r *Request, path string, sources *config.TokenSources) cred
 func (c *credentials) readHeader(r *Request, name string, sources []config.HeaderSource) {
 	for i := range r.Headers {
 		written := r.Headers[i][0]
-		if !policy.SameHeader(written, name) || spelledBefore(r.Headers[:i], written) {
+		if !httptext.SameName(written, name) || spelledBefore(r.Headers[:i], written) {
 			continue
 		}
 		found := false
@@ -111,7 +111,7 @@ func spelledBefore(headers [][2]string, name string) bool {
 // namesHeader reports whether one of the sources is the header.
 func namesHeader(sources []config.HeaderSource, name string) bool {
 	for i := range sources {
-		if policy.SameHeader(sources[i].Name, name) {
+		if httptext.SameName(sources[i].Name, name) {
 			return true
 		}
 	}
@@ -125,10 +125,10 @@ func tokenIn(value, name string, sources []config.HeaderSource) (token string, o
 	longest, hidden := -1, false
 	for i := range sources {
 		prefix := sources[i].Prefix
-		if !policy.SameHeader(sources[i].Name, name) {
+		if !httptext.SameName(sources[i].Name, name) {
 			continue
 		}
-		if len(prefix) > longest && hasPrefixFold(value, prefix) {
+		if len(prefix) > longest && httptext.HasPrefixFold(value, prefix) {
 			token, ok = afterPrefix(value, prefix)
 			longest = len(prefix)
 		}
@@ -149,11 +149,11 @@ func hidesToken(value, scheme string) bool {
 	}
 	for element := range strings.SplitSeq(value, ",") {
 		element = strings.Trim(element, " \t")
-		if !hasPrefixFold(element, scheme) {
+		if !httptext.HasPrefixFold(element, scheme) {
 			continue
 		}
 		rest := element[len(scheme):]
-		if rest != "" && !(isTokenChar(rest[0]) && isTokenChar(scheme[len(scheme)-1])) {
+		if rest != "" && !(httptext.IsTokenChar(rest[0]) && httptext.IsTokenChar(scheme[len(scheme)-1])) {
 			return true
 		}
 	}
@@ -164,11 +164,9 @@ func hidesToken(value, scheme string) bool {
 // any further spaces. A value without the prefix, or with nothing behind it,
 // carries none.
 func afterPrefix(value, prefix string) (string, bool) {
-	if !hasPrefixFold(value, prefix) {
-		return "", false
-	}
-	token := strings.Trim(value[len(prefix):], " \t")
-	return token, token != ""
+	rest, ok := httptext.CutPrefixFold(value, prefix)
+	token := strings.Trim(rest, " \t")
+	return token, ok && token != ""
 }
 
 // readQuery looks into the query. A parameter's name is compared after
@@ -255,7 +253,7 @@ func (c *credentials) splitCookies(value string, names []string) (rest string, f
 // parameter's or a cookie's name for.
 func sameName(names []string, written string) (string, bool) {
 	for _, name := range names {
-		if policy.SameHeader(written, name) {
+		if httptext.SameName(written, name) {
 			return name, true
 		}
 	}
@@ -272,40 +270,18 @@ func unescapeQuery(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))
 	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '+':
+		if s[i] == '%' {
+			if c, ok := httptext.HexPair(s[i+1:]); ok {
+				b.WriteByte(c)
+				i += 2
+				continue
+			}
+		}
+		if s[i] == '+' {
 			b.WriteByte(' ')
-		case s[i] == '%' && i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
-			b.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
-			i += 2
-		default:
+		} else {
 			b.WriteByte(s[i])
 		}
 	}
 	return b.String()
-}
-
-// isTokenChar reports whether a token may hold the character (RFC 9110 §5.6.2).
-func isTokenChar(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c|0x20 && c|0x20 <= 'z' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
-}
-
-func isHex(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
-}
-
-func unhex(c byte) byte {
-	switch {
-	case c <= '9':
-		return c - '0'
-	case c <= 'F':
-		return c - 'A' + 10
-	default:
-		return c - 'a' + 10
-	}
-}
-
-// hasPrefixFold is [strings.HasPrefix], ignoring ASCII case.
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
 }

@@ -264,6 +264,7 @@ func (j *judgment) end(err error) {
 		return
 	case j.Identity != nil && j.Issuer.Config.ReportOnly && policy.ByRule(err):
 		j.Verdict, j.Err, j.Reported = Pass, err, true
+		j.Identity = j.Identity.Under(j.Required)
 	default:
 		j.Err = err
 		return

@@ -192,7 +192,7 @@ func TestClaims(t *testing.T) {
 			t.Errorf("%d bytes, want %d", d.TokenBytes(), len(token))
 		}
 	}
-	if d := p.Judge(request("x")); d.TokenBytes() != 1 {
+	if d := p.Judge(&gate.Request{Headers: scenario.Request{Path: "/org1", Token: "x"}.Map()}); d.TokenBytes() != 1 {
 		t.Errorf("%d bytes of a token that can't be read, want 1", d.TokenBytes())
 	} else if kid, claims := d.Claims(); kid != "" || claims.ID() != "" {
 		t.Errorf("kid %q", kid)

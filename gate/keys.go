@@ -2,7 +2,6 @@ package gate
 
 import (
 	"errors"
-	"strconv"
 	"time"
 
 	"orgate/config"
@@ -24,7 +23,7 @@ type keyring struct {
 // newKeyring reads the keys that are written in the configuration. The warnings
 // name those that are not used beside others that are.
 func newKeyring(issuer *config.Issuer) (k keyring, warnings []string, err error) {
-	place := "issuers[" + strconv.Itoa(issuer.Index) + "].signatureValidation."
+	place := issuer.Path + ".signatureValidation."
 	var problems []error
 	read := func(place string, set *jwks.Set, err error) *jwks.Set {
 		left, err := unusable(place, set, err)

@@ -92,6 +92,7 @@ var refusals = [...]refusal{
 	{policy.ErrRole, "role", forbidden, "The user lacks a role that the resource asks for."},
 	{policy.ErrConsumerKey, "claim", forbidden, "The client may not access the resource."},
 	{policy.ErrClaimRule, "claim", forbidden, "A claim of the access token does not allow access to the resource."},
+	{policy.ErrNoRule, "no_rule", forbidden, "No rule allows access to the resource."},
 	{policy.ErrAmbiguousPath, "path", bad, "The request's path can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
 	{ErrFault, "internal", fault, "The request could not be authenticated."},

@@ -3,6 +3,7 @@ package gate
 import (
 	"strings"
 
+	"orgate/internal/httptext"
 	"orgate/policy"
 )
 
@@ -53,7 +54,7 @@ func (r *Request) read() requestLine {
 			asked = value
 		}
 	}
-	if line.method == "OPTIONS" && r.EndOfStream && origin != "" && isToken(asked) && !r.overridesMethod() {
+	if line.method == "OPTIONS" && r.EndOfStream && origin != "" && httptext.IsToken(asked) && !r.overridesMethod() {
 		line.preflight = asked
 	}
 	return line
@@ -66,7 +67,7 @@ var methodOverrides = [...]string{"x-http-method-override", "x-http-method", "x-
 func (r *Request) overridesMethod() bool {
 	for i := range r.Headers {
 		for _, name := range methodOverrides {
-			if policy.SameHeader(r.Headers[i][0], name) {
+			if httptext.SameName(r.Headers[i][0], name) {
 				return true
 			}
 		}
@@ -82,13 +83,13 @@ func (l *requestLine) policyRequest(r *Request) policy.Request {
 // "application/grpc", alone or followed by "+", ";" or "-web".
 func isGRPC(contentType string) bool {
 	const grpc = "application/grpc"
-	if !hasPrefixFold(contentType, grpc) {
+	if !httptext.HasPrefixFold(contentType, grpc) {
 		return false
 	}
 	rest := contentType[len(grpc):]
-	if hasPrefixFold(rest, "-web-text") {
+	if httptext.HasPrefixFold(rest, "-web-text") {
 		rest = rest[len("-web-text"):]
-	} else if hasPrefixFold(rest, "-web") {
+	} else if httptext.HasPrefixFold(rest, "-web") {
 		rest = rest[len("-web"):]
 	}
 	return rest == "" || rest[0] == '+' || rest[0] == ';'
@@ -110,14 +111,4 @@ func (g *Gate) withoutIdentity(connection string) (rest string, changed bool) {
 		return connection, false
 	}
 	return strings.Join(kept, ","), true
-}
-
-// isToken reports whether s is a token (RFC 9110 §5.6.2).
-func isToken(s string) bool {
-	for i := range len(s) {
-		if !isTokenChar(s[i]) {
-			return false
-		}
-	}
-	return s != ""
 }

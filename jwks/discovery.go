@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"github.com/tidwall/gjson"
-	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/internal/strictjson"
 )
 
@@ -33,7 +33,7 @@ func (d *Discovery) Follow(document string) (string, error) {
 		return "", errors.New("it is of another issuer")
 	}
 	uri, _ := metadata.Get("jwks_uri")
-	if uri.Type != gjson.String || config.CheckURL(uri.Str) != nil {
+	if uri.Type != gjson.String || httptext.CheckURL(uri.Str) != nil {
 		return "", errors.New("jwks_uri is not an absolute http(s) URL")
 	}
 	if !d.AnyOrigin && origin(uri.Str) != origin(d.URL) {
@@ -43,9 +43,9 @@ func (d *Discovery) Follow(document string) (string, error) {
 }
 
 // origin is a URL's origin (RFC 6454 §4), with the port in any case. The URL
-// has been checked by [config.CheckURL].
+// has been checked by [httptext.CheckURL].
 func origin(u string) string {
-	scheme, authority, _ := config.SplitURL(strings.ToLower(u))
+	scheme, authority, _ := httptext.SplitURL(strings.ToLower(u))
 	if colon := strings.LastIndexByte(authority, ':'); colon > strings.LastIndexByte(authority, ']') {
 		return scheme + "://" + authority
 	}

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/jwks"
 )
 
@@ -62,7 +62,7 @@ func FuzzDiscovery(f *testing.F) {
 			t.Errorf("%q leads to %q", document, got)
 		}
 		if err == nil {
-			if _, authority, _ := config.SplitURL(got); !strings.EqualFold(strings.TrimSuffix(authority, ":443"), "idp.example") {
+			if _, authority, _ := httptext.SplitURL(got); !strings.EqualFold(strings.TrimSuffix(authority, ":443"), "idp.example") {
 				t.Errorf("%q leads to %q", document, authority)
 			}
 		}

@@ -3,7 +3,6 @@ package jwt
 import (
 	"github.com/tidwall/gjson"
 
-	"orgate/config"
 	"orgate/internal/strictjson"
 )
 
@@ -15,21 +14,20 @@ type Claims struct {
 // Get returns the claim with exactly this name. A claim that is null is found.
 func (c Claims) Get(name string) (gjson.Result, bool) { return c.members.Get(name) }
 
-// Lookup returns the claim that name stands for: the claim with the literal
-// name if there is one, else what the path leads to. A claim that is null is
-// found, and so is what a path leads to; nothing is found beyond anything but
-// an object.
-func (c Claims) Lookup(name config.ClaimName) (gjson.Result, bool) {
-	if name.Name != "" {
-		if value, ok := c.members.Get(name.Name); ok {
+// Lookup returns the claim with the literal name if there is one, else what the
+// path leads to; an empty one of either is none. A claim that is null is found,
+// alone or at the end of a path. Nothing is found below anything but an object.
+func (c Claims) Lookup(literal string, path ...string) (gjson.Result, bool) {
+	if literal != "" {
+		if value, ok := c.members.Get(literal); ok {
 			return value, true
 		}
 	}
-	if len(name.Path) == 0 {
+	if len(path) == 0 {
 		return gjson.Result{}, false
 	}
-	value, ok := c.members.Get(name.Path[0])
-	for _, step := range name.Path[1:] {
+	value, ok := c.members.Get(path[0])
+	for _, step := range path[1:] {
 		if !ok {
 			break
 		}

@@ -17,7 +17,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/config"
 	"orgate/jwt"
 )
 
@@ -335,17 +334,15 @@ func TestLookup(t *testing.T) {
 	token := withClaims(t, `"https://example.com/org":"org1","realm_access":{"roles":["a","b"],"n":null,"deep":{"er":"x"},"a.b":"dot"},`+
 		`"realm_access.name":"literal","esc\u0061ped":{"\u006eame":"e"},"null":null,"text":"t","list":[{"x":1}],"*":{"#":"odd"},"":{"":"nothing"},`+
 		`"shadow":{"x":"path"},"shadow.x":null`)
-	literal := func(name string) config.ClaimName {
-		c := config.ClaimName{Name: name}
-		if strings.Contains(name, ".") {
-			c.Path = strings.Split(name, ".")
-		}
-		return c
+	type claim struct {
+		literal string
+		path    []string
 	}
-	path := func(steps ...string) config.ClaimName { return config.ClaimName{Path: steps} }
+	literal := func(name string) claim { return claim{name, strings.Split(name, ".")} }
+	path := func(steps ...string) claim { return claim{path: steps} }
 	tests := []struct {
 		name  string
-		claim config.ClaimName
+		claim claim
 		raw   string
 		found bool
 	}{
@@ -374,11 +371,11 @@ func TestLookup(t *testing.T) {
 		{"through an array", literal("list.0.x"), ``, false},
 		{"an empty name below a string", path("text", ""), ``, false},
 		{"an empty name below an array", path("list", ""), ``, false},
-		{"zero", config.ClaimName{}, ``, false},
+		{"zero", claim{}, ``, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, found := token.Claims.Lookup(test.claim)
+			got, found := token.Claims.Lookup(test.claim.literal, test.claim.path...)
 			if got.Raw != test.raw || found != test.found {
 				t.Errorf("got %q %t, want %q %t", got.Raw, found, test.raw, test.found)
 			}

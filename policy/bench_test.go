@@ -4,31 +4,30 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
-
-	"orgate/config"
 )
 
-// manyRules returns a policy with n rules, of which the requests of the
-// benchmarks match the seventh or a later one.
-func manyRules(n int) *Policy {
-	var rules []config.Rule
+// manyRules returns a policy with n rules and a last one, which is for the
+// requests of the benchmarks.
+func manyRules(t testing.TB, n int) *Policy {
+	var rules []string
 	for i := range n {
 		id := strconv.Itoa(i)
-		r := config.Rule{Name: "r" + id, Scopes: config.AnyOrAll{Values: []string{"read"}}}
+		match := ""
 		switch i % 4 {
 		case 0:
-			r.Match = config.Match{Hosts: []string{"h" + id + ".example.com"}}
+			match = `"hosts": ["h` + id + `.example.com"]`
 		case 1:
-			r.Match = config.Match{PathPrefix: "/api/" + id}
+			match = `"pathPrefix": "/api/` + id + `"`
 		case 2:
-			r.Match = config.Match{PathTemplate: "/api/{x}/orders" + id + "/*", Methods: []string{"GET", "PUT"}}
+			match = `"pathTemplate": "/api/{x}/orders` + id + `/*", "methods": ["GET", "PUT"]`
 		case 3:
-			r.Match = config.Match{Hosts: []string{"*.h" + id + ".example.com"}, Path: "/api/" + id}
+			match = `"hosts": ["*.h` + id + `.example.com"], "path": "/api/` + id + `"`
 		}
-		rules = append(rules, r)
+		rules = append(rules, `{"name": "r`+id+`", "scopes": ["read"], "match": {`+match+`}}`)
 	}
-	rules = append(rules, config.Rule{Name: "last", Match: config.Match{Hosts: []string{"*.example.com"}, PathTemplate: "/api/*/orders/{id}", Methods: []string{"GET"}}})
-	return policyOf(rules...)
+	return ruled(t, append(rules,
+		`{"name": "last", "match": {"hosts": ["*.example.com"], "pathTemplate": "/api/*/orders/{id}", "methods": `+
+			`["GET"]}}`)...)
 }
 
 var sink *Rule
@@ -44,7 +43,7 @@ func route(p *Policy, q *Request) {
 func BenchmarkRoute(b *testing.B) {
 	q := &Request{Method: "GET", Host: "h7.example.com:443", Path: "/api/7777/orders/8?x=y"}
 	for _, n := range []int{1, 100, 1000} {
-		p := manyRules(n)
+		p := manyRules(b, n)
 		b.Run(strconv.Itoa(n)+"rules", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -55,8 +54,9 @@ func BenchmarkRoute(b *testing.B) {
 }
 
 func BenchmarkIsIdentityHeader(b *testing.B) {
-	p := policyOf()
-	names := []string{":path", "accept", "user-agent", "x-forwarded-for", "x-wso2-username", "x-request-id-1234", "authorization"}
+	p := ruled(b)
+	names := []string{":path", "accept", "user-agent", "x-forwarded-for", "x-wso2-username", "x-request-id-1234",
+		"authorization"}
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, name := range names {
@@ -70,23 +70,18 @@ func BenchmarkIsIdentityHeader(b *testing.B) {
 func BenchmarkKnownToken(b *testing.B) {
 	for _, n := range []int{1, 100, 1000} {
 		b.Run(strconv.Itoa(n)+"issuers", func(b *testing.B) {
-			c := &config.Config{Headers: defaultHeaders, Rules: []config.Rule{{
-				Name: "r", Organization: literally("org0"), Scopes: config.AnyOrAll{Values: []string{"read"}},
-			}}}
+			var issuers []string
 			for i := range n {
 				id := strconv.Itoa(i)
-				c.Issuers = append(c.Issuers, issuer("i"+id, "org"+id, byClaim))
+				issuers = append(issuers, issuer("i"+id, "org"+id, byClaim))
 			}
-			p := New(c)
-			proof, err := p.Proof(claimsOf(b, `{"iss":"`+iss+`","sub":"u","org":"org0","scope":"read write"}`))
+			p := policyOf(b, issuers, []string{`{"organization": "org0", "scopes": ["read"]}`})
+			claims := claimsOf(b, `"sub":"u","org":"org0","scope":"read write"`)
+			proof, err := p.Proof(claims)
 			if err != nil {
 				b.Fatal(err)
 			}
-			i, err := proof.Issuer(p.rules[0], "org0")
-			if err != nil {
-				b.Fatal(err)
-			}
-			id, err := i.Identify(claimsOf(b, `{"iss":"`+iss+`","sub":"u","org":"org0","scope":"read write"}`))
+			_, id, err := judged(b, p, p.rules[0], "org0", claims)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -2,8 +2,10 @@ package policy
 
 import (
 	"errors"
+	"fmt"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // The refusals, for [errors.Is]. No text of theirs holds anything that a
@@ -11,7 +13,9 @@ import (
 var (
 	// ErrAmbiguousPath: the path, or the host, could be read in two ways, and
 	// rules look at it. No rule is chosen.
-	ErrAmbiguousPath = errors.New("ambiguous path")
+	ErrAmbiguousPath = httptext.ErrAmbiguous
+	// ErrNoRule: there are rules, and the request matches none of them.
+	ErrNoRule = errors.New("no rule")
 	// ErrUnknownIssuer: no issuer that may be used here has the token's "iss".
 	ErrUnknownIssuer = errors.New("unknown issuer")
 	// ErrClaim: a claim that the issuer names is missing, is of the wrong
@@ -33,11 +37,25 @@ var (
 	ErrClaimRule = errors.New("claim rule")
 )
 
+// Why a token is refused for its organization.
+var (
+	errNotBound       = fmt.Errorf("%w: the token is of another organization than its issuer", ErrOrganization)
+	errNotMapped      = fmt.Errorf("%w: the mapping has no entry for the claim", ErrOrganization)
+	errAsterisk       = fmt.Errorf("%w: the claim names none", ErrOrganization)
+	errSeveral        = fmt.Errorf("%w: the token is of several", ErrOrganization)
+	errOther          = fmt.Errorf("%w: the token is of another", ErrOrganization)
+	errNoOrganization = fmt.Errorf("%w: the request names none", ErrOrganization)
+)
+
+// errNoIdentity is a fault of the caller, and no refusal: it asks about an
+// identity that is none, or one to another issuer.
+var errNoIdentity = errors.New("no identity by this issuer")
+
 // ByRule reports whether err is the refusal of a sound token by the issuer's
 // or the rule's demands: organization, scope, role, consumer key, claim rule,
 // or a claim that is required and absent. These are the refusals that an
-// issuer in report-only mode counts and does not enforce, and exactly those
-// that [Rule.Authorize] returns. Everything else is enforced always.
+// issuer in report-only mode counts and does not enforce, and all that
+// [Rule.Authorize] refuses for. Everything else is enforced always.
 func ByRule(err error) bool {
 	return errors.Is(err, ErrOrganization) || errors.Is(err, ErrScope) || errors.Is(err, ErrRole) ||
 		errors.Is(err, ErrConsumerKey) || errors.Is(err, ErrClaimRule) || errors.Is(err, ErrMissingClaim)
@@ -55,8 +73,8 @@ type ClaimError struct {
 
 func (e *ClaimError) Error() string { return e.Use + " claim: " + e.Problem }
 
-// Is makes a ClaimError an [ErrClaim], and an [ErrMissingClaim] where the
-// claim is missing.
+// Is makes a ClaimError an [ErrClaim], and an [ErrMissingClaim] if the claim is
+// missing.
 func (e *ClaimError) Is(target error) bool {
 	return target == ErrClaim || target == ErrMissingClaim && e.Problem == missing
 }
@@ -78,17 +96,3 @@ func (e *ScopeError) Error() string { return ErrScope.Error() }
 
 // Is makes a ScopeError an [ErrScope].
 func (e *ScopeError) Is(target error) bool { return target == ErrScope }
-
-// ambiguity is an [ErrAmbiguousPath] and says what is ambiguous.
-type ambiguity string
-
-func (a ambiguity) Error() string { return "ambiguous path: " + string(a) }
-
-func (a ambiguity) Is(target error) bool { return target == ErrAmbiguousPath }
-
-// disorganized is an [ErrOrganization] and says why.
-type disorganized string
-
-func (d disorganized) Error() string { return "organization: " + string(d) }
-
-func (d disorganized) Is(target error) bool { return target == ErrOrganization }

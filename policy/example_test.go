@@ -12,27 +12,28 @@ import (
 
 // A token of one organization at the API of another.
 func Example() {
-	p := policy.New(&config.Config{
-		Issuers: []config.Issuer{{
-			Name: "idp", Issuer: "https://idp.example.com/", Organization: config.Any,
-			UsernameClaim: config.ClaimName{Name: "sub"}, OrganizationClaim: config.ClaimName{Name: "org_id"},
-		}},
-		Rules: []config.Rule{
-			{Name: "orders", Match: config.Match{PathPrefix: "/t/"}, Organization: config.Organization{FromPath: "/t/{org}/"}},
-		},
-		Headers: config.Headers{Organization: "x-wso2-organization", Username: "x-wso2-username"},
-	})
+	c, err := config.Parse(`{
+		"issuers": [{
+			"name": "idp", "issuer": "https://idp.example.com/", "organization": "*", "organizationClaim": "org_id",
+			"signatureValidation": {"jwks": {"url": "https://idp.example.com/jwks", "cluster": "idp"}}
+		}],
+		"rules": [{"name": "tenants", "match": {"pathPrefix": "/t/"}, "organization": {"fromPath": "/t/{org}/"}}]
+	}`)
+	if err != nil {
+		panic(err)
+	}
+	p := policy.New(c)
 	token, err := jwt.Parse(encoded(`{"alg":"RS256"}`)+"."+
 		encoded(`{"iss":"https://idp.example.com/","sub":"jane","org_id":"org1"}`)+".AAAA", 8192)
 	if err != nil {
 		panic(err)
 	}
-	for _, path := range []string{"/t/org1/orders", "/t/org2/orders", "/t/org1/../org2/orders"} {
+	for _, path := range []string{"/t/org1/orders", "/t/org2/orders", "/u/org1/orders", "/t/org1/../org2/orders"} {
 		id, err := decide(p, &policy.Request{Method: "GET", Host: "api.example.com", Path: path}, token.Claims)
 		switch {
 		case errors.Is(err, policy.ErrAmbiguousPath):
 			fmt.Println(path, "400:", err)
-		case errors.Is(err, policy.ErrOrganization):
+		case errors.Is(err, policy.ErrNoRule), errors.Is(err, policy.ErrOrganization):
 			fmt.Println(path, "403:", err)
 		default:
 			fmt.Println(path, "200:", id.Headers)
@@ -41,6 +42,7 @@ func Example() {
 	// Output:
 	// /t/org1/orders 200: [[x-wso2-organization org1] [x-wso2-username jane]]
 	// /t/org2/orders 403: organization: the token is of another
+	// /u/org1/orders 403: no rule
 	// /t/org1/../org2/orders 400: ambiguous path: dot segment
 }
 
@@ -53,7 +55,11 @@ func decide(p *policy.Policy, q *policy.Request, claims jwt.Claims) (*policy.Ide
 	if err != nil {
 		return nil, err
 	}
-	issuer, err := p.Issuer(rule, required, claims)
+	proof, err := p.Proof(claims)
+	if err != nil {
+		return nil, err
+	}
+	issuer, err := proof.Issuer(rule, required)
 	if err != nil {
 		return nil, err
 	}

@@ -15,55 +15,36 @@ import (
 
 var update = flag.Bool("update", false, "write docs/organizations.md anew")
 
-// gridRequest is what the grid's sources read org1 from.
-var gridRequest = &Request{
-	Method: "GET", Host: grid.Host, Path: grid.Path,
-	RouteMetadata: func(name string) (string, bool) { return "org1", name == "orgate.organization" },
-}
-
-// gridEntries are the issuers of a kind.
-func gridEntries(kind grid.Issuer) []config.Issuer {
-	var issuers []config.Issuer
+// gridDocument is a configuration with issuers of a kind, where the required
+// organization comes from a source.
+func gridDocument(kind grid.Issuer, source grid.Source) string {
+	var issuers []string
 	for _, e := range kind.Entries {
-		i := issuer(e.Name, e.Organization)
-		if e.Claim {
-			byClaim(&i)
-		}
-		if e.OrIssuer {
-			orIssuer(&i)
-		}
-		i.OrganizationMapping = e.Mapping
-		i.SharedAcrossOrganizations = e.Shared
-		issuers = append(issuers, i)
+		issuers = append(issuers, e.JSON(iss, `"signatureValidation": {"jwks": {"inline": {"keys": []}}}`))
 	}
-	return issuers
+	document := `{"issuers": [` + strings.Join(issuers, ", ") + `]`
+	if source.Rule != "" {
+		return document + `, "rules": [{"organization": ` + source.Rule + `}]}`
+	}
+	return document + `, "organization": ` + source.Top + `}`
 }
 
-// judge returns the verdict of the whole package.
-func judge(t *testing.T, c *config.Config, claim string) string {
+// verdict is what the whole package makes of a token.
+func verdict(t *testing.T, p *Policy, claims string) string {
 	t.Helper()
-	p := New(c)
-	payload := `{"iss":` + quote(iss) + `,"sub":"me"`
-	if claim != "" {
-		payload += `,"org":` + claim
+	q := &Request{
+		Method: "GET", Host: grid.Host, Path: grid.Path,
+		RouteMetadata: func(name string) (string, bool) { return "org1", name == "orgate.organization" },
 	}
-	claims := claimsOf(t, payload+"}")
-	r, err := p.Route(gridRequest)
+	r, err := p.Route(q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	required, err := r.RequiredOrganization(gridRequest)
+	required, err := r.RequiredOrganization(q)
 	if err != nil && !errors.Is(err, ErrOrganization) || (err != nil) != (required == "") {
 		t.Fatal(required, err)
 	}
-	i, err := p.Issuer(r, required, claims)
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, err := i.Identify(claims)
-	if err == nil {
-		err = r.Authorize(required, i, id)
-	}
+	_, id, err := judged(t, p, r, required, claimsOf(t, claims))
 	switch {
 	case err == nil:
 		if id.Headers[0] != [2]string{"x-wso2-organization", id.Organization} {
@@ -81,27 +62,31 @@ func judge(t *testing.T, c *config.Config, claim string) string {
 
 func TestOrganizations(t *testing.T) {
 	for _, kind := range grid.Issuers {
-		for n, token := range grid.Tokens {
-			for _, source := range grid.Sources {
+		for _, source := range grid.Sources {
+			p := New(parse(t, gridDocument(kind, source)))
+			for n, token := range grid.Tokens {
 				t.Run(kind.Title+"/"+token.Title+"/"+source.Title, func(t *testing.T) {
-					claim := token.Claim
-					if kind.Mapped {
-						claim = token.Mapped
-					}
-					c := &config.Config{
-						Issuers: gridEntries(kind), Organization: source.Top, Headers: defaultHeaders,
-						Rules: []config.Rule{{Organization: source.Rule}},
-					}
-					if source.Rule.IsZero() && source.Top.IsZero() {
-						// The issuers must differ, or theirs is required.
-						c.Issuers = append(c.Issuers[:len(c.Issuers):len(c.Issuers)], issuer("z", "z", of("https://z.example.com")))
-					}
 					want := kind.Verdicts[n].Of(source.Kind)
-					if got := judge(t, c, claim); got != want {
+					claims := `"sub":"me"`
+					if members := token.Members(kind); members != "" {
+						claims += "," + members
+					}
+					if got := verdict(t, p, claims); got != want {
 						t.Errorf("got %s, want %s", got, want)
 					}
 				})
 			}
+		}
+	}
+}
+
+// TestOrganizationsThatNoConfigurationHas: package config refuses them for what
+// they say of organizations.
+func TestOrganizationsThatNoConfigurationHas(t *testing.T) {
+	for _, kind := range grid.Refused {
+		_, err := config.Parse(gridDocument(kind, grid.Sources[0]))
+		if err == nil || !strings.Contains(strings.ToLower(err.Error()), "organization") {
+			t.Errorf("%s: %v", kind.Title, err)
 		}
 	}
 }
@@ -123,41 +108,51 @@ func TestOrganizationsAreWrittenOut(t *testing.T) {
 	}
 }
 
-// writeGrid writes the grid as Markdown: a table for each kind of issuer.
+// writeGrid writes the grid as Markdown: a table for each kind of issuer, in
+// which tokens of one verdict share a row.
 func writeGrid() string {
 	var b strings.Builder
 	line := func(cells ...string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
 	b.WriteString(`# Organizations
 
-What becomes of a request, for every kind of [organization source](configuration.md#organization), of
-[issuer](configuration.md#the-organization-of-a-token) and of token. Each cell is tested through the plugin.
+What becomes of a token, for each kind of [issuer](configuration.md#the-organization-of-a-token) and of requirement. Each
+cell is tested through the plugin.
 
-The rule requires ` + "`org1`" + ` in all columns but the last two: it requires any organization that the token proves
-in ` + "`\"*\"`" + `, and its source yields nothing in the last one. No token is of no organization, so that column never
-passes; a token that is refused for itself is refused as such. 401 is an invalid token, 403 another organization.
+- **` + "`org1`" + `**: the rule requires ` + "`org1`" + `: it says so, the top level does, or the host, the path or the
+  route's metadata name it. These make no difference to the verdict.
+- **` + "`\"*\"`" + `**: the rule requires any organization that the token proves.
+- **none**: the rule takes the organization from the request, which names none. No token is of no organization.
+
+The organization claim is ` + "`org`" +
+		` if the table does not say otherwise. 401 is an invalid token, 403 another organization. A
+token that is refused for itself is refused as such, whatever the rule requires.
 `)
 	for _, kind := range grid.Issuers {
 		b.WriteString("\n**Issuer: " + kind.Title + "**\n\n")
-		header, rule := []string{"token"}, []string{"---"}
-		seen := map[string]bool{}
-		for _, s := range grid.Sources {
-			if !seen[s.Title] {
-				seen[s.Title] = true
-				header, rule = append(header, s.Title), append(rule, "---")
+		line("token", "`org1`", "`\"*\"`", "none", "why")
+		line("---", "---", "---", "---", "---")
+		var verdicts []grid.Verdicts
+		tokens := map[grid.Verdicts][]string{}
+		for n, v := range kind.Verdicts {
+			if tokens[v] == nil {
+				verdicts = append(verdicts, v)
 			}
+			tokens[v] = append(tokens[v], grid.Tokens[n].Title)
 		}
-		line(append(header, "why")...)
-		line(append(rule, "---")...)
-		for n, token := range grid.Tokens {
-			cells, done := []string{token.Title}, map[string]bool{}
-			for _, s := range grid.Sources {
-				if !done[s.Title] {
-					done[s.Title] = true
-					cells = append(cells, kind.Verdicts[n].Of(s.Kind))
-				}
+		for _, v := range verdicts {
+			cell := strings.Join(tokens[v], "; ")
+			if len(verdicts) == 1 {
+				cell = "any"
 			}
-			line(append(cells, kind.Verdicts[n].Why)...)
+			line(cell, v.Named, v.Any, v.Of(grid.Nothing), v.Why)
 		}
+	}
+	b.WriteString(`
+No configuration may have these issuers:
+
+`)
+	for _, kind := range grid.Refused {
+		b.WriteString("- " + kind.Title + ".\n")
 	}
 	return b.String()
 }

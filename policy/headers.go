@@ -1,49 +1,20 @@
 package policy
 
 import (
-	"slices"
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/jwt"
 )
 
-// ReportHeader tells the upstream what a token was not refused for, where its
+// ReportHeader tells the upstream what a token was not refused for, if its
 // issuer is in report-only mode.
 const ReportHeader = "x-orgate-report"
 
-// headerNames are the headers that an issuer's tokens fill.
-type headerNames struct {
-	config.Headers
-	mappings []config.ClaimMapping
-}
-
-func newHeaderNames(c *config.Config, i *config.Issuer) headerNames {
-	h := headerNames{}
-	taken := map[string]bool{fold(ReportHeader): true, fold(c.ForwardPayload): true}
-	take := func(name string) string {
-		if name == "" || taken[fold(name)] {
-			return ""
-		}
-		taken[fold(name)] = true
-		return strings.ToLower(name)
-	}
-	h.Organization = take(c.Headers.Organization)
-	h.Username = take(c.Headers.Username)
-	h.ConsumerKey = take(c.Headers.ConsumerKey)
-	h.Scopes = take(c.Headers.Scopes)
-	h.Roles = take(c.Headers.Roles)
-	for _, m := range i.ClaimMappings {
-		if name := take(m.LocalClaim); name != "" {
-			h.mappings = append(h.mappings, config.ClaimMapping{RemoteClaim: m.RemoteClaim, LocalClaim: name})
-		}
-	}
-	return h
-}
-
 // writeHeaders renders the identity headers. The error is an ErrClaim.
 func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
-	id.Headers = make([][2]string, 0, 5+len(i.headers.mappings))
+	id.Headers = make([][2]string, 0, 5+len(i.Config.ClaimMappings))
 	write := func(name, value string) {
 		if name != "" && value != "" {
 			id.Headers = append(id.Headers, [2]string{name, value})
@@ -54,8 +25,8 @@ func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
 	write(i.headers.ConsumerKey, id.ConsumerKey)
 	write(i.headers.Scopes, strings.Join(id.Scopes, " "))
 	write(i.headers.Roles, strings.Join(id.Roles, ","))
-	for _, m := range i.headers.mappings {
-		v, ok := claims.Lookup(m.RemoteClaim)
+	for _, m := range i.Config.ClaimMappings {
+		v, ok := claims.Lookup(m.RemoteClaim.Name, m.RemoteClaim.Path...)
 		if !ok {
 			continue
 		}
@@ -68,104 +39,63 @@ func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
 	return nil
 }
 
-// headerSet is a set of header names that are told apart by their letters and
-// digits alone.
+// headerSet is a set of header names, folded.
 type headerSet struct {
-	names   []string
 	folded  map[string]bool
 	endings [256]uint32 // by length: a bit for each last character, see ending
 }
 
 // newHeaderSet returns every header that the policy's issuers, the top level or
-// the filter itself could emit.
+// the filter itself could emit, and the default names of the identity headers.
 func newHeaderSet(c *config.Config) headerSet {
 	s := headerSet{folded: map[string]bool{}}
 	s.add(ReportHeader)
 	s.add(c.ForwardPayload)
-	for _, name := range []string{c.Headers.Organization, c.Headers.Username, c.Headers.ConsumerKey, c.Headers.Scopes, c.Headers.Roles} {
-		s.add(name)
+	for _, h := range [...]config.Headers{c.Headers, config.DefaultHeaders()} {
+		for _, name := range [...]string{h.Organization, h.Username, h.ConsumerKey, h.Scopes, h.Roles} {
+			s.add(name)
+		}
 	}
 	for n := range c.Issuers {
 		for _, m := range c.Issuers[n].ClaimMappings {
 			s.add(m.LocalClaim)
 		}
 	}
-	slices.Sort(s.names)
 	return s
 }
 
 func (s *headerSet) add(name string) {
-	name = strings.ToLower(name)
-	if name == "" || slices.Contains(s.names, name) {
+	if name == "" {
 		return
 	}
-	s.names = append(s.names, name)
-	s.folded[fold(name)] = true
-	if n := len(name); n < 256 {
+	s.folded[httptext.Fold(name)] = true
+	if n := len(name); n < len(s.endings) {
 		s.endings[n] |= ending(name)
 	}
 }
 
-// StripHeaders returns the names of all headers that could be emitted for any
-// request, sorted and in lower case. They must be removed from every request,
-// and so must those that [Policy.IsIdentityHeader] takes for them.
-func (p *Policy) StripHeaders() []string { return slices.Clone(p.headers.names) }
-
 // IsIdentityHeader reports whether an upstream could take a request header for
-// one of [Policy.StripHeaders]: case does not matter, and neither does which
-// character stands between letters and digits, as in X_WSO2_USERNAME, since
-// CGI and its kin (RFC 3875 §4.1.18) make the same variable of both. It costs
-// no allocation and does not grow with the number of headers.
+// one that tells it who calls: one that could be emitted for any request, or that
+// is an identity header by default. Such headers must be removed from every
+// request. Names are compared as [httptext.SameName] does. It costs no allocation
+// and does not grow with the number of headers.
 func (p *Policy) IsIdentityHeader(name string) bool {
 	n := len(name)
 	if n == 0 || name[0] == ':' {
 		return false
 	}
-	if n >= 256 {
-		return p.headers.folded[fold(name)]
+	if n >= len(p.headers.endings) {
+		return p.headers.folded[httptext.Fold(name)]
 	}
 	if p.headers.endings[n]&ending(name) == 0 {
 		return false
 	}
-	var buffer [256]byte
+	var buffer [len(p.headers.endings)]byte
 	for i := range n {
-		buffer[i] = foldByte(name[i])
+		buffer[i] = httptext.FoldByte(name[i])
 	}
 	return p.headers.folded[string(buffer[:n])]
 }
 
-// SameHeader reports whether an upstream could take a header's name for another
-// one, which is in lower case: see [Policy.IsIdentityHeader].
-func SameHeader(name, other string) bool {
-	if len(name) != len(other) {
-		return false
-	}
-	for i := range len(name) {
-		if foldByte(name[i]) != foldByte(other[i]) {
-			return false
-		}
-	}
-	return true
-}
-
 // ending is the bit of a name's last character.
-func ending(name string) uint32 { return 1 << (foldByte(name[len(name)-1]) & 31) }
-
-// fold returns what all names that are one to an upstream have in common.
-func fold(name string) string {
-	b := []byte(name)
-	for i, c := range b {
-		b[i] = foldByte(c)
-	}
-	return string(b)
-}
-
-func foldByte(c byte) byte {
-	switch {
-	case 'A' <= c && c <= 'Z':
-		return c | 0x20
-	case isAlphanumeric(c):
-		return c
-	}
-	return '-'
-}
+func ending(name string) uint32 { return 1 << (httptext.FoldByte(name[len(name)-1]) & 31) }

@@ -34,12 +34,12 @@ type Identity struct {
 	Headers [][2]string
 
 	issuer *Issuer
-	// Whether the token itself says its organization.
-	claimed bool
+	// Whether the token proves other organizations as well.
+	several bool
 	// What the issuer's demands refuse, whatever the rule: an ErrMissingClaim
 	// and an ErrOrganization.
-	missing, disorganized error
-	claims                []claimValues
+	missing, foreign error
+	claims           []claimValues
 }
 
 // claimValues are the values of a claim that rules ask for.
@@ -58,7 +58,7 @@ func newClaimTable(rules []config.Rule) *claimTable {
 	t := &claimTable{slots: map[string]int{}}
 	for _, r := range rules {
 		for _, c := range r.Claims {
-			if key := claimKey(c.Claim); !t.has(key) {
+			if key := c.Claim.Key(); !t.has(key) {
 				t.slots[key] = len(t.names)
 				t.names = append(t.names, c.Claim)
 			}
@@ -69,11 +69,7 @@ func newClaimTable(rules []config.Rule) *claimTable {
 
 func (t *claimTable) has(key string) bool { _, ok := t.slots[key]; return ok }
 
-func (t *claimTable) slot(name config.ClaimName) int { return t.slots[claimKey(name)] }
-
-func claimKey(name config.ClaimName) string {
-	return name.Name + "\x00" + strings.Join(name.Path, "\x00")
-}
+func (t *claimTable) slot(name config.ClaimName) int { return t.slots[name.Key()] }
 
 // Identify reads who the token speaks for. The error is an [ErrClaim]: a claim
 // is of the wrong type, or holds what no header can carry. What is refused for
@@ -87,11 +83,13 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 	if id.Username, err = stringClaim(claims, "username", c.UsernameClaim); id.refuses(err) {
 		return nil, err
 	}
-	if err := i.organization(id, claims); err != nil {
+	t := i.group.proof(claims)
+	id.several = t.several
+	if id.Organization, err = t.organizationBy(i); id.refuses(err) {
 		return nil, err
 	}
 	for _, name := range c.RequiredClaims {
-		if v, ok := claims.Lookup(name); !ok || v.Type == gjson.Null {
+		if v, ok := claims.Lookup(name.Name, name.Path...); !ok || v.Type == gjson.Null {
 			id.refuses(&ClaimError{Use: "required", Claim: name, Problem: missing})
 		}
 	}
@@ -108,7 +106,7 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 		return nil, err
 	}
 	for slot, name := range i.known.names {
-		if v, ok := claims.Lookup(name); ok {
+		if v, ok := claims.Lookup(name.Name, name.Path...); ok {
 			if texts := texts(v); len(texts) > 0 {
 				id.claims = append(id.claims, claimValues{slot, texts})
 			}
@@ -118,64 +116,44 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 }
 
 // refuses reports whether err refuses the token here and now. A missing claim
-// is noted for Authorize.
+// and another organization are noted for Authorize.
 func (id *Identity) refuses(err error) bool {
-	if isMissing(err) {
+	switch {
+	case err == nil:
+	case isMissing(err):
 		if id.missing == nil {
 			id.missing = err
 		}
-		return false
-	}
-	return err != nil
-}
-
-const (
-	errNotBound  = disorganized("the token is of another organization than its issuer")
-	errUndecided = disorganized("the token could be of several")
-	errOther     = disorganized("the token is of another")
-)
-
-// organization finds the organization that the token proves. The error is an
-// ErrClaim.
-func (i *Issuer) organization(id *Identity, claims jwt.Claims) error {
-	if i.source == nil {
-		i.vouch(id)
-		return nil
-	}
-	c := i.source.read(claims)
-	switch {
-	case c.absent && i.mayVouch():
-		i.vouch(id)
-	case c.absent:
-		id.refuses(c.err)
-	case errors.Is(c.err, ErrOrganization):
-		id.disorganized = c.err
-	case c.err != nil:
-		return c.err
-	case i.Config.Organization != config.Any && i.Config.Organization != c.organization:
-		id.disorganized = errNotBound
+	case errors.Is(err, ErrOrganization):
+		id.foreign = err
 	default:
-		id.Organization, id.claimed = c.organization, true
+		return true
 	}
-	return nil
+	return false
 }
 
-// vouch makes the token one of the issuer's own organization.
-func (i *Issuer) vouch(id *Identity) {
-	if !i.mayVouch() || !i.vouches || i.several && !i.Config.SharedAcrossOrganizations {
-		id.disorganized = errUndecided
-		return
+// Under returns the identity as a rule that requires an organization, or any,
+// sees it: without an organization if the token proves several and none of
+// them is asked for. It is what may go upstream though [Rule.Authorize] refuses.
+func (id *Identity) Under(required string) *Identity {
+	if !id.several || id.Organization == "" || id.Organization == required {
+		return id
 	}
-	id.Organization = i.Config.Organization
+	without := *id
+	without.Organization = ""
+	if id.issuer.headers.Organization != "" {
+		without.Headers = id.Headers[1:] // the organization is the first
+	}
+	return &without
 }
 
-// clientID is the claim that stands for the consumer key where the configured
-// one is absent (RFC 8693 §4.3).
+// clientID is the claim that stands for the consumer key if the configured one is
+// absent (RFC 8693 §4.3).
 var clientID = config.ClaimName{Name: "client_id"}
 
 func (i *Issuer) consumerKey(claims jwt.Claims) (string, error) {
 	for _, name := range []config.ClaimName{i.Config.ConsumerKeyClaim, clientID} {
-		v, ok := claims.Lookup(name)
+		v, ok := claims.Lookup(name.Name, name.Path...)
 		switch {
 		case !ok, v.Type == gjson.Null, v.Type == gjson.String && v.Str == "":
 			continue
@@ -228,29 +206,31 @@ func (i *Issuer) localRoles(claims jwt.Claims) ([]string, error) {
 //
 // The error is, in this order, an [ErrMissingClaim], [ErrOrganization],
 // [ErrScope] (a [ScopeError]), [ErrRole], [ErrConsumerKey] or [ErrClaimRule]:
-// see [ByRule]. It costs no allocation.
+// see [ByRule]. Any other error is a fault, not a refusal: there is no identity,
+// or it is one to another issuer. It costs no allocation.
 func (r *Rule) Authorize(required string, i *Issuer, id *Identity) error {
 	if i == nil || id == nil || id.issuer != i {
-		return errOther
+		return errNoIdentity
 	}
 	switch {
 	case id.missing != nil:
 		return id.missing
-	case id.disorganized != nil:
-		return id.disorganized
+	case id.foreign != nil:
+		return id.foreign
+	case id.Organization == "" || id.Organization == config.Any:
+		return errNoIdentity
 	case required == "":
 		return errNoOrganization
-	case id.Organization == "" || id.Organization == config.Any:
-		return errUndecided
-	case required == config.Any && i.several && !id.claimed:
-		return errUndecided
+	case required == config.Any && id.several:
+		return errSeveral
 	case required != config.Any && required != id.Organization:
 		return errOther
 	case !satisfies(id.Scopes, r.config.Scopes):
 		return r.scopeError
 	case !satisfies(id.Roles, r.config.Roles):
 		return ErrRole
-	case len(r.config.ConsumerKeys) > 0 && (id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
+	case len(r.config.ConsumerKeys) > 0 &&
+		(id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
 		return ErrConsumerKey
 	}
 	for _, c := range r.claims {

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // The index finds the first rule that matches without asking the others: hosts
@@ -69,17 +70,9 @@ func (x *index) add(place int, m *config.Match) {
 
 // host returns the rules for a host pattern.
 func (x *index) host(pattern string) *hostRules {
-	if pattern == "*" {
-		return x.rest
-	}
 	table := x.exact
 	if suffix, ok := strings.CutPrefix(pattern, "*."); ok {
 		table, pattern = x.suffixes, suffix
-	} else if strings.Count(pattern, ":") > 1 && pattern[0] != '[' {
-		pattern = "[" + pattern + "]" // an IPv6 address without its brackets
-	}
-	if host, err := cleanHost(pattern); err == nil {
-		pattern = host
 	}
 	rules := table[pattern]
 	if rules == nil {
@@ -138,7 +131,7 @@ func (n *node) child(segment string, template bool) *node {
 		}
 		return n.wildcard
 	}
-	segment = decodePath(segment)
+	segment = httptext.DecodePath(segment)
 	c := n.literal[segment]
 	if c == nil {
 		c = newNode()
@@ -171,7 +164,7 @@ func (m *methods) add(place int, names []string) {
 }
 
 // find returns the place of the first rule for a host, a path and a method, or
-// none. The host and the path are clean; the path is "" where only the rules
+// none. The host and the path are clean; the path is "" if only the rules
 // that do not look at it are asked.
 func (x *index) find(host, path, method string) int {
 	best := x.rest.find(path, method, none)

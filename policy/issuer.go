@@ -1,8 +1,8 @@
 package policy
 
 import (
+	"iter"
 	"maps"
-	"slices"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -12,138 +12,117 @@ import (
 type Issuer struct {
 	// Name is the issuer's name.
 	Name string
-	// Index is the issuer's place in the configuration.
+	// Index is the issuer's place among the configuration's issuers.
 	Index int
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	place   int     // among the issuers in use
-	source  *source // nil if there is no organization claim
-	several bool    // a token without a claim could be of several organizations
-	// Where no single organization is proven: an issuer like this one that
-	// does not vouch for its own.
-	undecided *Issuer
-	vouches   bool
+	group *group
+	claim *organizationClaim // nil if there is none
+	// Whether a token without the claim is of the issuer's own organization.
+	unclaimed bool
 
-	headers headerNames
+	headers *config.Headers
 	known   *claimTable
 	roles   map[string][]string // local roles by remote role
 }
 
-// source is how an organization is found in a token: a claim and a mapping.
-// Entries for the same "iss" mostly share one.
-type source struct {
-	index   int // in its group
-	claim   config.ClaimName
-	mapping map[string]string
+// organizationClaim is a claim that says an organization. Issuers with the same
+// "iss" mostly share one.
+type organizationClaim struct {
+	index int // in its group
+	name  config.ClaimName
+	// mapped is what the mappings of all these issuers make of a value: package
+	// config makes sure that they agree.
+	mapped map[string]string
 }
 
 // group is the issuers with the same "iss".
 type group struct {
 	issuers        []*Issuer
 	byOrganization map[string]*Issuer // config.Any among them
-	sources        []*source
-	unclaimed      []*Issuer // those that may vouch for a token themselves
-	sole           *Proof    // where there is one issuer: nothing depends on the claims
+	claims         []*organizationClaim
+	unclaimed      []*Issuer
+	sole           *Proof // if there is one issuer: nothing depends on the claims
 }
 
-// addIssuers adds the issuers that are in use in the environment.
-func (p *Policy) addIssuers(c *config.Config, known *claimTable) []*Issuer {
-	var issuers []*Issuer
+// addIssuers adds the issuers, and returns the place of each by its name.
+func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
+	places := make(map[string]int, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
-		if !inEnvironment(entry, c.Environment) || entry.Issuer == "" {
-			continue
-		}
+		places[entry.Name] = n
 		g := p.groups[entry.Issuer]
 		if g == nil {
 			g = &group{byOrganization: map[string]*Issuer{}}
 			p.groups[entry.Issuer] = g
 		}
-		i := newIssuer(n, len(issuers), entry, c, known)
+		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
+		if len(entry.RoleMappings) > 0 {
+			i.roles = map[string][]string{}
+			for _, m := range entry.RoleMappings {
+				i.roles[m.RemoteRole] = append(i.roles[m.RemoteRole], m.LocalRole)
+			}
+		}
 		g.add(i)
-		issuers = append(issuers, i)
 	}
 	for _, g := range p.groups {
-		g.finish()
-	}
-	return issuers
-}
-
-func inEnvironment(i *config.Issuer, environment string) bool {
-	return environment == "" || slices.Contains(i.Environments, environment) || slices.Contains(i.Environments, config.Any)
-}
-
-func newIssuer(index, place int, entry *config.Issuer, c *config.Config, known *claimTable) *Issuer {
-	i := &Issuer{
-		Name: entry.Name, Index: index, Config: entry, place: place, vouches: true,
-		headers: newHeaderNames(c, entry), known: known,
-	}
-	if len(entry.RoleMappings) > 0 {
-		i.roles = map[string][]string{}
-		for _, m := range entry.RoleMappings {
-			i.roles[m.RemoteRole] = append(i.roles[m.RemoteRole], m.LocalRole)
+		if len(g.issuers) == 1 {
+			g.sole = &Proof{group: g}
 		}
 	}
-	return i
+	return places
 }
 
 func (g *group) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
-	if g.byOrganization[i.Config.Organization] == nil {
-		g.byOrganization[i.Config.Organization] = i
+	g.byOrganization[i.Config.Organization] = i
+	if name := i.Config.OrganizationClaim; !name.IsZero() {
+		i.claim = g.claim(name)
+		maps.Copy(i.claim.mapped, i.Config.OrganizationMapping)
 	}
-	if !i.Config.OrganizationClaim.IsZero() {
-		i.source = g.source(i.Config.OrganizationClaim, i.Config.OrganizationMapping)
-	}
-	if i.mayVouch() {
+	if i.claim == nil || i.Config.MissingOrganization == "issuer" {
+		i.unclaimed = true
 		g.unclaimed = append(g.unclaimed, i)
 	}
 }
 
-func (g *group) source(claim config.ClaimName, mapping map[string]string) *source {
-	for _, s := range g.sources {
-		if s.claim.Name == claim.Name && slices.Equal(s.claim.Path, claim.Path) && maps.Equal(s.mapping, mapping) {
-			return s
+func (g *group) claim(name config.ClaimName) *organizationClaim {
+	for _, c := range g.claims {
+		if c.name.Key() == name.Key() {
+			return c
 		}
 	}
-	s := &source{index: len(g.sources), claim: claim, mapping: mapping}
-	g.sources = append(g.sources, s)
-	return s
-}
-
-// mayVouch reports whether the issuer takes tokens without a claim for its own
-// organization's.
-func (i *Issuer) mayVouch() bool {
-	return i.Config.Organization != config.Any && (i.source == nil || i.Config.MissingOrganization == "issuer")
-}
-
-// finish finds the issuers whose tokens could be of several organizations: all
-// of the same "iss", with no claim to tell them apart.
-func (g *group) finish() {
-	for _, i := range g.issuers {
-		i.several = i.mayVouch() && slices.ContainsFunc(g.issuers, func(other *Issuer) bool {
-			return other.Config.Organization != i.Config.Organization && (i.source == nil || other.mayVouch())
-		})
-		undecided := *i
-		undecided.vouches = false
-		i.undecided = &undecided
-	}
-	if len(g.issuers) == 1 {
-		g.sole = &Proof{group: g}
-	}
+	c := &organizationClaim{index: len(g.claims), name: name, mapped: map[string]string{}}
+	g.claims = append(g.claims, c)
+	return c
 }
 
 // Proof is what a token's claims say about its organization, to all the issuers
 // with its "iss". It depends on the token alone. It is worth something once the
 // token has been verified with the keys of the issuer that it names.
+//
+// An issuer proves an organization by its claim, or, if the token has no such
+// claim and the issuer lets that pass, its own. What an issuer takes a token
+// without its claim for is worth nothing if another one's claim proves another
+// organization, unless both are shared across organizations.
 type Proof struct {
 	group  *group
-	claims []claimed // by source.index; none where there is one issuer alone
+	claims []claimed // by organizationClaim.index; none if there is one issuer alone
+
+	// byClaim is the organization that claims prove, "" if none does, "*" if
+	// they prove several. shared tells that all issuers of these claims are shared.
+	byClaim string
+	shared  bool
+	// organization is the only one that the token proves, "" if there is none.
+	organization string
+	// several tells that it proves several. They are none unless all issuers by
+	// which it does are shared: there is a conflict.
+	several, conflict bool
 }
 
 // Proof reads the organization out of the claims. The error is
-// [ErrUnknownIssuer] where no issuer has the token's "iss".
+// [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 	g := p.groups[claims.Issuer()]
 	switch {
@@ -152,31 +131,71 @@ func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 	case g.sole != nil:
 		return g.sole, nil
 	}
-	proof := &Proof{group: g, claims: make([]claimed, len(g.sources))}
-	for n, s := range g.sources {
-		proof.claims[n] = s.read(claims)
-	}
-	return proof, nil
+	t := g.proof(claims)
+	return &t, nil
 }
 
-// Issuer returns the issuer that the token is judged by. See [Proof.Issuer].
-func (p *Policy) Issuer(r *Rule, required string, claims jwt.Claims) (*Issuer, error) {
-	proof, err := p.Proof(claims)
-	if err != nil {
-		return nil, err
+func (g *group) proof(claims jwt.Claims) Proof {
+	t := Proof{group: g, claims: make([]claimed, len(g.claims)), shared: true}
+	for n, c := range g.claims {
+		t.claims[n] = c.read(claims)
 	}
-	return proof.Issuer(r, required)
+	for i, organization := range t.proven() {
+		t.byClaim = one(t.byClaim, organization)
+		t.shared = t.shared && i.Config.SharedAcrossOrganizations
+	}
+	// Issuers that prove their own are shared, unless there is only one of them:
+	// package config makes sure of that.
+	organization := t.byClaim
+	for _, i := range g.unclaimed {
+		if t.silent(i) && t.provesOwn(i) {
+			organization = one(organization, i.Config.Organization)
+		}
+	}
+	if organization == config.Any {
+		t.several, t.conflict = true, !t.shared
+	} else {
+		t.organization = organization
+	}
+	return t
 }
 
-// Issuer returns the issuer that the token is judged by where a rule requires
+// proven goes through the issuers to whose claims the token proves an
+// organization. What it costs does not grow with the number of issuers.
+func (t *Proof) proven() iter.Seq2[*Issuer, string] {
+	return func(yield func(*Issuer, string) bool) {
+		for n, claim := range t.group.claims {
+			value := t.claims[n].value
+			for _, organization := range [...]string{value, claim.mapped[value]} {
+				for _, key := range [...]string{organization, config.Any} {
+					i := t.group.byOrganization[key]
+					if i != nil && i.claim == claim && t.proves(i, organization) && !yield(i, organization) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// one returns what two organizations are together, of which the first may be
+// none: the one that they are, or "*".
+func one(a, b string) string {
+	if a == "" || a == b {
+		return b
+	}
+	return config.Any
+}
+
+// Issuer returns the issuer that the token is judged by if a rule requires
 // an organization. Of several with the same "iss" it is the one by which the
 // token proves that organization, one bound to it before one for any ("*").
-// Where none is it is the one by which the token proves another, so that the
+// If there is none it is the one by which the token proves another, so that the
 // token is verified before it is refused for its organization: the one bound
-// to what the token claims, then one for any, then one that vouches for tokens
-// without a claim, then the first.
+// to what the token claims, then one for any, then one that takes tokens without
+// a claim, then the first.
 //
-// The error is [ErrUnknownIssuer] where the rule lists issuers and none of them
+// The error is [ErrUnknownIssuer] if the rule lists issuers and none of them
 // has the token's "iss".
 func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 	if t.group.sole != nil {
@@ -185,32 +204,23 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 		}
 		return nil, ErrUnknownIssuer
 	}
-	bound, free := t.entry(r, required), t.entry(r, config.Any)
-	if required != config.Any {
-		if bound != nil && t.proves(bound, required) {
-			return bound, nil
-		}
-		if free != nil && t.proves(free, required) {
-			return free, nil
-		}
+	wanted := required
+	if required == config.Any {
+		wanted = t.organization
 	}
-	for n, c := range t.claims {
-		if !c.proven() {
-			continue
-		}
-		if i := t.entry(r, c.organization); i != nil && i.source == t.group.sources[n] {
+	bound, free := t.entry(r, wanted), t.entry(r, config.Any)
+	for _, i := range [...]*Issuer{bound, free} {
+		if i != nil && t.proves(i, wanted) {
 			return i, nil
 		}
 	}
-	if free != nil && free.source != nil && t.claims[free.source.index].proven() {
-		return free, nil
+	for i := range t.proven() {
+		if r.allows(i) {
+			return i, nil
+		}
 	}
 	for _, i := range t.group.unclaimed {
-		switch {
-		case !r.allows(i) || !t.silent(i):
-		case i.several || t.elsewhere(i):
-			return i.undecided, nil
-		default:
+		if r.allows(i) && t.silent(i) {
 			return i, nil
 		}
 	}
@@ -235,64 +245,77 @@ func (t *Proof) entry(r *Rule, organization string) *Issuer {
 	return nil
 }
 
-// proves reports whether the token proves the organization by the issuer.
+// proves reports whether the token proves the organization by the issuer, were
+// it the only one.
 func (t *Proof) proves(i *Issuer, organization string) bool {
-	if t.silent(i) {
-		return i.mayVouch() && i.Config.Organization == organization &&
-			(i.Config.SharedAcrossOrganizations || !i.several && !t.elsewhere(i))
-	}
-	c := t.claims[i.source.index]
-	return c.proven() && c.organization == organization &&
-		(i.Config.Organization == organization || i.Config.Organization == config.Any)
+	proven, err := t.by(i)
+	return err == nil && proven == organization
 }
 
-// silent reports whether the token has nothing to say to the issuer about its
-// organization.
+// organizationBy returns the organization that the token proves by an issuer. The
+// error is an ErrClaim or an ErrOrganization.
+func (t *Proof) organizationBy(i *Issuer) (string, error) {
+	organization, err := t.by(i)
+	if err == nil && t.conflict {
+		return "", errSeveral
+	}
+	return organization, err
+}
+
+func (t *Proof) by(i *Issuer) (string, error) {
+	if !t.silent(i) {
+		c := t.claims[i.claim.index]
+		if c.err != nil {
+			return "", c.err
+		}
+		organization, ok := c.value, true
+		if i.Config.OrganizationMapping != nil {
+			organization, ok = i.Config.OrganizationMapping[c.value]
+		}
+		switch {
+		case !ok:
+			return "", errNotMapped
+		case i.Config.Organization != config.Any && i.Config.Organization != organization:
+			return "", errNotBound
+		}
+		return organization, nil
+	}
+	switch {
+	case !i.unclaimed:
+		return "", t.claims[i.claim.index].err
+	case !t.provesOwn(i):
+		return "", errOther
+	}
+	return i.Config.Organization, nil
+}
+
+// silent reports whether the token says nothing of its organization to the
+// issuer.
 func (t *Proof) silent(i *Issuer) bool {
-	return i.source == nil || t.claims[i.source.index].absent
+	return i.claim == nil || t.claims[i.claim.index].absent
 }
 
-// elsewhere reports whether the token proves by its claims, to another issuer,
-// another organization than the issuer's own.
-func (t *Proof) elsewhere(i *Issuer) bool {
-	for n, c := range t.claims {
-		if !c.proven() || c.organization == i.Config.Organization {
-			continue
-		}
-		for _, key := range [...]string{c.organization, config.Any} {
-			if other := t.group.byOrganization[key]; other != nil && other.source == t.group.sources[n] {
-				return true
-			}
-		}
-	}
-	return false
+// provesOwn reports whether a token that says nothing to an issuer that lets
+// that pass is of the issuer's own organization.
+func (t *Proof) provesOwn(i *Issuer) bool {
+	return t.byClaim == "" || t.byClaim == i.Config.Organization ||
+		t.shared && i.Config.SharedAcrossOrganizations
 }
 
-// claimed is what a token says about its organization. It proves it if it is
-// neither absent nor wrong.
+// claimed is what a claim says of the token's organization.
 type claimed struct {
-	organization string
-	absent       bool
-	err          error // an ErrClaim, or an ErrOrganization
+	value  string
+	absent bool
+	err    error // an ErrClaim, or an ErrOrganization
 }
 
-func (c claimed) proven() bool { return !c.absent && c.err == nil && c.organization != "" }
-
-// read finds the organization in a token.
-func (s *source) read(claims jwt.Claims) claimed {
-	value, err := stringClaim(claims, "organization", s.claim)
-	if err != nil {
+func (c *organizationClaim) read(claims jwt.Claims) claimed {
+	value, err := stringClaim(claims, "organization", c.name)
+	switch {
+	case err != nil:
 		return claimed{err: err, absent: isMissing(err)}
+	case value == config.Any:
+		return claimed{err: errAsterisk}
 	}
-	if value == config.Any {
-		return claimed{err: disorganized("the claim names none")}
-	}
-	if s.mapping == nil {
-		return claimed{organization: value}
-	}
-	organization := s.mapping[value]
-	if organization == "" || organization == config.Any {
-		return claimed{err: disorganized("the mapping has no entry for the claim")}
-	}
-	return claimed{organization: organization}
+	return claimed{value: value}
 }

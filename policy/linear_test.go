@@ -8,11 +8,12 @@ import (
 )
 
 // linear finds the first rule that matches by asking one after the other, as
-// the documentation says it, and knows nothing of the index. It is -1 where
-// there is none. The host and the path must not be ambiguous.
-func linear(rules []config.Rule, method, host, path string) int {
+// the documentation says it, and knows nothing of the index. It is -1 if there
+// is none. The host and the path must not be ambiguous.
+func linear(rules []*Rule, method, host, path string) int {
 	for i, r := range rules {
-		if matchesHost(r.Match.Hosts, host) && matchesPath(&r.Match, path) && matchesMethod(r.Match.Methods, method) {
+		m := &r.config.Match
+		if matchesHost(m.Hosts, host) && matchesPath(m, path) && matchesMethod(m.Methods, method) {
 			return i
 		}
 	}

@@ -4,11 +4,8 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
-
-// errNoOrganization: the place where the required organization comes from
-// yields none for this request.
-const errNoOrganization = disorganized("the request names none")
 
 // organizationSource is where a rule's required organization comes from.
 type organizationSource struct {
@@ -40,15 +37,15 @@ func newOrganizationSource(o config.Organization) organizationSource {
 	case o.Literal != "":
 		return organizationSource{kind: literal, text: o.Literal}
 	case o.FromHost != "":
-		before, after, _ := strings.Cut(strings.ToLower(o.FromHost), placeholder)
-		return organizationSource{kind: fromHost, before: before, after: strings.TrimSuffix(after, ".")}
+		before, after, _ := strings.Cut(o.FromHost, placeholder)
+		return organizationSource{kind: fromHost, before: before, after: after}
 	case o.FromPath != "":
-		s := organizationSource{kind: fromPath, capture: -1}
-		for i, segment := range strings.Split(strings.TrimPrefix(o.FromPath, "/"), "/") {
+		s := organizationSource{kind: fromPath}
+		for i, segment := range strings.Split(o.FromPath[1:], "/") {
 			if segment == placeholder {
 				s.capture = i
 			}
-			s.segments = append(s.segments, decodePath(segment))
+			s.segments = append(s.segments, httptext.DecodePath(segment))
 		}
 		return s
 	case o.FromRouteMetadata != "":
@@ -58,13 +55,13 @@ func newOrganizationSource(o config.Organization) organizationSource {
 }
 
 // RequiredOrganization returns the organization that the rule requires of this
-// request's token: one, or [config.Any] where the rule says so itself. A "*"
-// that comes from the request or from the route is none.
+// request's token: one, or [config.Any] if the rule says so itself. A "*" that
+// comes from the request or from the route is none. [Policy.Route] must have
+// read the request before.
 //
-// The error is an [ErrOrganization] where the rule's source yields nothing, and
-// [ErrAmbiguousPath] for requests that [Policy.Route] refuses. The organization
-// is then "", which no token proves: a caller who would rather judge the token
-// first, so that a forged one is refused as such, goes on with it, and
+// The error is an [ErrOrganization]: the rule's source yields nothing. The
+// organization is then "", which no token proves. A caller who would rather judge
+// the token first, so that a forged one is refused as such, goes on with it, and
 // [Rule.Authorize] refuses.
 //
 // A pattern for hosts stands for the whole host, and its {org} for a part of it
@@ -78,20 +75,9 @@ func (r *Rule) RequiredOrganization(q *Request) (string, error) {
 	case literal:
 		return s.text, nil
 	case fromHost:
-		host, err := cleanHost(q.Host)
-		if err != nil {
-			return "", err
-		}
-		organization = s.inHost(host)
+		organization = s.inHost(q.host)
 	case fromPath:
-		if q.Path == asteriskPath && q.Method == optionsMethod {
-			return "", errNoOrganization
-		}
-		path, err := cleanPath(q.Path)
-		if err != nil {
-			return "", err
-		}
-		organization = s.inPath(path)
+		organization = s.inPath(q.path)
 	case fromRouteMetadata:
 		if q.RouteMetadata != nil {
 			if value, ok := q.RouteMetadata(s.text); ok {
@@ -118,8 +104,12 @@ func (s *organizationSource) inHost(host string) string {
 	return middle
 }
 
-// inPath returns the organization in a clean path, or "".
+// inPath returns the organization in a clean path, or "". OPTIONS may ask for no
+// path.
 func (s *organizationSource) inPath(path string) string {
+	if path == "" {
+		return ""
+	}
 	organization := ""
 	rest, more := path[1:], true
 	for i, want := range s.segments {
@@ -130,7 +120,7 @@ func (s *organizationSource) inPath(path string) string {
 		segment, rest, more = strings.Cut(rest, "/")
 		switch {
 		case i == s.capture:
-			organization = segment
+			organization = httptext.Text(segment)
 		case segment != want:
 			return ""
 		}

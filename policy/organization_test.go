@@ -3,17 +3,17 @@ package policy
 import (
 	"errors"
 	"testing"
-
-	"orgate/config"
 )
 
 func TestRequiredOrganization(t *testing.T) {
-	host := config.Organization{FromHost: "{org}.api.example.com"}
-	middle := config.Organization{FromHost: "api.{org}.example.com"}
-	path := config.Organization{FromPath: "/t/{org}/"}
-	open := config.Organization{FromPath: "/t/{org}"}
-	deep := config.Organization{FromPath: "/t/{org}/orders"}
-	metadata := config.Organization{FromRouteMetadata: "orgate.organization"}
+	const (
+		host     = `{"fromHost": "{org}.api.example.com"}`
+		middle   = `{"fromHost": "api.{org}.example.com"}`
+		path     = `{"fromPath": "/t/{org}/"}`
+		open     = `{"fromPath": "/t/{org}"}`
+		deep     = `{"fromPath": "/t/{org}/orders"}`
+		metadata = `{"fromRouteMetadata": "orgate.organization"}`
+	)
 	yields := func(value string, ok bool) func(string) (string, bool) {
 		return func(name string) (string, bool) {
 			if name != "orgate.organization" {
@@ -24,16 +24,16 @@ func TestRequiredOrganization(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		name     string
-		source   config.Organization
+		source   string
 		host     string
 		path     string
 		metadata func(string) (string, bool)
 		want     string
 		err      error
 	}{
-		{"literal", literally("org1"), "org2.api.example.com", "/t/org3/", nil, "org1", nil},
-		{"system organization", literally("apk-system"), "", "/", nil, "apk-system", nil},
-		{"any", literally("*"), "", "/", nil, "*", nil},
+		{"literal", `"org1"`, "org2.api.example.com", "/t/org3/", nil, "org1", nil},
+		{"system organization", `"apk-system"`, "", "/", nil, "apk-system", nil},
+		{"any", `"*"`, "", "/", nil, "*", nil},
 
 		{"host", host, "org1.api.example.com", "/", nil, "org1", nil},
 		{"host with port, capitals and dot", host, "ORG1.API.example.com.:443", "/", nil, "org1", nil},
@@ -48,9 +48,9 @@ func TestRequiredOrganization(t *testing.T) {
 		{"host without what comes before", middle, "org1.example.com", "/", nil, "", ErrOrganization},
 		{"host without what comes after", middle, "api.org1", "/", nil, "", ErrOrganization},
 		{"host with half the pattern", middle, "api.example.com", "/", nil, "", ErrOrganization},
-		{"host alone", config.Organization{FromHost: "{org}"}, "org1", "/", nil, "org1", nil},
-		{"address alone", config.Organization{FromHost: "{org}"}, "[::1]", "/", nil, "", ErrOrganization},
-		{"pattern in capitals", config.Organization{FromHost: "{org}.API.example.com"}, "org1.api.example.com", "/", nil, "org1", nil},
+		{"host alone", `{"fromHost": "{org}"}`, "org1", "/", nil, "org1", nil},
+		{"address alone", `{"fromHost": "{org}"}`, "[::1]", "/", nil, "", ErrOrganization},
+		{"pattern in capitals", `{"fromHost": "{org}.API.example.com"}`, "org1.api.example.com", "/", nil, "org1", nil},
 		{"no host", host, "", "/", nil, "", ErrOrganization},
 		{"address", host, "[::1]", "/", nil, "", ErrOrganization},
 
@@ -80,14 +80,10 @@ func TestRequiredOrganization(t *testing.T) {
 		{"metadata empty", metadata, "", "/", yields("", true), "", ErrOrganization},
 		{"metadata an asterisk", metadata, "", "/", yields("*", true), "", ErrOrganization},
 		{"metadata from nowhere", metadata, "", "/", nil, "", ErrOrganization},
-
-		{"no source", config.Organization{}, "org1.api.example.com", "/t/org1/", yields("org1", true), "", ErrOrganization},
-		{"host pattern without a place", config.Organization{FromHost: "org1.example.com"}, "org1.example.com", "/", nil, "", ErrOrganization},
-		{"path pattern without a place", config.Organization{FromPath: "/t"}, "", "/t", nil, "", ErrOrganization},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := New(&config.Config{Rules: []config.Rule{{Organization: tt.source}}})
-			got, err := p.rules[0].RequiredOrganization(&Request{Method: "GET", Host: tt.host, Path: tt.path, RouteMetadata: tt.metadata})
+			p := ruled(t, `{"organization": `+tt.source+`}`)
+			got, err := required(p, &Request{Method: "GET", Host: tt.host, Path: tt.path, RouteMetadata: tt.metadata})
 			if got != tt.want || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 				t.Errorf("got %q, %v; want %q, %v", got, err, tt.want, tt.err)
 			}
@@ -96,40 +92,60 @@ func TestRequiredOrganization(t *testing.T) {
 }
 
 func TestOptionsOfNoPathNamesNoOrganization(t *testing.T) {
-	p := New(&config.Config{Rules: []config.Rule{{Organization: config.Organization{FromPath: "/{org}"}}}})
-	got, err := p.rules[0].RequiredOrganization(&Request{Method: "OPTIONS", Path: "*"})
+	p := ruled(t, `{"organization": {"fromPath": "/{org}"}}`)
+	got, err := required(p, &Request{Method: "OPTIONS", Path: "*"})
 	if got != "" || !errors.Is(err, ErrOrganization) {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
 
+// required routes a request and returns the organization that its rule requires.
+func required(p *Policy, q *Request) (string, error) {
+	r, err := p.Route(q)
+	if err != nil {
+		return "", err
+	}
+	return r.RequiredOrganization(q)
+}
+
+// TestPathWithASlashInAnOrganization: where "%2F" is part of a segment, it is part
+// of an organization, too.
+func TestPathWithASlashInAnOrganization(t *testing.T) {
+	p := policyOf(t, []string{issuer("idp", "org1")}, []string{`{"organization": {"fromPath": "/t%2Fu/{org}/"}}`},
+		`"paths": {"encodedSlash": "keep"}`)
+	for path, want := range map[string]string{
+		"/t%2fu/a%2Fb/x": "a/b", "/t%2Fu/a/b/x": "a", "/t/u/a/x": "", "/t%2Fu%2Fa/x": "",
+	} {
+		if got, err := required(p, &Request{Method: "GET", Path: path}); got != want || (err != nil) != (want == "") {
+			t.Errorf("%s: got %q, %v; want %q", path, got, err, want)
+		}
+	}
+}
+
 func TestRulesWithoutAnOrganization(t *testing.T) {
 	elsewhere := of("https://other.example.com")
+	const in = `"environments": ["prod"]`
 	for _, tt := range []struct {
 		name    string
-		issuers []config.Issuer
-		top     config.Organization
+		issuers []string
+		top     string
 		want    string
 	}{
-		{"top level's", []config.Issuer{issuer("a", "org1")}, literally("org2"), "org2"},
-		{"the only issuer's", []config.Issuer{issuer("a", "org1")}, config.Organization{}, "org1"},
-		{"all issuers'", []config.Issuer{issuer("a", "org1"), issuer("b", "org1", elsewhere)}, config.Organization{}, "org1"},
-		{"issuers that differ", []config.Issuer{issuer("a", "org1"), issuer("b", "org2", elsewhere)}, config.Organization{}, ""},
-		{"issuers for any", []config.Issuer{issuer("a", "*", byClaim)}, config.Organization{}, ""},
-		{"no issuers", nil, config.Organization{}, ""},
+		{"top level's", []string{issuer("a", "org1")}, `"organization": "org2"`, "org2"},
+		{"the only issuer's", []string{issuer("a", "org1")}, `"environment": ""`, "org1"},
+		{"all issuers'", []string{issuer("a", "org1"), issuer("b", "org1", elsewhere)}, `"environment": ""`, "org1"},
+		{"all issuers', of which one is elsewhere", []string{issuer("a", "org1", in), issuer("b", "org1", elsewhere)},
+			`"environment": "dev"`, "org1"},
+		{"top level's, of issuers that differ", []string{issuer("a", "org1"), issuer("b", "org2", elsewhere)}, anyone,
+			"*"},
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			p := New(&config.Config{Issuers: tt.issuers, Organization: tt.top, Rules: []config.Rule{{Match: config.Match{Path: "/a"}}}})
-			for _, path := range []string{"/a", "/b"} {
-				q := &Request{Method: "GET", Path: path}
-				r, err := p.Route(q)
-				if err != nil {
-					t.Fatal(err)
+		for name, rules := range map[string][]string{"a rule": {`{"match": {"path": "/a"}}`}, "no rules": nil} {
+			t.Run(tt.name+", "+name, func(t *testing.T) {
+				p := policyOf(t, tt.issuers, rules, tt.top)
+				if got, err := required(p, &Request{Method: "GET", Path: "/a"}); got != tt.want || err != nil {
+					t.Errorf("got %q, %v", got, err)
 				}
-				if got, err := r.RequiredOrganization(q); got != tt.want || (err != nil) != (tt.want == "") {
-					t.Errorf("%s: got %q, %v", path, got, err)
-				}
-			}
-		})
+			})
+		}
 	}
 }

@@ -74,11 +74,19 @@ func (t *Proof) Own() (owned *Proof, size int) {
 	if t.group.sole == t {
 		return t, 0
 	}
-	c := &Proof{group: t.group, claims: make([]claimed, len(t.claims))}
+	c := *t
+	c.claims = make([]claimed, len(t.claims))
+	size = int(unsafe.Sizeof(c))
 	for i, claim := range t.claims {
-		claim.organization = strings.Clone(claim.organization)
+		claim.value = strings.Clone(claim.value)
 		c.claims[i] = claim
-		size += int(unsafe.Sizeof(claim)) + len(claim.organization)
+		size += int(unsafe.Sizeof(claim)) + len(claim.value)
+		// What is not a claim's own text is the configuration's.
+		for _, organization := range []*string{&c.byClaim, &c.organization} {
+			if *organization == claim.value {
+				*organization = claim.value
+			}
+		}
 	}
-	return c, size + int(unsafe.Sizeof(*c))
+	return &c, size
 }

@@ -2,21 +2,24 @@
 // it requires, which issuer's token it is, who calls, and whether that caller
 // may.
 //
-// Everything is prepared once, by [New], from the configuration. A [Policy] is
-// never changed afterwards and may be used by several goroutines at once. Its
-// decisions are pure: the package knows nothing of proxies, keys, signatures,
-// time or caches, and reads of a token its claims alone. Verifying the token is
-// the caller's business, between [Proof.Issuer] and [Issuer.Identify].
+// Everything is prepared once, by [New], from a configuration that [config.Parse]
+// has returned: names are in lower case, paths and hosts are clean, no two headers
+// are one. Nothing of that is looked at again.
+//
+// A [Policy] is never changed afterwards and may be used by several goroutines at
+// once. Its decisions are pure: the package knows nothing of proxies, keys,
+// signatures, time or caches, and reads of a token its claims alone. Verifying the
+// token is the caller's business, between [Proof.Issuer] and [Issuer.Identify].
 //
 // # The way of a request
 //
-//	rule, err := p.Route(request)                  // ErrAmbiguousPath
+//	rule, err := p.Route(request)                       // ErrAmbiguousPath, ErrNoRule
 //	required, err := rule.RequiredOrganization(request) // ErrOrganization
-//	proof, err := p.Proof(claims)                  // ErrUnknownIssuer
-//	issuer, err := proof.Issuer(rule, required)    // ErrUnknownIssuer
+//	proof, err := p.Proof(claims)                       // ErrUnknownIssuer
+//	issuer, err := proof.Issuer(rule, required)         // ErrUnknownIssuer
 //	// … the token is verified with the issuer's keys …
-//	identity, err := issuer.Identify(claims)       // ErrClaim
-//	err = rule.Authorize(required, issuer, identity) // see [ByRule]
+//	identity, err := issuer.Identify(claims)            // ErrClaim
+//	err = rule.Authorize(required, issuer, identity)    // see [ByRule]
 //
 // A [Proof] depends on the token alone and an [Identity] on the token and the
 // issuer: both may be kept with a verified token, so that a token seen before
@@ -26,14 +29,19 @@
 // # Organizations
 //
 // A token's organization is the value of the issuer's organization claim,
-// through the organization mapping if there is one; where the issuer names no
-// claim, or lets a token without it pass for its own, it is the issuer's
-// organization. A token whose claim says another organization than the issuer
-// is bound to proves none, and none equals what a rule requires. "*" in the
-// configuration stands for any organization that the token proves; "*" in a
-// token, a host, a path or a route's metadata is no organization.
+// through the organization mapping if there is one. If the issuer names no claim,
+// or takes a token without it, it is the issuer's organization. A token whose
+// claim says another organization than the issuer is bound to proves none, and
+// none equals what a rule requires. "*" in the configuration stands for any
+// organization that the token proves; "*" in a token, a host, a path or a route's
+// metadata is no organization.
+//
+// A token proves one organization to all issuers with its "iss", or none: see
+// [Proof].
 //
 // # Matching
+//
+// A request that matches no rule is refused, if there is any rule at all.
 //
 // Hosts are compared without case, without the port and without a dot at the
 // end. "*.example.com" is for every host below example.com, however deep, and
@@ -46,24 +54,10 @@
 // the end is any number of segments, none included. An exact "/a" is not for
 // "/a/". Methods are compared with case, and GET is not for HEAD.
 //
-// Wherever rules look at paths (by a path in a match or an organization taken
-// from the path) a path that an upstream could read otherwise is refused with
-// [ErrAmbiguousPath], whatever rule it would fall under:
-//
-//   - targets not in origin form (RFC 9112 §3.2), "*" with OPTIONS excepted,
-//     which falls under rules without a path;
-//   - "//", "." and ".." segments, "\", "#", control characters and spaces;
-//   - ";" anywhere: some servers cut it and what follows off the segment;
-//   - "%" without two hex digits;
-//   - an encoded "/", "\", ";", "?", "#", control character, or a letter,
-//     digit, "-", ".", "_", "~" (RFC 3986 §2.3), which need no encoding;
-//   - an encoded "%" before two hex digits or a "u", which a second decoding
-//     would turn into another character;
-//   - what is not UTF-8 once decoded, overlong forms included.
-//
-// Likewise, wherever rules look at hosts, an authority is refused if it has
-// user information, an empty label, a port that is no number, or characters
-// other than letters, digits, "-", "_" and ".".
+// If any rule looks at paths (by a path in a match or an organization taken from
+// the path), a path that [httptext.Paths.Clean] finds ambiguous is refused,
+// whatever rule it would fall under, but for OPTIONS *, which falls under rules
+// without a path. Likewise if any rule looks at hosts, and [httptext.CleanHost].
 //
 // # Headers
 //
@@ -74,29 +68,23 @@
 // nothing. A value that the upstream could not read as it was meant refuses
 // the token with [ErrClaim]: one with a control character, one that begins or
 // ends with a space (which HTTP cuts off), a joined element with a "," in it,
-// a scope with a space in it.
-//
-// No header is written twice. The identity headers, x-orgate-report and the
-// payload's header win over claim mappings of the same name, and an earlier
-// mapping wins over a later one. Names are the same name where they differ in
-// case or in characters other than letters and digits, since CGI and its kin
-// fold those.
+// a scope with a space in it. No header is written twice.
 package policy
 
 import (
 	"slices"
-	"strconv"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 )
 
 // Policy is a configuration, prepared for deciding.
 type Policy struct {
 	rules []*Rule
-	rest  *Rule // for the requests that match none
 	index *index
-	// Whether rules look at paths and hosts.
+	// Whether rules look at paths and hosts, and how paths are read.
 	paths, hosts bool
+	grammar      httptext.Paths
 
 	groups  map[string]*group // by "iss"
 	headers headerSet
@@ -113,82 +101,78 @@ type Request struct {
 	// RouteMetadata returns a string from the route's metadata by the name
 	// given in fromRouteMetadata. It may be nil: there is none.
 	RouteMetadata func(name string) (string, bool)
+
+	// The host and the path as everybody reads them, "" if no rule looks at
+	// them: [Policy.Route] finds them.
+	host, path string
 }
 
-// New prepares the configuration, which must have been checked and must not be
-// changed afterwards.
+// What OPTIONS asks for if it asks for no path (RFC 9112 §3.2.4).
+const (
+	asteriskPath  = "*"
+	optionsMethod = "OPTIONS"
+)
+
+// New prepares a configuration that [config.Parse] has returned: all that it
+// promises is taken for granted.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), groups: map[string]*group{}, headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: map[string]*group{}, headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
-	issuers := p.addIssuers(c, known)
-	fallback := c.Organization
-	if fallback.IsZero() {
-		fallback = config.Organization{Literal: commonOrganization(issuers)}
-	}
+	places := p.addIssuers(c, known)
 	for i := range c.Rules {
-		r := newRule(i, &c.Rules[i], fallback, issuers, known)
-		p.rules = append(p.rules, r)
-		p.index.add(i, &r.config.Match)
-		p.look(&r.config.Match, r.organization)
+		p.addRule(newRule(i, &c.Rules[i], c.Organization, places, known))
 	}
-	p.rest = newRule(-1, &config.Rule{}, fallback, issuers, known)
-	p.look(&p.rest.config.Match, p.rest.organization)
+	if len(c.Rules) == 0 {
+		p.addRule(newRule(-1, &config.Rule{}, c.Organization, places, known))
+	}
 	return p
 }
 
-// look notes what a rule looks at.
-func (p *Policy) look(m *config.Match, o organizationSource) {
-	p.hosts = p.hosts || len(m.Hosts) > 0 || o.kind == fromHost
-	p.paths = p.paths || m.Path != "" || m.PathPrefix != "" || m.PathTemplate != "" || o.kind == fromPath
+// addRule adds a rule behind the others, and notes what it looks at.
+func (p *Policy) addRule(r *Rule) {
+	m := &r.config.Match
+	p.index.add(len(p.rules), m)
+	p.rules = append(p.rules, r)
+	p.hosts = p.hosts || len(m.Hosts) > 0 || r.organization.kind == fromHost
+	p.paths = p.paths || m.Path != "" || m.PathPrefix != "" || m.PathTemplate != "" || r.organization.kind == fromPath
 }
 
-// commonOrganization returns the organization that all the issuers are bound
-// to, or "" if they are not bound to one and the same.
-func commonOrganization(issuers []*Issuer) string {
-	if len(issuers) == 0 {
-		return ""
-	}
-	common := issuers[0].Config.Organization
-	for _, i := range issuers {
-		if i.Config.Organization != common || common == config.Any {
-			return ""
-		}
-	}
-	return common
-}
-
-// Route returns the first rule that matches the request. Where none does it is
-// a rule without a name that asks for a token of the top level's organization.
-// The only error is [ErrAmbiguousPath].
+// Route returns the first rule that matches the request. If the configuration
+// has no rules it is one without a name, which asks every request for a token of
+// the top level's organization. The error is [ErrAmbiguousPath], or [ErrNoRule]
+// if there are rules and none of them matches.
+//
+// It notes in the request how its host and path are read, for
+// [Rule.RequiredOrganization].
 //
 // What it costs depends on the host's labels and the path's segments, not on
 // the number of rules. A segment for which one rule has a literal and another a
 // placeholder is followed both ways.
 func (p *Policy) Route(r *Request) (*Rule, error) {
-	host, path := "", ""
+	r.host, r.path = "", ""
 	var err error
 	if p.hosts {
-		if host, err = cleanHost(r.Host); err != nil {
+		if r.host, err = httptext.CleanHost(r.Host); err != nil {
 			return nil, err
 		}
 	}
 	if p.paths && !(r.Path == asteriskPath && r.Method == optionsMethod) {
-		if path, err = cleanPath(r.Path); err != nil {
+		if r.path, err = p.grammar.Clean(r.Path); err != nil {
 			return nil, err
 		}
 	}
-	if i := p.index.find(host, path, r.Method); i != none {
-		return p.rules[i], nil
+	i := p.index.find(r.host, r.path, r.Method)
+	if i == none {
+		return nil, ErrNoRule
 	}
-	return p.rest, nil
+	return p.rules[i], nil
 }
 
 // Rule is what a part of the API asks for.
 type Rule struct {
-	// Name is the rule's name, "" for the rule of requests that match none.
+	// Name is the rule's name, "" if the configuration has no rules.
 	Name string
-	// Index is the rule's place in the configuration, -1 for the rule of
-	// requests that match none.
+	// Index is the rule's place in the configuration, -1 if it has no rules.
 	Index int
 	// Public rules ask for no token.
 	Public bool
@@ -197,7 +181,7 @@ type Rule struct {
 
 	config       *config.Rule
 	organization organizationSource
-	issuers      []bool // by Issuer.place; nil: all
+	issuers      []int // each Issuer.Index; nil: all
 	scopeError   *ScopeError
 	claims       []claimRule
 }
@@ -207,35 +191,36 @@ type claimRule struct {
 	in   []string
 }
 
-func newRule(index int, c *config.Rule, fallback config.Organization, issuers []*Issuer, known *claimTable) *Rule {
-	organization := c.Organization
+// newRule prepares a rule. The issuers' places are by name; a rule may name those
+// of other environments.
+func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int, known *claimTable) *Rule {
+	organization := entry.Organization
 	if organization.IsZero() {
 		organization = fallback
 	}
 	r := &Rule{
-		Name: c.Name, Index: index, Public: c.Public, Optional: c.Optional,
-		config: c, organization: newOrganizationSource(organization), scopeError: newScopeError(c.Scopes),
+		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
+		config: entry, organization: newOrganizationSource(organization), scopeError: newScopeError(entry.Scopes),
 	}
-	if r.Name == "" && index >= 0 {
-		r.Name = "rule-" + strconv.Itoa(index)
-	}
-	for _, claim := range c.Claims {
+	for _, claim := range entry.Claims {
 		r.claims = append(r.claims, claimRule{slot: known.slot(claim.Claim), in: claim.In})
 	}
-	if len(c.Issuers) > 0 {
-		r.issuers = make([]bool, len(issuers))
-		for _, i := range issuers {
-			r.issuers[i.place] = slices.Contains(c.Issuers, i.Name)
+	if len(entry.Issuers) > 0 {
+		r.issuers = make([]int, 0, len(entry.Issuers))
+		for _, name := range entry.Issuers {
+			if place, ok := places[name]; ok {
+				r.issuers = append(r.issuers, place)
+			}
 		}
 	}
 	return r
 }
 
 // allows reports whether the issuer's tokens may be used here.
-func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || r.issuers[i.place] }
+func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || slices.Contains(r.issuers, i.Index) }
 
 // Audiences returns the audiences of which the issuer's token must name one:
-// the rule's, or the issuer's where the rule names none. There may be none:
+// the rule's, or the issuer's if the rule names none. There may be none:
 // the audience is not checked.
 func (r *Rule) Audiences(i *Issuer) []string {
 	if len(r.config.Audiences) > 0 {

@@ -10,8 +10,89 @@ import (
 	"orgate/jwt"
 )
 
-// claimsOf returns the claims of an unsigned token with this payload.
-func claimsOf(t testing.TB, payload string) jwt.Claims {
+const iss = "https://idp.example.com/"
+
+// parse reads a configuration. Tests have no other way to make one.
+func parse(t testing.TB, document string) *config.Config {
+	t.Helper()
+	c, err := config.Parse(document)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, document)
+	}
+	return c
+}
+
+// policyOf returns the policy of a configuration with these issuers and rules,
+// and members of the top level, all of them JSON.
+func policyOf(t testing.TB, issuers, rules []string, top ...string) *Policy {
+	t.Helper()
+	lists := []string{
+		`"issuers": [` + strings.Join(issuers, ", ") + `]`,
+		`"rules": [` + strings.Join(rules, ", ") + `]`,
+	}
+	return New(parse(t, "{"+strings.Join(append(lists, top...), ", ")+"}"))
+}
+
+// ruled returns a policy with these rules and one issuer for org1, whose
+// organization rules require that name none.
+func ruled(t testing.TB, rules ...string) *Policy {
+	t.Helper()
+	return policyOf(t, []string{issuer("idp", "org1")}, rules)
+}
+
+// issuer returns an issuer as JSON, with further members or others.
+func issuer(name, organization string, members ...string) string {
+	return object(append([]string{
+		`"name": ` + quote(name), `"issuer": ` + quote(iss), `"organization": ` + quote(organization),
+		`"signatureValidation": {"jwks": {"inline": {"keys": []}}}`,
+	}, members...)...)
+}
+
+// object returns a JSON object of members, the last of those that are of one name.
+func object(members ...string) string {
+	all := map[string]json.RawMessage{}
+	for _, m := range members {
+		if err := json.Unmarshal([]byte("{"+m+"}"), &all); err != nil {
+			panic(err.Error() + ": " + m)
+		}
+	}
+	return marshal(all)
+}
+
+const (
+	byClaim  = `"organizationClaim": "org"`
+	orIssuer = `"missingOrganization": "issuer"`
+	shared   = `"sharedAcrossOrganizations": true`
+	// anyone is a top level's organization.
+	anyone = `"organization": "*"`
+)
+
+func by(claim string) string { return `"organizationClaim": ` + quote(claim) }
+
+func of(iss string) string { return `"issuer": ` + quote(iss) }
+
+func mapping(m map[string]string) string { return `"organizationMapping": ` + marshal(m) }
+
+func marshal(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+func quote(s string) string { return marshal(s) }
+
+// claimsOf returns the claims of an unsigned token of [iss] with these members.
+func claimsOf(t testing.TB, members string) jwt.Claims {
+	t.Helper()
+	if members != "" {
+		members = ", " + members
+	}
+	return payloadClaims(t, `{"iss": `+quote(iss)+members+`}`)
+}
+
+func payloadClaims(t testing.TB, payload string) jwt.Claims {
 	t.Helper()
 	claims, err := parseClaims(payload)
 	if err != nil {
@@ -29,54 +110,32 @@ func parseClaims(payload string) (jwt.Claims, error) {
 	return token.Claims, nil
 }
 
-// named returns the claim that the configuration names by a string.
-func named(name string) config.ClaimName {
-	c := config.ClaimName{Name: name}
-	if strings.Contains(name, ".") {
-		c.Path = strings.Split(name, ".")
-	}
-	return c
-}
-
-const iss = "https://idp.example.com/"
-
-// issuer returns an issuer with the defaults of the configuration.
-func issuer(name, organization string, changes ...func(*config.Issuer)) config.Issuer {
-	i := config.Issuer{
-		Name: name, Issuer: iss, Organization: organization, Environments: []string{config.Any},
-		UsernameClaim: named("sub"), ScopesClaim: named("scope"), ConsumerKeyClaim: named("azp"),
-		MissingOrganization: "refuse", ExcludeUnmappedRoles: true,
-	}
-	for _, change := range changes {
-		change(&i)
-	}
-	return i
-}
-
-func byClaim(i *config.Issuer)  { i.OrganizationClaim = named("org") }
-func orIssuer(i *config.Issuer) { i.MissingOrganization = "issuer" }
-func shared(i *config.Issuer)   { i.SharedAcrossOrganizations = true }
-func of(iss string) func(*config.Issuer) {
-	return func(i *config.Issuer) { i.Issuer = iss }
-}
-func mapping(m map[string]string) func(*config.Issuer) {
-	return func(i *config.Issuer) { i.OrganizationMapping = m }
-}
-
-// defaultHeaders are those of the configuration.
-var defaultHeaders = config.Headers{
-	Organization: "x-wso2-organization", Username: "x-wso2-username", ConsumerKey: "x-wso2-consumer-key",
-	Scopes: "x-wso2-scopes", Roles: "x-wso2-roles",
-}
-
-func literally(organization string) config.Organization {
-	return config.Organization{Literal: organization}
-}
-
-func quote(s string) string {
-	b, err := json.Marshal(s)
+// judged is what becomes of a token where a rule requires an organization: the
+// issuer that it is judged by, who it speaks for, and why it is refused.
+func judged(t testing.TB, p *Policy, r *Rule, required string, claims jwt.Claims) (*Issuer, *Identity, error) {
+	t.Helper()
+	proof, err := p.Proof(claims)
 	if err != nil {
-		panic(err)
+		return nil, nil, err
 	}
-	return string(b)
+	i, err := proof.Issuer(r, required)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := i.Identify(claims)
+	if err != nil {
+		return i, nil, err
+	}
+	return i, id, r.Authorize(required, i, id)
+}
+
+// identified is who a token speaks for, to the only issuer with its "iss".
+func identified(t testing.TB, p *Policy, claims jwt.Claims) (*Issuer, *Identity) {
+	t.Helper()
+	i := p.groups[claims.Issuer()].issuers[0]
+	id, err := i.Identify(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i, id
 }

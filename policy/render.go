@@ -23,7 +23,7 @@ const (
 // stringClaim returns a claim that must be a string, neither empty nor
 // unfit for a header.
 func stringClaim(claims jwt.Claims, use string, name config.ClaimName) (string, error) {
-	v, ok := claims.Lookup(name)
+	v, ok := claims.Lookup(name.Name, name.Path...)
 	problem := ""
 	switch {
 	case !ok || v.Type == gjson.Null:
@@ -45,7 +45,7 @@ func stringClaim(claims jwt.Claims, use string, name config.ClaimName) (string, 
 // string split at its spaces, or as it is. Empty elements are left out. The
 // texts are not checked.
 func listClaim(claims jwt.Claims, use string, name config.ClaimName, split bool) ([]string, error) {
-	v, ok := claims.Lookup(name)
+	v, ok := claims.Lookup(name.Name, name.Path...)
 	if !ok || v.Type == gjson.Null {
 		return nil, nil
 	}

@@ -44,10 +44,12 @@ and its author will hardly have meant. Each piece ends with its kind:
   unusable-key             a key that is written down is not used
   shared-issuer            tokens may be of several organizations
   unmapped-roles           roles pass that no mapping names
+  no-sharing-key           workers in Istio cannot share the keys that they fetch
   unreachable-rule         other rules take all of its requests
   public-wider             a public rule is wider than a protected one
   roles-without-claim      roles are asked for, and nobody has any
   unprovable-organization  an organization is asked for, and nobody has it
+  unused-organization      the top level names one that no rule asks for
 
 With --online the keys are fetched from the URLs in the configuration, as the
 plugin would, and listed: which are used, and why the others are not.
@@ -197,7 +199,7 @@ func (c *checker) run(ctx context.Context, stdin io.Reader) error {
 
 // fetch fetches the keys of each issuer that names a location. An issuer
 // without keys is a mistake.
-func (c *checker) fetch(ctx context.Context, report *advice.Report, r *result) {
+func (c *checker) fetch(ctx context.Context, report *advice.Result, r *result) {
 	for i := range report.Config.Issuers {
 		issuer := &report.Config.Issuers[i]
 		source := issuer.SignatureValidation.JWKS

@@ -10,7 +10,7 @@ import (
 
 // mistakes is the error of a configuration with mistakes: a line for each,
 // with its file, line, column and field.
-func mistakes(file string, report *advice.Report) error {
+func mistakes(file string, report *advice.Result) error {
 	lines := make([]string, len(report.Mistakes))
 	for i := range report.Mistakes {
 		m := &report.Mistakes[i]

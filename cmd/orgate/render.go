@@ -178,6 +178,10 @@ the TLS. Services of the cluster (*.svc) need none of these over plain http.
 Istio names its clusters outbound|PORT||HOST. The issuers' cluster values are
 exchanged for these names; what the configuration calls them does not matter.
 
+Istio gives plugins no vm_id, so workers can share the keys that they fetch only
+if the configuration has a secret for it, sharing.key. None is made here: the
+same configuration gives the same manifests. "openssl rand -base64 32" makes one.
+
 For Istio's metrics, the pods of the proxies need the annotation
 sidecar.istio.io/extraStatTags: rule,issuer,reason,result`,
 		Example: `  orgate render istio --config orgate.json \

@@ -137,7 +137,7 @@ func build(source string) (*node, error) {
 	return root, nil
 }
 
-// builder turns types into schemas.
+// builder makes schemas of types.
 type builder struct {
 	// comments by type ("Config") and by field ("Config.Issuers").
 	comments map[string]string
@@ -231,7 +231,8 @@ func (b *builder) value(t reflect.Type, tag reflect.StructTag) *node {
 		// The one such value is a JWK Set.
 		return &node{Type: "object", Properties: members{{"keys", &node{Type: "array"}}}, Required: []string{"keys"}}
 	case map[string]string:
-		return &node{Type: "object", PropertyNames: &node{MinLength: &one}, AdditionalProperties: text, MinProperties: least()}
+		return &node{Type: "object", PropertyNames: &node{MinLength: &one}, AdditionalProperties: text,
+			MinProperties: least()}
 	}
 	switch t.Kind() {
 	case reflect.Pointer:

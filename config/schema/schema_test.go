@@ -76,7 +76,8 @@ func TestReferenceRefuses(t *testing.T) {
 	for _, tt := range []struct{ name, page, want string }{
 		{"a page without an end", begin + "Config -->", begin + "Config --> has no " + end},
 		{"a type that is not there", begin + "Nothing -->" + end, `no type "Nothing", or a second table of it`},
-		{"a type twice", begin + "Limits -->" + end + begin + "Limits -->" + end, `no type "Limits", or a second table of it`},
+		{"a type twice", begin + "Limits -->" + end + begin + "Limits -->" + end,
+			`no type "Limits", or a second table of it`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := schema.Reference(tt.page, source)

@@ -45,9 +45,12 @@ func TestMistakes(t *testing.T) {
 		{"a required field missing", "code: {type: Image, image: {url: a}}", "", "missing property 'code'"},
 		{"a field twice", "kind: WasmPlugin", "kind: WasmPlugin\nkind: WasmPlugin", "already set"},
 		{"an unknown kind", "kind: HTTPRoute", "kind: HTTPRule", "no schema of gateway.networking.k8s.io/v1 HTTPRule"},
-		{"an unknown version", "gateway.networking.k8s.io/v1\n", "gateway.networking.k8s.io/v9\n", "no schema of gateway.networking.k8s.io/v9 HTTPRoute"},
-		{"a name in capitals", "metadata: {name: a, namespace: b}\nspec:\n  parent", "metadata: {name: A, namespace: b}\nspec:\n  parent", "must be a name of DNS"},
-		{"unknown metadata", "metadata: {name: a, namespace: b}", "metadata: {name: a, nameSpaces: b}", "unknown field"},
+		{"an unknown version", "gateway.networking.k8s.io/v1\n", "gateway.networking.k8s.io/v9\n",
+			"no schema of gateway.networking.k8s.io/v9 HTTPRoute"},
+		{"a name in capitals", "metadata: {name: a, namespace: b}\nspec:\n  parent",
+			"metadata: {name: A, namespace: b}\nspec:\n  parent", "must be a name of DNS"},
+		{"unknown metadata", "metadata: {name: a, namespace: b}", "metadata: {name: a, nameSpaces: b}",
+			"unknown field"},
 		{"an object twice", "kind: WasmPlugin", "kind: HTTPRoute", "document 1"},
 		{"no YAML", "spec:\n", "spec: [\n", "yaml"},
 	}
@@ -66,7 +69,8 @@ func TestMistakes(t *testing.T) {
 
 func TestTwice(t *testing.T) {
 	first, _, _ := strings.Cut(good, "---\n")
-	if _, err := Read([]byte(first + "---\n" + first)); err == nil || !strings.Contains(err.Error(), "HTTPRoute a: twice") {
+	if _, err := Read([]byte(first + "---\n" + first)); err == nil || !strings.Contains(err.Error(),
+		"HTTPRoute a: twice") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -55,7 +55,7 @@ func TestStatsTagsOfThePlugin(t *testing.T) {
 		{"orgate_requests", map[string]string{"rule": rule, "issuer": "none", "reason": "missing"}},
 		{"orgate_requests", map[string]string{"rule": rule, "issuer": issuer, "reason": "bad_signature"}},
 		{"orgate_requests", map[string]string{"rule": "open", "issuer": "none", "reason": "public"}},
-		{"orgate_requests", map[string]string{"rule": "none", "issuer": "none", "reason": "missing"}},
+		{"orgate_requests", map[string]string{"rule": "none", "issuer": "none", "reason": "no_rule"}},
 		{"orgate_jwks_fetches", map[string]string{"issuer": issuer, "result": "ok"}},
 		{"orgate_jwks_fetches", map[string]string{"issuer": other, "result": "status"}},
 		{"orgate_token_cache", map[string]string{"result": "hit"}},

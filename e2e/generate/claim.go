@@ -12,12 +12,15 @@ import (
 const badClaim = "claim 401"
 
 // claim judges a well-formed token by one entry.
-func (config *Config) claim(i *Issuer, rule *Rule, required string, t *token) *claimant {
+func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*Issuer]string, t *token) *claimant {
 	c := &claimant{issuer: i, headers: map[string]string{}, payload: t.payload}
 	c.unproven = append(t.timeFaults(i), t.signatureFaults(i)...)
 	c.typeAndAudience(rule, t)
 	username := c.text(t, orElse(i.UsernameClaim, "sub"))
-	c.findOrganization(organizationClaim(config, i), t)
+	if claim := organizationClaim(config, i); claim != nil && !(silent(t, claim) && i.MissingOrganization == "issuer") {
+		c.text(t, claim)
+	}
+	c.findOrganization(required, proven)
 	for _, name := range i.RequiredClaims {
 		if raw, ok := t.lookup(name); !ok || isNull(raw) {
 			c.soft.add(badClaim)
@@ -54,7 +57,7 @@ func (config *Config) claim(i *Issuer, rule *Rule, required string, t *token) *c
 		write(m.LocalClaim, c.render(raw))
 	}
 
-	if c.organization == "" || required == "" || required != "*" && required != c.organization {
+	if !c.proves {
 		c.soft.add("organization 403")
 	}
 	if !has(scopes, rule.Scopes) {
@@ -126,26 +129,86 @@ func unfit(text string) bool {
 	return strings.ContainsFunc(text, unicode.IsControl) || strings.TrimSpace(text) != text
 }
 
-// findOrganization reads the organization that the token proves.
-func (c *claimant) findOrganization(name any, t *token) {
-	i := c.issuer
-	if name == nil {
-		c.organization = i.Organization
-		return
+// prove finds the organization that the token proves to each entry for its
+// issuer, whatever the rule allows. Entries to which it proves none are left out.
+func (config *Config) prove(t *token) map[*Issuer]string {
+	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return i.Issuer != t.issuer })
+	proven := map[*Issuer]string{}
+	for _, i := range entries {
+		if organization := claimed(t, organizationClaim(config, i), i.OrganizationMapping); organization != "" &&
+			(i.Organization == "*" || i.Organization == organization) {
+			proven[i] = organization
+		}
 	}
-	if raw, ok := t.lookup(name); (!ok || isNull(raw)) && i.MissingOrganization == "issuer" {
-		c.organization = i.Organization
-		return
+	// What an entry takes a token without its claim for gives way to claims that
+	// prove another organization, unless all of these entries are shared.
+	byClaim := maps.Clone(proven)
+	for _, i := range entries {
+		claim := organizationClaim(config, i)
+		if claim != nil && !(silent(t, claim) && i.MissingOrganization == "issuer") {
+			continue
+		}
+		own := true
+		for _, organization := range byClaim {
+			own = own && organization == i.Organization
+		}
+		if own || i.SharedAcrossOrganizations && allShared(byClaim) {
+			proven[i] = i.Organization
+		}
 	}
-	value := c.text(t, name)
-	if value == "*" {
-		return
+	if len(organizationsIn(proven)) > 1 && !allShared(proven) {
+		return nil // several organizations are none
 	}
-	if i.OrganizationMapping != nil {
-		value = i.OrganizationMapping[value]
+	return proven
+}
+
+func allShared(proven map[*Issuer]string) bool {
+	for i := range proven {
+		if !i.SharedAcrossOrganizations {
+			return false
+		}
 	}
-	if i.Organization == "*" || i.Organization == value {
-		c.organization = value
+	return true
+}
+
+func organizationsIn(proven map[*Issuer]string) map[string]bool {
+	all := map[string]bool{}
+	for _, organization := range proven {
+		all[organization] = true
+	}
+	return all
+}
+
+// silent says that the token does not have a claim.
+func silent(t *token, claim any) bool {
+	raw, ok := t.lookup(claim)
+	return !ok || isNull(raw)
+}
+
+// claimed is the organization that a claim says, "" if it says none.
+func claimed(t *token, claim any, mapping map[string]string) string {
+	if claim == nil || silent(t, claim) {
+		return ""
+	}
+	raw, _ := t.lookup(claim)
+	value := ""
+	if !isString(raw, &value) || unfit(value) || value == "*" {
+		return ""
+	}
+	if mapping != nil {
+		return mapping[value]
+	}
+	return value
+}
+
+// findOrganization is whom the token speaks for. If it proves several, which are
+// all shared, it speaks for the one that is required alone.
+func (c *claimant) findOrganization(required string, proven map[*Issuer]string) {
+	organization := proven[c.issuer]
+	several := len(organizationsIn(proven)) > 1
+	c.proves = organization != "" && (required == organization || required == "*" && !several)
+	if c.proves || !several {
+		c.organization = organization
 	}
 }
 
@@ -252,7 +315,8 @@ func scalars(raw json.RawMessage) []string {
 func (c *claimant) render(raw json.RawMessage) string {
 	text := ""
 	switch {
-	case raw[0] == '{', raw[0] == '[' && slices.ContainsFunc(elements(raw), func(e json.RawMessage) bool { return e[0] == '[' || e[0] == '{' }):
+	case raw[0] == '{', raw[0] == '[' && slices.ContainsFunc(elements(raw),
+		func(e json.RawMessage) bool { return e[0] == '[' || e[0] == '{' }):
 		var b bytes.Buffer
 		if err := json.Compact(&b, raw); err != nil {
 			panic(err)

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -23,8 +24,11 @@ type Config struct {
 	ForwardPayload      string            `json:"forwardPayload,omitempty"`
 	Headers             map[string]string `json:"headers,omitempty"`
 	Errors              map[string]string `json:"errors,omitempty"`
+	Paths               map[string]string `json:"paths,omitempty"`
 	Limits              *Limits           `json:"limits,omitempty"`
 	BypassCORSPreflight *bool             `json:"bypassCORSPreflight,omitempty"`
+
+	second string // what "second" is mapped to: no two mappings may overlap
 }
 
 // TokenSources says where tokens are looked for.
@@ -181,6 +185,12 @@ func (c *choices) config() *Config {
 		config.Errors = map[string]string{"format": pick(c, "wso2", "problem", "plain"), "realm": "api"}
 	}
 	if c.chance(4) {
+		config.Paths = map[string]string{}
+		for _, name := range some(c, 1, "encodedSlash", "semicolon", "emptySegment") {
+			config.Paths[name] = pick(c, "keep", "keep", "refuse")
+		}
+	}
+	if c.chance(4) {
 		config.Limits = &Limits{TokenBytes: pick(c, 0, 1024, 256)}
 		if c.chance(2) {
 			n := c.n(3)
@@ -192,15 +202,17 @@ func (c *choices) config() *Config {
 	}
 	if c.chance(2) {
 		config.TokenSources = &TokenSources{
-			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""}, HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
+			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""},
+				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
 			Query:   some(c, 0, "access_token", "jwt"),
 			Cookies: some(c, 0, "token", "Session"),
 		}
 	}
+	config.second = pick(c, "org2", "Org1")
 	for i := range 1 + c.n(4) {
 		config.Issuers = append(config.Issuers, c.issuer(config, i))
 	}
-	share(config)
+	c.share(config)
 	if c.chance(4) {
 		config.Environment = "prod"
 		for _, i := range config.Issuers[1:] {
@@ -277,7 +289,8 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.n(2) == 1 {
 		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
 		if c.n(2) == 1 {
-			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"}, RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
+			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
+				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
 			if c.chance(3) {
 				i.ExcludeUnmappedRoles = new(bool)
 			}
@@ -299,12 +312,13 @@ func (c *choices) claimMappings(config *Config, i *Issuer) {
 	if c.n(2) == 0 {
 		return
 	}
-	for _, name := range some(c, 1, "x-tier", "X-Dept", "x_tier", "X_WSO2_Username", "x-wso2-roles.") {
-		taken := strings.EqualFold(name, config.ForwardPayload)
-		for _, identity := range headerNames(config) {
-			taken = taken || strings.EqualFold(name, identity)
-		}
-		if !taken {
+	taken := map[string]bool{fold(config.ForwardPayload): true}
+	for _, identity := range headerNames(config) {
+		taken[fold(identity)] = true
+	}
+	for _, name := range some(c, 1, "x-tier", "X-Dept", "x_tier", "X_WSO2_Username", "x-wso2-roles.", "x.wso2-Roles") {
+		if !taken[fold(name)] {
+			taken[fold(name)] = true
 			i.ClaimMappings = append(i.ClaimMappings, ClaimMapping{pick(c, claimNames...), name})
 		}
 	}
@@ -325,17 +339,35 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 		i.MissingOrganization = "issuer"
 	}
 	if c.chance(3) {
-		i.OrganizationMapping = map[string]string{"first": "org1", "second": pick(c, "org2", "Org1"), "org1": "org1"}
+		i.OrganizationMapping = map[string]string{"first": "org1", "second": config.second, "org1": "org1"}
+		if c.chance(2) {
+			i.OrganizationMapping = map[string]string{"third": i.Organization, "second": config.second}
+		}
+		if i.Organization == "*" {
+			delete(i.OrganizationMapping, "third")
+		}
 	}
 }
 
 // share makes valid what several entries for the same issuer have in common.
-func share(config *Config) {
+func (c *choices) share(config *Config) {
+	third := map[string]bool{}
+	for _, i := range config.Issuers {
+		if third[i.Issuer] {
+			delete(i.OrganizationMapping, "third")
+		}
+		third[i.Issuer] = true
+		i.SharedAcrossOrganizations = c.chance(3)
+	}
 	for _, i := range config.Issuers {
 		entries, unproven := 0, 0
 		for _, other := range config.Issuers {
 			if other.Issuer == i.Issuer {
 				entries++
+				if other.Organization == "*" && other.OrganizationMapping == nil &&
+					fmt.Sprint(organizationClaim(config, other)) == fmt.Sprint(organizationClaim(config, i)) {
+					i.OrganizationMapping = nil // which would overlap with the organizations themselves
+				}
 				if organizationClaim(config, other) == nil || other.MissingOrganization == "issuer" {
 					unproven++
 				}

@@ -23,10 +23,8 @@ type judgement struct {
 	public bool
 	// faults that do not depend on the issuer. It is refused for any of them.
 	faults faults
-	// several: there are several entries for the token's issuer. It may be of
-	// several organizations, and is then of none.
-	several bool
-	// claimants are the entries that the token may be judged by.
+	// claimants are the entries that the token may be judged by: one, if there
+	// is only one, or one by which the token proves what is required.
 	claimants []*claimant
 }
 
@@ -36,8 +34,10 @@ type claimant struct {
 	// hard faults refuse the token always, soft ones unless the issuer is in
 	// report-only mode. A token without a good signature has unproven ones.
 	unproven, hard, soft faults
-	// organization is whom the token speaks for, "" for nobody.
+	// organization is whom the token speaks for, "" for nobody. proves tells
+	// that it is what the rule requires.
 	organization string
+	proves       bool
 	// headers are the identity, by name in lower case.
 	headers map[string]string
 	payload string
@@ -50,30 +50,30 @@ func (c *claimant) passes() bool {
 // judge says what a request deserves.
 func (config *Config) judge(r scenario.Request) judgement {
 	path, hosts := config.looks()
-	preflight := r.Method == "OPTIONS" && last(r.Headers.Values("origin")) != "" && len(r.Trailers) == 0 &&
-		regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$").MatchString(last(r.Headers.Values("access-control-request-method")))
-	for _, h := range r.Headers {
-		switch fold(h[0]) {
-		case "x-http-method-override", "x-http-method", "x-method-override":
-			preflight = false // of another method, to many frameworks
-		}
-	}
 	q := target{method: r.Method, metadata: r.RouteMetadata[[2]string{"orgate", "organization"}]}
 	ok := true
 	if hosts {
 		q.host, ok = cleanHost(r.Map().Values(":authority")[0])
 	}
 	if ok && path && !(r.Method == "OPTIONS" && r.Map().Values(":path")[0] == "*") {
-		q.segments, ok = cleanPath(r.Map().Values(":path")[0])
+		q.segments, ok = config.cleanPath(r.Map().Values(":path")[0])
 	}
 	if !ok {
 		return judgement{faults: faults{"path 400"}}
 	}
-	if preflight && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) && !(len(q.segments) == 0 && path) {
-		return judgement{public: true}
+	if asks := preflight(r); asks != "" && (config.BypassCORSPreflight == nil || *config.BypassCORSPreflight) {
+		asked := q
+		asked.method = asks
+		isPath := !path || q.segments != nil // of OPTIONS *, no other method is asked for
+		if isPath && config.route(asked) != nil {
+			return judgement{public: true}
+		}
 	}
 	rule := config.route(q)
-	if rule.Public {
+	switch {
+	case rule == nil:
+		return judgement{faults: faults{"no_rule 403"}}
+	case rule.Public:
 		return judgement{public: true}
 	}
 	tokens := config.tokens(r)
@@ -85,7 +85,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	case len(tokens) > 1:
 		return judgement{faults: faults{"malformed 401"}}
 	}
-	maxBytes := 8192
+	maxBytes := 16384
 	if config.Limits != nil && config.Limits.TokenBytes > 0 {
 		maxBytes = config.Limits.TokenBytes
 	}
@@ -93,28 +93,59 @@ func (config *Config) judge(r scenario.Request) judgement {
 	if len(problems) > 0 {
 		return judgement{faults: problems}
 	}
+	required := config.required(rule, q)
+	proven := config.prove(t)
 	j := judgement{}
-	entries := 0
+	var chosen *claimant
 	for _, i := range config.inUse() {
-		if i.Issuer == t.issuer {
-			entries++
+		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
+			continue
 		}
-		if i.Issuer == t.issuer && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, i.Name)) {
-			j.claimants = append(j.claimants, config.claim(i, rule, config.required(rule, q), t))
+		c := config.claim(i, rule, required, proven, t)
+		j.claimants = append(j.claimants, c)
+		// The entry bound to what is required comes before the one for any.
+		if c.proves && (chosen == nil || i.Organization != "*") {
+			chosen = c
 		}
 	}
-	j.several = entries > 1
-	if len(j.claimants) == 0 {
+	switch {
+	case len(j.claimants) == 0:
 		j.faults.add("unknown_issuer 401")
+	case chosen != nil:
+		j.claimants = []*claimant{chosen}
 	}
 	return j
 }
+
+// preflight is the method that a CORS preflight asks for, "" if the request is
+// none.
+func preflight(r scenario.Request) string {
+	last := func(name string) string {
+		values := append([]string{""}, r.Headers.Values(name)...)
+		return values[len(values)-1]
+	}
+	for _, h := range r.Headers {
+		switch fold(h[0]) {
+		case "x-http-method-override", "x-http-method", "x-method-override":
+			return "" // of another method, to many frameworks
+		}
+	}
+	asks := last("access-control-request-method")
+	if r.Method != "OPTIONS" || last("origin") == "" || len(r.Trailers) > 0 || !regexp.MustCompile("^"+tokenChar+"+$").MatchString(asks) {
+		return ""
+	}
+	return asks
+}
+
+// tokenChar is a character of a token (RFC 9110 §5.6.2).
+const tokenChar = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 
 // inUse are the issuers of the environment.
 func (config *Config) inUse() []*Issuer {
 	var used []*Issuer
 	for _, i := range config.Issuers {
-		if config.Environment == "" || i.Environments == nil || slices.Contains(i.Environments, "*") || slices.Contains(i.Environments, config.Environment) {
+		if config.Environment == "" || i.Environments == nil || slices.Contains(i.Environments, "*") ||
+			slices.Contains(i.Environments, config.Environment) {
 			used = append(used, i)
 		}
 	}
@@ -122,7 +153,7 @@ func (config *Config) inUse() []*Issuer {
 }
 
 // organizationOf is the organization that a rule names, or the top level, or
-// the one that all issuers have.
+// the one that all issuers have, of whatever environment.
 func (config *Config) organizationOf(rule *Rule) any {
 	switch {
 	case rule.Organization != nil:
@@ -130,18 +161,21 @@ func (config *Config) organizationOf(rule *Rule) any {
 	case config.Organization != nil:
 		return config.Organization
 	}
-	used := config.inUse()
-	for _, i := range used {
-		if i.Organization != used[0].Organization || i.Organization == "*" {
+	for _, i := range config.Issuers {
+		if i.Organization != config.Issuers[0].Organization || i.Organization == "*" {
 			return nil
 		}
 	}
-	return used[0].Organization
+	return config.Issuers[0].Organization
 }
 
 // looks reports whether rules look at paths, and at hosts.
 func (config *Config) looks() (paths, hosts bool) {
-	for _, rule := range append([]*Rule{{}}, config.Rules...) {
+	rules := config.Rules
+	if len(rules) == 0 {
+		rules = []*Rule{{}}
+	}
+	for _, rule := range rules {
 		m := rule.Match
 		paths = paths || m.Path+m.PathPrefix+m.PathTemplate != ""
 		hosts = hosts || len(m.Hosts) > 0
@@ -160,32 +194,39 @@ type target struct {
 	metadata     string
 }
 
-// ambiguous are the paths that may be read in two ways: "//", dot segments and
-// backslashes; what is no path; path parameters, fragments, control characters
+// ambiguous are the paths that may be read in two ways: segments of dots and
+// blanks alone, and backslashes; what is no path; fragments, control characters
 // and spaces; broken escapes, and those of what needs none or means something;
 // escapes of an escape.
-var ambiguous = regexp.MustCompile(`(?s)^[^/]|^$|//|/\.{1,2}(/|$)|[\\;#\x00-\x20\x7f]` +
-	`|%($|.$|[^0-9a-fA-F]|.[^0-9a-fA-F])` +
-	`|%(2[fF]|5[cC]|3[bB]|3[fF]|23|[01].|7[fF])` +
-	`|%(3[0-9]|4[1-9a-fA-F]|5[0-9aA]|6[1-9a-fA-F]|7[0-9aA]|2[dDeE]|5[fF]|7[eE])` +
-	`|%25([0-9a-fA-F]{2}|[uU])`)
+var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|$)|[\\#\x00-\x20\x7f]` +
+	`|%($|.$|[^0-9a-f]|.[^0-9a-f])` +
+	`|%(5c|3f|23|[01].|7f)` +
+	`|%(3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2[de]|5f|7e)` +
+	`|%25([0-9a-f]{2}|u)`)
+
+// kept are what an upstream may take as it is, by the members of "paths".
+var kept = map[string]*regexp.Regexp{
+	"encodedSlash": regexp.MustCompile(`(?i)%2f`), "semicolon": regexp.MustCompile(`(?i);|%3b`),
+	"emptySegment": regexp.MustCompile(`//`),
+}
 
 // cleanPath is the decoded segments of a request's path.
-func cleanPath(requestTarget string) ([]string, bool) {
+func (config *Config) cleanPath(requestTarget string) ([]string, bool) {
 	path, _, _ := strings.Cut(requestTarget, "?")
-	if ambiguous.MatchString(path) {
+	bad := ambiguous.MatchString(path)
+	for name, sequence := range kept {
+		bad = bad || config.Paths[name] != "keep" && sequence.MatchString(path)
+	}
+	if bad {
 		return nil, false
 	}
-	decoded, err := url.PathUnescape(path)
-	if err != nil || !utf8.ValidString(decoded) {
-		return nil, false
-	}
-	return strings.Split(decoded[1:], "/"), true
+	list := segments(path)
+	return list, utf8.ValidString(strings.Join(list, "/"))
 }
 
 var (
 	plainHost   = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
-	numericHost = regexp.MustCompile(`^\[[0-9a-fA-F:.]{2,}\]$`)
+	numericHost = regexp.MustCompile(`^\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]$`)
 	port        = regexp.MustCompile(`:[0-9]*$`)
 )
 
@@ -202,14 +243,18 @@ func cleanHost(authority string) (string, bool) {
 	return strings.ToLower(host), plainHost.MatchString(host)
 }
 
-// route is the first rule that matches.
+// route is the first rule that matches, nil if none of them does. If there are
+// none, every request needs a token of the top level's organization.
 func (config *Config) route(q target) *Rule {
+	if len(config.Rules) == 0 {
+		return &Rule{}
+	}
 	for _, rule := range config.Rules {
 		if rule.Match.matches(q) {
 			return rule
 		}
 	}
-	return &Rule{}
+	return nil
 }
 
 func (m *Match) matches(q target) bool {
@@ -219,7 +264,8 @@ func (m *Match) matches(q target) bool {
 	if len(m.Hosts) > 0 && !slices.ContainsFunc(m.Hosts, func(pattern string) bool {
 		pattern = strings.ToLower(pattern)
 		suffix, wildcard := strings.CutPrefix(pattern, "*")
-		return !wildcard && q.host == pattern || wildcard && strings.HasSuffix(q.host, suffix) && net.ParseIP(q.host) == nil
+		return !wildcard && q.host == pattern || wildcard && strings.HasSuffix(q.host, suffix) &&
+			net.ParseIP(q.host) == nil
 	}) {
 		return false
 	}
@@ -348,17 +394,16 @@ func (config *Config) tokens(r scenario.Request) []string {
 	return slices.Compact(tokens) // one token in two places is one
 }
 
-func last(values []string) string {
-	if len(values) == 0 {
-		return ""
-	}
-	return values[len(values)-1]
+// names reports whether an application could take a name for one of the sources'.
+func (s *TokenSources) names(sources []string, name string) bool {
+	return slices.ContainsFunc(sources, func(source string) bool { return fold(source) == fold(name) })
 }
 
 func (s *TokenSources) inHeader(h [2]string) []string {
 	var tokens []string
 	for _, source := range s.Headers {
-		if fold(h[0]) != fold(source.Name) || len(h[1]) < len(source.Prefix) || !strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
+		if fold(h[0]) != fold(source.Name) || len(h[1]) < len(source.Prefix) ||
+			!strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
 			continue
 		}
 		if token := strings.Trim(h[1][len(source.Prefix):], " \t"); token != "" {
@@ -369,11 +414,6 @@ func (s *TokenSources) inHeader(h [2]string) []string {
 		tokens = append(tokens, h[1]) // which is malformed
 	}
 	return tokens
-}
-
-// names reports whether an application could take a name for one of the sources'.
-func (s *TokenSources) names(sources []string, name string) bool {
-	return slices.ContainsFunc(sources, func(source string) bool { return fold(source) == fold(name) })
 }
 
 // hidden reports whether there are credentials of a source's scheme in the value
@@ -388,10 +428,10 @@ func (s *TokenSources) hidden(h [2]string) bool {
 		if len(h[1]) >= len(source.Prefix) && strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
 			return false
 		}
-		const name = "[!#$%&'*+.^_`|~0-9A-Za-z-]"
 		lenient := `(?is)(^|,)[ \t]*` + regexp.QuoteMeta(scheme) + `([^,]*[^, \t][^,]*)`
 		for _, m := range regexp.MustCompile(lenient).FindAllStringSubmatch(h[1], -1) {
-			goesOn := regexp.MustCompile("^"+name).MatchString(m[2]) && regexp.MustCompile(name+"$").MatchString(scheme)
+			goesOn := regexp.MustCompile("^"+tokenChar).MatchString(m[2]) &&
+				regexp.MustCompile(tokenChar+"$").MatchString(scheme)
 			if !goesOn {
 				return true
 			}

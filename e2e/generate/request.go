@@ -51,7 +51,8 @@ func sign(s *scenario.Signer, algorithm, header, payload string) string {
 	var signature []byte
 	var err error
 	if strings.HasPrefix(algorithm, "PS") {
-		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil),
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	} else {
 		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, h.Sum(nil))
 	}
@@ -75,7 +76,8 @@ func (c *choices) request(config *Config) scenario.Request {
 		Path:   c.path(rule, organization),
 	}
 	if c.n(8) != 7 {
-		r.RouteMetadata = map[[2]string]string{{"orgate", "organization"}: pick(c, organization, organization, organization, "*", "", "a\x00b")}
+		r.RouteMetadata = map[[2]string]string{{"orgate", "organization"}: pick(c, organization, organization,
+			organization, "*", "", "a\x00b")}
 	}
 	for c.chance(3) {
 		r.Headers = append(r.Headers, c.hostileHeader(config))
@@ -84,13 +86,18 @@ func (c *choices) request(config *Config) scenario.Request {
 		r.Trailers = append(r.Trailers, c.hostileHeader(config))
 	}
 	if c.chance(12) {
-		r.Headers = append(r.Headers, [2]string{"connection", pick(c, "close, ", "", "te,") + c.hostileHeader(config)[0] + pick(c, "", ", close", " ,\tX_Orgate-Report")})
+		r.Headers = append(r.Headers,
+			[2]string{"connection", pick(c, "close, ", "", "te,") + c.hostileHeader(config)[0] + pick(c, "", ", close",
+				" ,\tX_Orgate-Report")})
 	}
 	if c.chance(12) {
-		r.Headers = append(r.Headers, [2]string{pick(c, "x-http-method-override", "x-method-override", "x-http_method"), "DELETE"})
+		r.Headers = append(r.Headers,
+			[2]string{pick(c, "x-http-method-override", "x-method-override", "x-http_method"), "DELETE"})
 	}
 	if r.Method == "OPTIONS" {
-		r.Headers = append(r.Headers, some(c, 0, [2]string{"origin", "https://app.example"}, [2]string{"access-control-request-method", "GET"})...)
+		r.Headers = append(r.Headers,
+			some(c, 0, [2]string{"origin", pick(c, "https://app.example", "https://app.example", "")},
+				[2]string{"access-control-request-method", pick(c, r.Method, "GET", "POST", "", "a b")})...)
 	}
 	if c.n(8) == 7 {
 		return r // without a token
@@ -151,7 +158,8 @@ func (c *choices) bytes(most int) []byte {
 }
 
 func (c *choices) path(rule *Rule, organization string) string {
-	path := pick(c, "/t/"+organization+"/x", "/a", "/a/b", "/"+organization+"/x", "/t/"+organization, "/t/"+organization+"/", "/", "/other")
+	path := pick(c, "/t/"+organization+"/x", "/a", "/a/b", "/"+organization+"/x", "/t/"+organization,
+		"/t/"+organization+"/", "/", "/other")
 	if m := rule.Match; c.n(3) != 0 {
 		switch {
 		case m.Path != "":
@@ -159,12 +167,15 @@ func (c *choices) path(rule *Rule, organization string) string {
 		case m.PathPrefix != "":
 			path = m.PathPrefix + pick(c, "", "/z", "z", "/")
 		case m.PathTemplate != "":
-			path = strings.NewReplacer("{org}", organization, "{x}", "v", "**", pick(c, "v", "v/w", ""), "*", "v").Replace(m.PathTemplate)
+			path = strings.NewReplacer("{org}", organization, "{x}", "v", "**", pick(c, "v", "v/w", ""), "*",
+				"v").Replace(m.PathTemplate)
 		}
 	}
 	switch c.n(16) {
 	case 9:
-		path += pick(c, "/../a", "/.", "/./x", "//", "/%2e%2e/a", "%2fa", "\\a", "%5ca", "%00", ";x=1", "#f", "%", "%zz", "%252e", "%25u002e", "%41", "/..%2f", "/%E4", " x", "%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~")
+		path += pick(c, "/../a", "/.", "/./x", "//", "/%2e%2e/a", "%2fa", "\\a", "%5ca", "%00", ";x=1", "#f", "%",
+			"%zz", "%252e", "%25u002e", "%41", "/..%2f", "/v%2Fw", "%2fx/y", "/v;x=1", "/v%3Bw", "//v", "/%E4", " x",
+			"%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~", "/..%20", "/%20", "/.%20./a")
 	case 10:
 		path = pick(c, "*", "", "a", "https://api.example/a", "//a", "/..", "?x", "/;x", "/%2E")
 	case 11:
@@ -172,7 +183,8 @@ func (c *choices) path(rule *Rule, organization string) string {
 		path = path[:at] + string(c.bytes(4)) + path[at:]
 	}
 	if c.n(3) == 2 {
-		path += "?" + strings.Join(some(c, 1, "x=1", "y=%41+b", "", "z", "access_token=", "a=b=c", "x=../..", "acces%73_toke=1"), "&")
+		path += "?" + strings.Join(some(c, 1, "x=1", "y=%41+b", "", "z", "access_token=", "a=b=c", "x=../..",
+			"acces%73_toke=1"), "&")
 	}
 	return path
 }
@@ -220,7 +232,8 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 		case 6:
 			prefix = strings.ToUpper(prefix)
 		case 7:
-			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t", strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
+			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t",
+				strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
 		}
 		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), prefix + token})
 		if c.chance(8) {
@@ -230,7 +243,8 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 	}
 	if n -= len(s.Headers); n < len(s.Query) {
 		name := pick(c, s.Query[n], s.Query[n], strings.Replace(s.Query[n], "t", "%74", 1), strings.ToUpper(s.Query[n]))
-		parameter := name + "=" + pick(c, token, url.QueryEscape(token), strings.ReplaceAll(token, ".", "%2E"), token+"%")
+		parameter := name + "=" + pick(c, token, url.QueryEscape(token), strings.ReplaceAll(token, ".", "%2E"),
+			token+"%")
 		path, query, ok := strings.Cut(r.Path, "?")
 		switch {
 		case !ok:
@@ -284,9 +298,12 @@ func quote(s string) string { return strconv.Quote(s) }
 
 // oddities are values of every JSON kind, most of which are no good anywhere.
 var oddities = []string{
-	`null`, `true`, `0`, `1.50`, `-1e3`, `9007199254740993`, `""`, `"x"`, `" x"`, `"x "`, `"a,b"`, `"é"`, `"\u0000"`, `"\u0085"`,
-	`"a\tb"`, `"a\u007fb"`, "\"\u009b\"", `[]`, `["a","b"]`, `["a",1,true,null,""]`, `["a",["b, c"]]`, `["a b"]`, `["a,b"]`, `[" a"]`, `[1, 2]`,
-	`{}`, `{"k": "v, w"}`, `{"name":null}`, `[""]`, `"*"`, `"\ud83d\ude00"`, `"gold"`, `["silver","gold"]`, `false`, `[{}]`, `"first"`, `"org2"`, `["boss"]`, `"boss"`,
+	`null`, `true`, `0`, `1.50`, `-1e3`, `9007199254740993`, `""`, `"x"`, `" x"`, `"x "`, `"a,b"`, `"é"`, `"\u0000"`,
+	`"\u0085"`,
+	`"a\tb"`, `"a\u007fb"`, "\"\u009b\"", `[]`, `["a","b"]`, `["a",1,true,null,""]`, `["a",["b, c"]]`, `["a b"]`,
+	`["a,b"]`, `[" a"]`, `[1, 2]`,
+	`{}`, `{"k": "v, w"}`, `{"name":null}`, `[""]`, `"*"`, `"\ud83d\ude00"`, `"gold"`, `["silver","gold"]`, `false`,
+	`[{}]`, `"first"`, `"org2"`, `["boss"]`, `"boss"`,
 }
 
 func (c *choices) token(config *Config, rule *Rule, organization string) string {
@@ -294,8 +311,10 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 	payload := claims{}
 	c.goodClaims(config, payload, i, rule, organization)
 	for c.chance(4) {
-		name := pick[any](c, "sub", "scope", "roles", "azp", "client_id", "aud", "tier", "https://x.example/tier", []string{"user", "tier"}, "a.b")
-		for _, own := range []any{i.UsernameClaim, i.OrganizationClaim, i.ScopesClaim, i.RolesClaim, i.ConsumerKeyClaim} {
+		name := pick[any](c, "sub", "scope", "roles", "azp", "client_id", "aud", "tier", "https://x.example/tier",
+			[]string{"user", "tier"}, "a.b")
+		for _, own := range []any{i.UsernameClaim, i.OrganizationClaim, i.ScopesClaim, i.RolesClaim,
+			i.ConsumerKeyClaim} {
 			if own != nil && c.chance(4) {
 				name = own
 			}
@@ -368,7 +387,8 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 		payload.setAnyhow(c, i.UsernameClaim, `"carol"`)
 	}
 	if c.n(4) != 3 {
-		payload.set("aud", pick(c, `["x","https://api.example"]`, `"https://api.example"`, `["api","other"]`, `"other"`))
+		payload.set("aud", pick(c, `["x","https://api.example"]`, `"https://api.example"`, `["api","other"]`,
+			`"other"`))
 	}
 	if claim := organizationClaim(config, i); claim != nil && c.n(8) != 7 {
 		value := organization
@@ -379,6 +399,13 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 		}
 		payload.setAnyhow(c, claim, quote(value))
 	}
+	for _, other := range config.Issuers { // what other entries make of the token
+		claim := organizationClaim(config, other)
+		if other.Issuer == i.Issuer && other != i && claim != nil && c.n(3) == 2 {
+			payload.setAnyhow(c, claim,
+				quote(pick(c, other.Organization, organization, "first", "second", "third", "org1", "*")))
+		}
+	}
 	scopes := some(c, 0, scopeNames...)
 	if all, ok := rule.Scopes.(All); ok && c.n(2) == 0 {
 		scopes = all.All
@@ -388,7 +415,8 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 		scopesClaim = i.ScopesClaim
 	}
 	list, _ := json.Marshal(scopes)
-	payload.setAnyhow(c, scopesClaim, pick(c, quote(strings.Join(scopes, " ")), quote(strings.Join(scopes, "  ")), string(list)))
+	payload.setAnyhow(c, scopesClaim,
+		pick(c, quote(strings.Join(scopes, " ")), quote(strings.Join(scopes, "  ")), string(list)))
 	if i.RolesClaim != nil {
 		list, _ := json.Marshal(some(c, 0, "r1", "r2", "boss", "clerk", "R&D", "boss"))
 		payload.setAnyhow(c, i.RolesClaim, string(list))
@@ -423,17 +451,22 @@ func (c *choices) times(payload claims) {
 	payload.set("exp", number(now+600))
 	switch c.n(24) {
 	case 12:
-		payload.set("exp", pick(c, number(now), number(now-59), number(now-60), number(now-61), number(now-299), number(now-300), number(now-3600), number(now-60)+".5", number(now-59)+".000000001"))
+		payload.set("exp", pick(c, number(now), number(now-59), number(now-60), number(now-61), number(now-299),
+			number(now-300), number(now-3600), number(now-60)+".5", number(now-59)+".000000001"))
 	case 13:
-		payload.set("nbf", pick(c, number(now), number(now+60), number(now+61), number(now+300), number(now+301), number(now+60)+".0000000001"))
+		payload.set("nbf", pick(c, number(now), number(now+60), number(now+61), number(now+300), number(now+301),
+			number(now+60)+".0000000001"))
 	case 14:
-		payload.set("iat", pick(c, number(now-660), number(now-659), number(now-600), number(now-900), number(now+60), number(now+61), number(now+3600)))
+		payload.set("iat", pick(c, number(now-660), number(now-659), number(now-600), number(now-900), number(now+60),
+			number(now+61), number(now+3600)))
 	case 15:
 		delete(payload, "exp")
 	case 16:
 		delete(payload, "iat")
 	case 17:
-		payload.set(pick(c, "exp", "nbf", "iat"), pick(c, `"1"`, `null`, `-1`, `1e400`, `253402300800`, `253402300799`, `1e3`, `[]`, `true`, `1e-3`, `-0`, `2.5e10`))
+		payload.set(pick(c, "exp", "nbf", "iat"),
+			pick(c, `"1"`, `null`, `-1`, `1e400`, `253402300800`, `253402300799`, `1e3`, `[]`, `true`, `1e-3`, `-0`,
+				`2.5e10`))
 	}
 }
 
@@ -499,11 +532,13 @@ func (c *choices) oddJSON(text string) string {
 	case 6:
 		return pick(c, " ", "\t\r\n", "\ufeff", "\xef") + text
 	case 7:
-		return "{" + inside + `,"x":"` + pick(c, "\xff", "\\ud800", "\\udc00", "\\ud800\\ud800", "\\ud83d\\ude00", "\xc0\xaf", "\x01", "\\x", "\xed\xa0\x80") + `"}`
+		return "{" + inside + `,"x":"` + pick(c, "\xff", "\\ud800", "\\udc00", "\\ud800\\ud800", "\\ud83d\\ude00",
+			"\xc0\xaf", "\x01", "\\x", "\xed\xa0\x80") + `"}`
 	case 8:
 		return pick(c, "[]", `"x"`, "1", "null", "", "[{}]")
 	case 9:
-		return "{" + inside + pick(c, ",", ",}", `,"x"}`, `,"x":}`, `,"x":01}`, `,"x":1.}`, `,"x":+1}`, `,"x":NaN}`, `,'x':1}`, `,"x":[1,]}`)
+		return "{" + inside + pick(c, ",", ",}", `,"x"}`, `,"x":}`, `,"x":01}`, `,"x":1.}`, `,"x":+1}`, `,"x":NaN}`,
+			`,'x':1}`, `,"x":[1,]}`)
 	case 10:
 		return "{" + inside + `,"Iss":"x","ISS":"y"}`
 	case 11:

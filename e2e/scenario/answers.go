@@ -33,15 +33,19 @@ type answerRow struct {
 // for keys, and none may wait.
 const answering = `{
   "issuers": [
-    {"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id", "audiences": ["https://api.example"],
-     "tokenTypes": ["JWT"], "maxTokenAge": "2h", "rolesClaim": "roles", "requiredClaims": ["azp"], "signatureValidation": {"jwks": {"inline": $FIRST}}},
-    {"name": "later", "issuer": "https://later.example/", "organization": "org1", "signatureValidation": {"jwks": {"url": "https://later.example/jwks", "cluster": "idp"}}}],
+    {"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id",
+    	"audiences": ["https://api.example"],
+     "tokenTypes": ["JWT"], "maxTokenAge": "2h", "rolesClaim": "roles", "requiredClaims": ["azp"],
+     	"signatureValidation": {"jwks": {"inline": $FIRST}}},
+    {"name": "later", "issuer": "https://later.example/", "organization": "org1",
+    	"signatureValidation": {"jwks": {"url": "https://later.example/jwks", "cluster": "idp"}}}],
   "rules": [
     {"match": {"pathPrefix": "/scope"}, "scopes": {"all": ["orders:read", "orders:write"]}},
     {"match": {"pathPrefix": "/role"}, "roles": ["admin"]},
     {"match": {"pathPrefix": "/client"}, "consumerKeys": ["client-9"]},
     {"match": {"pathPrefix": "/claim"}, "claims": [{"claim": "tier", "in": ["gold"]}]},
-    {"match": {"pathPrefix": "/org2"}, "organization": "org2"}],
+    {"match": {"pathPrefix": "/org2"}, "organization": "org2"},
+    {"match": {"path": "/"}}],
   "limits": {"waitingRequests": 0}, "errors": {"format": "%s", "realm": "APIs of org1"}
 }`
 
@@ -56,32 +60,50 @@ func answerRows() []answerRow {
 	several.request.Headers = Headers{{"authorization", "Bearer x"}}
 	const claim = "The access token lacks a claim that is required here, or a claim's value cannot be used."
 	return []answerRow{
-		{"no token", get("/", ""), 401, "900902", "missing", 16, "Missing Credentials", "Send an access token.", `Bearer realm="APIs of org1"`},
+		{"no token", get("/", ""), 401, "900902", "missing", 16, "Missing Credentials", "Send an access token.",
+			`Bearer realm="APIs of org1"`},
 		several,
 		invalid("malformed", "a.b.c", "malformed", "The access token is malformed."),
-		invalid("unknown issuer", first.Token(Claims{"iss": "x"}), "unknown_issuer", "The access token's issuer is not trusted here."),
-		invalid("algorithm", first.SignAs("PS256"), "bad_algorithm", "The access token's signature algorithm is not allowed."),
+		invalid("unknown issuer", first.Token(Claims{"iss": "x"}), "unknown_issuer",
+			"The access token's issuer is not trusted here."),
+		invalid("algorithm", first.SignAs("PS256"), "bad_algorithm",
+			"The access token's signature algorithm is not allowed."),
 		invalid("key", Rotated().Token(), "unknown_key", "The access token is signed with an unknown key."),
 		invalid("signature", Stranger().Token(), "bad_signature", "The access token's signature is not valid."),
-		invalid("too early", first.Token(Claims{"nbf": now + 61}), "not_yet_valid", "The access token is not valid yet."),
-		invalid("audience", first.Token(Claims{"aud": "x"}), "audience", "The access token is meant for another audience."),
-		invalid("type", first.With(Claims{"typ": "at+jwt"}), "claim", "The token is not of a type that is accepted here."),
+		invalid("too early", first.Token(Claims{"nbf": now + 61}), "not_yet_valid",
+			"The access token is not valid yet."),
+		invalid("audience", first.Token(Claims{"aud": "x"}), "audience",
+			"The access token is meant for another audience."),
+		invalid("type", first.With(Claims{"typ": "at+jwt"}), "claim",
+			"The token is not of a type that is accepted here."),
 		invalid("no username", first.Token(Claims{"sub": nil}), "claim", claim),
 		invalid("no exp", first.Token(Claims{"exp": nil}), "claim", claim),
 		invalid("no required claim", first.Token(Claims{"azp": nil}), "claim", claim),
-		{"expired", get("/", first.Token(Claims{"exp": now - 60})), 401, "900903", "expired", 16, expired, "The access token has expired.",
+		{"expired", get("/", first.Token(Claims{"exp": now - 60})), 401, "900903", "expired", 16, expired,
+			"The access token has expired.",
 			`Bearer realm="APIs of org1", error="invalid_token", error_description="The access token has expired."`},
-		{"too old", get("/", first.Token(Claims{"iat": now - 7260})), 401, "900903", "expired", 16, expired, "The access token was issued too long ago.",
-			`Bearer realm="APIs of org1", error="invalid_token", error_description="The access token was issued too long ago."`},
-		{"other organization", get("/org2", first.Token()), 403, "900908", "organization", 7, forbidden, "The access token's organization may not access the resource.", ""},
-		{"role", get("/role", first.Token()), 403, "900908", "role", 7, forbidden, "The user lacks a role that the resource asks for.", ""},
-		{"consumer key", get("/client", first.Token()), 403, "900908", "claim", 7, forbidden, "The client may not access the resource.", ""},
-		{"claim rule", get("/claim", first.Token()), 403, "900908", "claim", 7, forbidden, "A claim of the access token does not allow access to the resource.", ""},
-		{"scope", get("/scope", first.Token()), 403, "900910", "scope", 7, "The access token does not allow you to access the requested resource",
+		{"too old", get("/", first.Token(Claims{"iat": now - 7260})), 401, "900903", "expired", 16, expired,
+			"The access token was issued too long ago.",
+			`Bearer realm="APIs of org1", error="invalid_token", error_description="The access token was issued too ` +
+				`long ago."`},
+		{"other organization", get("/org2", first.Token()), 403, "900908", "organization", 7, forbidden,
+			"The access token's organization may not access the resource.", ""},
+		{"role", get("/role", first.Token()), 403, "900908", "role", 7, forbidden,
+			"The user lacks a role that the resource asks for.", ""},
+		{"consumer key", get("/client", first.Token()), 403, "900908", "claim", 7, forbidden,
+			"The client may not access the resource.", ""},
+		{"claim rule", get("/claim", first.Token()), 403, "900908", "claim", 7, forbidden,
+			"A claim of the access token does not allow access to the resource.", ""},
+		{"scope", get("/scope", first.Token()), 403, "900910", "scope", 7,
+			"The access token does not allow you to access the requested resource",
 			"The access token lacks a scope that the resource asks for.",
 			`Bearer realm="APIs of org1", error="insufficient_scope", scope="orders:read orders:write"`},
-		{"ambiguous path", get("/a/../b", first.Token()), 400, "", "path", 3, "Bad Request", "The request's path can be read in more than one way.", ""},
-		{"too many waiting", get("/", first.Token(Claims{"iss": "https://later.example/"})), 503, "900900", "keys_unavailable", 14,
+		{"no rule", get("/elsewhere", first.Token()), 403, "900908", "no_rule", 7, forbidden,
+			"No rule allows access to the resource.", ""},
+		{"ambiguous path", get("/a/../b", first.Token()), 400, "", "path", 3, "Bad Request",
+			"The request's path can be read in more than one way.", ""},
+		{"too many waiting", get("/", first.Token(Claims{"iss": "https://later.example/"})), 503, "900900",
+			"keys_unavailable", 14,
 			"Unclassified Authentication Failure", "The access token cannot be verified at the moment.", ""},
 	}
 }
@@ -105,7 +127,8 @@ func (r answerRow) answer(kind, format, contentType, body string) Case {
 	if body != "" && format != "plain" && contentType != "" {
 		want.Code = r.code
 	}
-	return Case{Name: "answer: " + r.name + ", " + kind, Config: fmt.Sprintf(answering, format), Request: r.request, Want: want}
+	return Case{Name: "answer: " + r.name + ", " + kind, Config: fmt.Sprintf(answering, format), Request: r.request,
+		Want: want}
 }
 
 func (r answerRow) http() Case {
@@ -132,9 +155,11 @@ func (r answerRow) grpc() Case {
 
 func (r answerRow) problem() Case {
 	titles := map[int]string{400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 503: "Service Unavailable"}
-	body := fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":%q,"code":%q}`, titles[r.status], r.status, r.description, r.code)
+	body := fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":%q,"code":%q}`, titles[r.status],
+		r.status, r.description, r.code)
 	if r.code == "" {
-		body = fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":%q}`, titles[r.status], r.status, r.description)
+		body = fmt.Sprintf(`{"type":"about:blank","title":%q,"status":%d,"detail":%q}`, titles[r.status], r.status,
+			r.description)
 	}
 	return r.answer("problem", "problem", "application/problem+json", body)
 }

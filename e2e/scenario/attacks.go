@@ -19,7 +19,8 @@ import (
 func Attacks() []Case {
 	return slices.Concat(
 		headerAttacks(), shapeAttacks(), jsonAttacks(), claimAttacks(), timeAttacks(), signatureAttacks(),
-		sourceAttacks(), spoofs(), preflightAttacks(), pathAttacks(), organizationAttacks(), matchAttacks(), typeAttacks(),
+		sourceAttacks(), spoofs(), preflightAttacks(), pathAttacks(), organizationAttacks(), matchAttacks(),
+		typeAttacks(),
 	)
 }
 
@@ -36,12 +37,14 @@ func as(username string) Want {
 // headerAttacks have a hostile JOSE header.
 func headerAttacks() []Case {
 	first, stranger := First(), Stranger()
-	malformed, algorithm, unknownKey, badSignature := invalid("malformed"), invalid("bad_algorithm"), invalid("unknown_key"), invalid("bad_signature")
+	malformed, algorithm, unknownKey, badSignature := invalid("malformed"), invalid("bad_algorithm"),
+		invalid("unknown_key"), invalid("bad_signature")
 	var cases []Case
 	add := func(name, token string, want Want) { cases = append(cases, on("header: "+name, token, want)) }
 
 	for _, alg := range []string{
-		"None", "NONE", "nOnE", "none ", " none", "none\u0000", "", "rs256", "RS256 ", "RS256\u0000", "RS 256", "RS1", "RS256,none",
+		"None", "NONE", "nOnE", "none ", " none", "none\u0000", "", "rs256", "RS256 ", "RS256\u0000", "RS 256", "RS1",
+		"RS256,none",
 		"HS384", "HS512", "ES256", "EdDSA", "dir", "RSA-OAEP", "RS384", "RS512", "PS256",
 	} {
 		add(fmt.Sprintf("alg %q over an RS256 signature", alg), first.With(Claims{"alg": alg}), algorithm)
@@ -118,12 +121,15 @@ func headerAttacks() []Case {
 	add("enc, as in a JWE", first.With(Claims{"enc": "A256GCM", "zip": "DEF"}), isAlice)
 
 	for _, kid := range []string{
-		"../../../../dev/null", "/dev/null", "k1' OR '1'='1", "k1\"; --", "k1\u0000", "k1\u0000.pem", "\u0000k1", "K1", "k1 ", " k1", "k1\r\nx: y",
-		"k2", "ｋ1", "k1\u200b", "*", "https://evil.example/k1", "file:///etc/passwd", "| sleep 5", "k1,k2", strings.Repeat("k1", 1500),
+		"../../../../dev/null", "/dev/null", "k1' OR '1'='1", "k1\"; --", "k1\u0000", "k1\u0000.pem", "\u0000k1", "K1",
+		"k1 ", " k1", "k1\r\nx: y",
+		"k2", "ｋ1", "k1\u200b", "*", "https://evil.example/k1", "file:///etc/passwd", "| sleep 5", "k1,k2",
+		strings.Repeat("k1", 1500),
 	} {
 		add(fmt.Sprintf("kid %.24q", kid), first.With(Claims{"kid": kid}), unknownKey)
 	}
-	for name, kid := range ordered(map[string]any{"number": 1, "array": []string{"k1"}, "object": Claims{"k1": 1}, "boolean": true}) {
+	for name, kid := range ordered(map[string]any{"number": 1, "array": []string{"k1"}, "object": Claims{"k1": 1},
+		"boolean": true}) {
 		add("kid is of type "+name, first.With(Claims{"kid": kid}), malformed)
 	}
 	add("kid is null", first.Sign(`{"alg":"RS256","kid":null}`, encode(Basic())), malformed)
@@ -142,18 +148,20 @@ func shapeAttacks() []Case {
 	malformed := invalid("malformed")
 	var cases []Case
 	for name, token := range ordered(map[string]string{
-		"one part":              "abc",
-		"two parts":             header + "." + payload,
-		"four parts":            good + "." + signature,
-		"five parts (JWE)":      header + "." + payload + "." + signature + "." + payload + "." + signature,
-		"a dot more":            good + ".",
-		"a dot before":          "." + good,
-		"dots alone":            "..",
-		"no header":             "." + payload + "." + signature,
-		"detached payload":      header + ".." + signature,
-		"no signature":          header + "." + payload + ".",
-		"JSON serialization":    fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, payload, header, signature),
-		"general serialization": fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, payload, header, signature),
+		"one part":         "abc",
+		"two parts":        header + "." + payload,
+		"four parts":       good + "." + signature,
+		"five parts (JWE)": header + "." + payload + "." + signature + "." + payload + "." + signature,
+		"a dot more":       good + ".",
+		"a dot before":     "." + good,
+		"dots alone":       "..",
+		"no header":        "." + payload + "." + signature,
+		"detached payload": header + ".." + signature,
+		"no signature":     header + "." + payload + ".",
+		"JSON serialization": fmt.Sprintf(`{"payload":%q,"protected":%q,"signature":%q}`, payload, header,
+			signature),
+		"general serialization": fmt.Sprintf(`{"payload":%q,"signatures":[{"protected":%q,"signature":%q}]}`, payload,
+			header, signature),
 		"nested":                First().Sign(First().header(), good),
 		"nested in a string":    First().Sign(First().header(), `"`+good+`"`),
 		"all twice":             good + good,
@@ -187,9 +195,9 @@ func shapeAttacks() []Case {
 	cases = append(cases,
 		on("shape: stray bits at the end of the signature", stray, malformed),
 		on("shape: the standard alphabet in the signature", standardAlphabet(), malformed),
-		on("shape: at the limit", First().Sized(8192), isAlice),
-		on("shape: one byte below the limit", First().Sized(8191), isAlice),
-		on("shape: one byte over the limit", First().Sized(8193), malformed),
+		on("shape: at the limit", First().Sized(16384), isAlice),
+		on("shape: one byte below the limit", First().Sized(16383), isAlice),
+		on("shape: one byte over the limit", First().Sized(16385), malformed),
 		on("shape: far over the limit", First().Sized(40000), malformed),
 		on("shape: far over the limit, no dots", strings.Repeat("a", 60000), malformed),
 	)
@@ -291,14 +299,20 @@ func jsonAttacks() []Case {
 	return append(cases,
 		on("payload: empty object", first.Sign(first.header(), "{}"), invalid("unknown_issuer")),
 		on("payload: space around", first.Sign(" "+first.header()+"\r\n", "\n\t"+usual+" \r\n"), isAlice),
-		on("JSON: nested as deep as may be", first.Raw(`"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)), isAlice),
+		on("JSON: nested as deep as may be", first.Raw(`"x":`+strings.Repeat("[", 31)+strings.Repeat("]", 31)),
+			isAlice),
 		on("JSON: a hundred members", first.Raw(members(100)), isAlice),
-		on("JSON: names that are other names", first.Raw(`"ISS":"x","iss\u0000":"y","\u0000iss":"z","i\u0073s ":1,"Org_id":"org2","org_id ":"org2"`), isAlice),
+		on("JSON: names that are other names",
+			first.Raw(`"ISS":"x","iss\u0000":"y","\u0000iss":"z","i\u0073s ":1,"Org_id":"org2","org_id ":"org2"`),
+			isAlice),
 		on("JSON: an emoji in surrogates", first.Raw(`"x":"\ud83d\ude00"`), isAlice),
 		Case{Name: "JSON: many members", Config: large, Request: get("/", first.Raw(members(200))), Want: isAlice},
-		Case{Name: "JSON: thousands of members", Config: large, Request: get("/", first.Raw(members(3000))), Want: malformed},
-		Case{Name: "JSON: many members, one twice", Config: large, Request: get("/", first.Raw(members(200)+`,"m150":1`)), Want: malformed},
-		Case{Name: "JSON: a string of 40000 escapes", Config: large, Request: get("/", first.Raw(`"x":"`+strings.Repeat(`\u0041`, 6600)+`"`)), Want: isAlice},
+		Case{Name: "JSON: thousands of members", Config: large, Request: get("/", first.Raw(members(3000))),
+			Want: malformed},
+		Case{Name: "JSON: many members, one twice", Config: large,
+			Request: get("/", first.Raw(members(200)+`,"m150":1`)), Want: malformed},
+		Case{Name: "JSON: a string of 40000 escapes", Config: large,
+			Request: get("/", first.Raw(`"x":"`+strings.Repeat(`\u0041`, 6600)+`"`)), Want: isAlice},
 	)
 }
 
@@ -317,22 +331,26 @@ func members(n int) string {
 // claimAttacks have claims that are not what they should be.
 func claimAttacks() []Case {
 	first := First()
-	malformed, claim, audience, issuer := invalid("malformed"), invalid("claim"), invalid("audience"), invalid("unknown_issuer")
+	malformed, claim, audience, issuer := invalid("malformed"), invalid("claim"), invalid("audience"),
+		invalid("unknown_issuer")
 	scope := Want{Status: 403, Code: "900910", Reason: "scope"}
 	var cases []Case
 	add := func(name string, claims Claims, want Want) {
 		cases = append(cases, on("claim: "+name, first.Token(claims), want))
 	}
 	raw := func(name, member, value string, want Want) {
-		cases = append(cases, on("claim: "+name, first.Raw(fmt.Sprintf("%q:%s", member, value), Claims{member: nil}), want))
+		cases = append(cases, on("claim: "+name, first.Raw(fmt.Sprintf("%q:%s", member, value), Claims{member: nil}),
+			want))
 	}
 
 	for _, sub := range []string{
-		"a\r\nx-wso2-organization: org2", "alice\n", "\talice", "ali\x00ce", "a\x7fb", "a\u0085b", "a\u009fb", "a\x1bb", " alice", "alice ", "\u00a0alice", "",
+		"a\r\nx-wso2-organization: org2", "alice\n", "\talice", "ali\x00ce", "a\x7fb", "a\u0085b", "a\u009fb", "a\x1bb",
+		" alice", "alice ", "\u00a0alice", "",
 	} {
 		add(fmt.Sprintf("sub %q", sub), Claims{"sub": sub}, claim)
 	}
-	for name, sub := range ordered(map[string]any{"number": 1, "array": []string{"alice"}, "object": Claims{"alice": 1}, "boolean": true}) {
+	for name, sub := range ordered(map[string]any{"number": 1, "array": []string{"alice"}, "object": Claims{"alice": 1},
+		"boolean": true}) {
 		add("sub is of type "+name, Claims{"sub": sub}, claim)
 	}
 	raw("sub is null", "sub", "null", claim)
@@ -343,16 +361,19 @@ func claimAttacks() []Case {
 	add("sub percent-encoded", Claims{"sub": "a%0d%0ab"}, as("a%0d%0ab"))
 
 	for _, org := range []string{
-		"ORG1", "Org1", "оrg1", "ｏrg1", "org1\u200b", "org\u00ad1", "org1,org2", "org1 org2", "org1/../org2", "%6frg1", "org1.", "org1;", "*", "org1*",
+		"ORG1", "Org1", "оrg1", "ｏrg1", "org1\u200b", "org\u00ad1", "org1,org2", "org1 org2", "org1/../org2", "%6frg1",
+		"org1.", "org1;", "*", "org1*",
 		"org2", "null", "true", "apk-system", "org1\u0301", "ⓞrg1", "'org1'", `"org1"`, `["org1"]`,
 	} {
 		add(fmt.Sprintf("org_id %q", org), Claims{"org_id": org}, foreign)
 	}
-	for _, org := range []string{"", " org1", "org1 ", "\u00a0org1", "org1\u3000", "org1\x00", "\torg1", "org1\norg2", "org1\r", "org1\u0085"} {
+	for _, org := range []string{"", " org1", "org1 ", "\u00a0org1", "org1\u3000", "org1\x00", "\torg1", "org1\norg2",
+		"org1\r", "org1\u0085"} {
 		add(fmt.Sprintf("org_id %q", org), Claims{"org_id": org}, claim)
 	}
 	for name, org := range ordered(map[string]any{
-		"number": 1, "array": []string{"org1"}, "array of several": []string{"org1", "org2"}, "object": Claims{"org1": 1}, "boolean": true, "empty array": []string{},
+		"number": 1, "array": []string{"org1"}, "array of several": []string{"org1", "org2"},
+		"object": Claims{"org1": 1}, "boolean": true, "empty array": []string{},
 	}) {
 		add("org_id is of type "+name, Claims{"org_id": org}, claim)
 	}
@@ -361,26 +382,35 @@ func claimAttacks() []Case {
 	add("org_id further in", Claims{"org_id": nil, "org": Claims{"id": "org1"}}, claim)
 
 	for _, iss := range []string{
-		"https://idp1.example", "https://idp1.example//", "https://idp1.example/ ", " https://idp1.example/", "HTTPS://IDP1.EXAMPLE/", "http://idp1.example/",
-		"https://idp1.example:443/", "https://idp1.example/#", "https://idp1.example/?", "https://idp1.example/.", "https://evil.example/https://idp1.example/",
-		"https://user@idp1.example/", "https://idp1.example/\u0000", "https://idp1.exampIe/", "https://idр1.example/", "idp1", "*",
+		"https://idp1.example", "https://idp1.example//", "https://idp1.example/ ", " https://idp1.example/",
+		"HTTPS://IDP1.EXAMPLE/", "http://idp1.example/",
+		"https://idp1.example:443/", "https://idp1.example/#", "https://idp1.example/?", "https://idp1.example/.",
+		"https://evil.example/https://idp1.example/",
+		"https://user@idp1.example/", "https://idp1.example/\u0000", "https://idp1.exampIe/", "https://idр1.example/",
+		"idp1", "*",
 	} {
 		add(fmt.Sprintf("iss %q", iss), Claims{"iss": iss}, issuer)
 	}
-	for name, iss := range ordered(map[string]any{"number": 1, "array": []string{"https://idp1.example/"}, "object": Claims{}, "empty": ""}) {
+	for name, iss := range ordered(map[string]any{"number": 1, "array": []string{"https://idp1.example/"},
+		"object": Claims{}, "empty": ""}) {
 		add("iss is of type "+name, Claims{"iss": iss}, malformed)
 	}
 	raw("iss is null", "iss", "null", malformed)
 	cases = append(cases,
-		on("claim: iss of org1, signed by org2's provider", Second().Token(Claims{"org_id": "org1"}), invalid("bad_signature")),
-		on("claim: a token of org2's provider that says it is of org1", Second().Token(OfOrg2(), Claims{"org_id": "org1"}), foreign),
-		on("claim: a token of org2's provider with both issuers in an array", Second().Token(OfOrg2(), Claims{"iss": []string{"https://idp1.example/", "https://idp2.example/realms/org2"}}), malformed),
+		on("claim: iss of org1, signed by org2's provider", Second().Token(Claims{"org_id": "org1"}),
+			invalid("bad_signature")),
+		on("claim: a token of org2's provider that says it is of org1",
+			Second().Token(OfOrg2(), Claims{"org_id": "org1"}), foreign),
+		on("claim: a token of org2's provider with both issuers in an array",
+			Second().Token(OfOrg2(),
+				Claims{"iss": []string{"https://idp1.example/", "https://idp2.example/realms/org2"}}), malformed),
 	)
 
 	add("aud, one of several", Claims{"aud": []string{"https://other.example", "https://api.example"}}, isAlice)
 	add("aud, a string", Claims{"aud": "https://api.example"}, isAlice)
 	for _, aud := range []string{
-		"https://api.example/", "https://api.example ", "HTTPS://API.EXAMPLE", "https://api.example,https://other.example", "https://api.example https://other.example",
+		"https://api.example/", "https://api.example ", "HTTPS://API.EXAMPLE",
+		"https://api.example,https://other.example", "https://api.example https://other.example",
 		"api.example", "*", "", "https://api.example\x00", "https://api.examplе",
 	} {
 		add(fmt.Sprintf("aud %q", aud), Claims{"aud": aud}, audience)
@@ -395,10 +425,12 @@ func claimAttacks() []Case {
 	add("aud in azp", Claims{"aud": nil, "azp": "https://api.example"}, audience)
 
 	admin := func(name string, claims Claims, want Want) {
-		cases = append(cases, Case{Name: "scope: " + name, Request: get("/org1/admin", first.Token(claims)), Want: want})
+		cases = append(cases, Case{Name: "scope: " + name, Request: get("/org1/admin", first.Token(claims)),
+			Want: want})
 	}
 	for _, s := range []string{
-		"orders:writer", "ORDERS:WRITE", "orders:write,profile", "orders", "*", "orders:*", "xorders:write", "orders:write\u200b", "", "  ", `"orders:write"`, "orders%3awrite",
+		"orders:writer", "ORDERS:WRITE", "orders:write,profile", "orders", "*", "orders:*", "xorders:write",
+		"orders:write\u200b", "", "  ", `"orders:write"`, "orders%3awrite",
 	} {
 		admin(fmt.Sprintf("%q", s), Claims{"scope": s}, scope)
 	}
@@ -406,17 +438,21 @@ func claimAttacks() []Case {
 	admin("in scp", Claims{"scope": nil, "scp": "orders:write"}, scope)
 	admin("under another case", Claims{"scope": nil, "Scope": "orders:write"}, scope)
 	admin("in scopes", Claims{"scope": nil, "scopes": []string{"orders:write"}}, scope)
-	for _, s := range []string{"profile\torders:write", "profile\norders:write", "orders:write\r\n", "orders:write\x00", "profile\u00a0\u0085orders:write", "orders:write\u00a0"} {
+	for _, s := range []string{"profile\torders:write", "profile\norders:write", "orders:write\r\n", "orders:write\x00",
+		"profile\u00a0\u0085orders:write", "orders:write\u00a0"} {
 		admin(fmt.Sprintf("%q", s), Claims{"scope": s}, claim)
 	}
 	for name, s := range ordered(map[string]any{
-		"number": 1, "boolean": true, "object": Claims{"orders:write": true}, "array of arrays": [][]string{{"orders:write"}},
+		"number": 1, "boolean": true, "object": Claims{"orders:write": true},
+		"array of arrays":     [][]string{{"orders:write"}},
 		"array with a number": []any{"orders:write", 1}, "array with two in one": []string{"profile orders:write"},
 	}) {
 		admin("of type "+name, Claims{"scope": s}, claim)
 	}
-	admin("array", Claims{"scope": []string{"profile", "orders:write", ""}}, Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "profile orders:write")})
-	admin("many spaces", Claims{"scope": "  orders:write   profile "}, Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "orders:write profile")})
+	admin("array", Claims{"scope": []string{"profile", "orders:write", ""}},
+		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "profile orders:write")})
+	admin("many spaces", Claims{"scope": "  orders:write   profile "},
+		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "orders:write profile")})
 
 	add("azp is a number", Claims{"azp": 1}, claim)
 	add("azp with CR LF", Claims{"azp": "client\r\nx-wso2-username: root"}, claim)
@@ -424,14 +460,18 @@ func claimAttacks() []Case {
 	add("client_id beside azp", Claims{"client_id": "other"}, isAlice)
 
 	roles := func(name string, claims Claims, want Want) {
-		cases = append(cases, Case{Name: "roles: " + name, Request: get("/org2", Second().Token(append([]Claims{OfOrg2()}, claims)...)), Want: want})
+		cases = append(cases, Case{Name: "roles: " + name,
+			Request: get("/org2", Second().Token(append([]Claims{OfOrg2()}, claims)...)), Want: want})
 	}
-	roles("as they are", Claims{"realm_access": Claims{"roles": []string{"admin", "user"}}}, Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "admin,user")})
+	roles("as they are", Claims{"realm_access": Claims{"roles": []string{"admin", "user"}}},
+		Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "admin,user")})
 	roles("one that looks like two", Claims{"realm_access": Claims{"roles": []string{"user,admin"}}}, claim)
 	roles("with a newline", Claims{"realm_access": Claims{"roles": []string{"user\nadmin"}}}, claim)
 	roles("with a space before", Claims{"realm_access": Claims{"roles": []string{" admin"}}}, claim)
 	roles("of numbers", Claims{"realm_access": Claims{"roles": []int{1}}}, claim)
-	roles("under the name with a dot", Claims{"realm_access.roles": []string{"a"}, "realm_access": Claims{"roles": []string{"b"}}}, Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "a")})
+	roles("under the name with a dot",
+		Claims{"realm_access.roles": []string{"a"}, "realm_access": Claims{"roles": []string{"b"}}},
+		Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "a")})
 	roles("in an array", Claims{"realm_access": []Claims{{"roles": []string{"b"}}}}, isBob)
 	roles("a mapped claim with CR LF", Claims{"https://example.com/tier": "gold\r\nx-wso2-organization: org1"}, claim)
 	roles("a mapped claim with an element like two", Claims{"https://example.com/tier": []string{"gold,silver"}}, claim)
@@ -488,7 +528,8 @@ func timeAttacks() []Case {
 		token := first.Raw(fmt.Sprintf("%q:%s", c.claim, c.value), Claims{c.claim: nil})
 		cases = append(cases, on("time: "+c.claim+" "+c.value, token, c.want))
 	}
-	const aged = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "maxTokenAge": "1h", "requireExpiration": false,
+	const aged = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"maxTokenAge": "1h", "requireExpiration": false,
 		"signatureValidation": {"jwks": {"inline": $FIRST}}}]}`
 	for name, c := range ordered(map[string]struct {
 		claims Claims
@@ -503,7 +544,8 @@ func timeAttacks() []Case {
 		"exp missing":                   {Claims{"exp": nil}, isAlice},
 		"exp missing, expires_in there": {Claims{"exp": nil, "iat": now - 4000, "expires_in": 99999}, expired},
 	}) {
-		cases = append(cases, Case{Name: "maximum age: " + name, Config: aged, Request: get("/", first.Token(c.claims)), Want: c.want})
+		cases = append(cases, Case{Name: "maximum age: " + name, Config: aged, Request: get("/", first.Token(c.claims)),
+			Want: c.want})
 	}
 	return cases
 }
@@ -557,13 +599,16 @@ func signatureAttacks() []Case {
 	}) {
 		cases = append(cases, on("signature: "+name, token, badSignature))
 	}
-	const pss = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "algorithms": ["PS256"],
+	const pss = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"algorithms": ["PS256"],
 		"signatureValidation": {"certificate": {"certificateInline": %s}}}]}`
 	for _, salt := range []int{1, 31, 33, 64, rsa.PSSSaltLengthAuto} {
-		cases = append(cases, Case{Name: fmt.Sprintf("signature: PS256 with a salt of %d", salt), Config: fmt.Sprintf(pss, encode(first.PublicKey())),
+		cases = append(cases, Case{Name: fmt.Sprintf("signature: PS256 with a salt of %d", salt),
+			Config:  fmt.Sprintf(pss, encode(first.PublicKey())),
 			Request: get("/", first.salted(salt)), Want: badSignature})
 	}
-	return append(cases, Case{Name: "signature: PS256 with a salt as long as the hash", Config: fmt.Sprintf(pss, encode(first.PublicKey())), Request: get("/", first.salted(32)), Want: isAlice})
+	return append(cases, Case{Name: "signature: PS256 with a salt as long as the hash",
+		Config: fmt.Sprintf(pss, encode(first.PublicKey())), Request: get("/", first.salted(32)), Want: isAlice})
 }
 
 func (s *Signer) pssUnderRS256() string { return s.longerUnderRS256("PS256") }
@@ -598,12 +643,15 @@ func (s *Signer) overDecoded() string {
 
 // sources takes tokens from everywhere, and forwards the payload.
 const sources = `{
-  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "signatureValidation": {"jwks": {"inline": $FIRST}}}],
-  "tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}, {"name": "authorization", "prefix": "JWT "}, {"name": "X-Token"}],
+  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+  	"signatureValidation": {"jwks": {"inline": $FIRST}}}],
+  "tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "},
+  	{"name": "authorization", "prefix": "JWT "}, {"name": "X-Token"}],
     "query": ["access_token"], "cookies": ["token"]},
   "forwardPayload": "x-jwt-payload",
   "rules": [{"name": "open", "match": {"methods": ["GET", "POST"], "hosts": ["open.example"]}, "public": true},
-    {"name": "maybe", "match": {"hosts": ["maybe.example"]}, "optional": true}]
+    {"name": "maybe", "match": {"hosts": ["maybe.example"]}, "optional": true},
+    {"name": "rest"}]
 }`
 
 // sourceAttacks bring the token in odd ways, or several of them.
@@ -622,40 +670,44 @@ func sourceAttacks() []Case {
 		headers Headers
 		want    Want
 	}{
-		"two spaces":                 {authorization("Bearer   " + good), isAlice},
-		"space behind":               {authorization("Bearer " + good + " \t"), isAlice},
-		"mixed case":                 {authorization("bEaReR " + good), isAlice},
-		"name in capitals":           {Headers{{"Authorization", "Bearer " + good}}, isAlice},
-		"tab":                        {authorization("Bearer\t" + good), malformed},
-		"no space":                   {authorization("Bearer" + good), missing},
-		"colon":                      {authorization("Bearer:" + good), malformed},
-		"no scheme":                  {authorization(good), missing},
-		"scheme alone":               {authorization("Bearer"), missing},
-		"another scheme":             {authorization("Token " + good), missing},
-		"in Unicode":                 {authorization("Ｂearer " + good), missing},
-		"space before":               {authorization(" Bearer " + good), malformed},
-		"empty":                      {authorization(""), missing},
-		"in Proxy-Authorization":     {Headers{{"proxy-authorization", "Bearer " + good}}, missing},
-		"in X-Authorization":         {Headers{{"x-authorization", "Bearer " + good}}, missing},
-		"in X-Forwarded-Access":      {Headers{{"x-forwarded-access-token", good}}, missing},
-		"scheme twice":               {authorization("Bearer Bearer " + good), malformed},
-		"something behind":           {authorization("Bearer " + good + " x"), malformed},
-		"in quotes":                  {authorization(`Bearer "` + good + `"`), malformed},
-		"parameter":                  {authorization("Bearer token=" + good), malformed},
-		"the same twice":             {authorization("Bearer "+good, "Bearer "+good), isAlice},
-		"two":                        {authorization("Bearer "+good, "Bearer "+second), malformed},
-		"a bad one first":            {authorization("Bearer x", "Bearer "+good), malformed},
-		"a bad one last":             {authorization("Bearer "+good, "Bearer x"), malformed},
-		"three":                      {authorization("Bearer x", "Bearer "+good, "Bearer y"), malformed},
-		"joined":                     {authorization("Bearer " + good + ", Bearer " + second), malformed},
-		"joined without spaces":      {authorization("Bearer " + good + ",Bearer " + second), malformed},
-		"joined behind others":       {authorization("Basic YTpi, Bearer " + good), malformed},
-		"beside Basic credentials":   {authorization("Basic YTpi", "Bearer "+good), Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Basic YTpi")}},
-		"beside an empty one":        {authorization("Bearer ", "Bearer "+good), Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Bearer ")}},
-		"beside the scheme alone":    {authorization("Bearer", "Bearer "+good), Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Bearer")}},
+		"two spaces":             {authorization("Bearer   " + good), isAlice},
+		"space behind":           {authorization("Bearer " + good + " \t"), isAlice},
+		"mixed case":             {authorization("bEaReR " + good), isAlice},
+		"name in capitals":       {Headers{{"Authorization", "Bearer " + good}}, isAlice},
+		"tab":                    {authorization("Bearer\t" + good), malformed},
+		"no space":               {authorization("Bearer" + good), missing},
+		"colon":                  {authorization("Bearer:" + good), malformed},
+		"no scheme":              {authorization(good), missing},
+		"scheme alone":           {authorization("Bearer"), missing},
+		"another scheme":         {authorization("Token " + good), missing},
+		"in Unicode":             {authorization("Ｂearer " + good), missing},
+		"space before":           {authorization(" Bearer " + good), malformed},
+		"empty":                  {authorization(""), missing},
+		"in Proxy-Authorization": {Headers{{"proxy-authorization", "Bearer " + good}}, missing},
+		"in X-Authorization":     {Headers{{"x-authorization", "Bearer " + good}}, missing},
+		"in X-Forwarded-Access":  {Headers{{"x-forwarded-access-token", good}}, missing},
+		"scheme twice":           {authorization("Bearer Bearer " + good), malformed},
+		"something behind":       {authorization("Bearer " + good + " x"), malformed},
+		"in quotes":              {authorization(`Bearer "` + good + `"`), malformed},
+		"parameter":              {authorization("Bearer token=" + good), malformed},
+		"the same twice":         {authorization("Bearer "+good, "Bearer "+good), isAlice},
+		"two":                    {authorization("Bearer "+good, "Bearer "+second), malformed},
+		"a bad one first":        {authorization("Bearer x", "Bearer "+good), malformed},
+		"a bad one last":         {authorization("Bearer "+good, "Bearer x"), malformed},
+		"three":                  {authorization("Bearer x", "Bearer "+good, "Bearer y"), malformed},
+		"joined":                 {authorization("Bearer " + good + ", Bearer " + second), malformed},
+		"joined without spaces":  {authorization("Bearer " + good + ",Bearer " + second), malformed},
+		"joined behind others":   {authorization("Basic YTpi, Bearer " + good), malformed},
+		"beside Basic credentials": {authorization("Basic YTpi", "Bearer "+good),
+			Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Basic YTpi")}},
+		"beside an empty one": {authorization("Bearer ", "Bearer "+good),
+			Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Bearer ")}},
+		"beside the scheme alone": {authorization("Bearer", "Bearer "+good),
+			Want{Status: 200, Reason: "ok", Upstream: with(alice, "authorization", "Bearer")}},
 		"a cookie is no source here": {Headers{{"cookie", "token=" + good}}, missing},
 	}) {
-		cases = append(cases, Case{Name: "authorization: " + name, Request: Request{Path: "/org1", Headers: c.headers}, Want: c.want,
+		cases = append(cases, Case{Name: "authorization: " + name, Request: Request{Path: "/org1", Headers: c.headers},
+			Want:  c.want,
 			Apart: len(c.headers) > 1 && c.want.Status == 200})
 	}
 
@@ -669,7 +721,8 @@ func sourceAttacks() []Case {
 		return Want{Status: 200, Reason: "ok", Upstream: upstream}
 	}
 	public := func(path string, headers map[string][]string) Want {
-		upstream := map[string][]string{":path": {path}, "authorization": nil, "x-token": nil, "cookie": nil, "x-jwt-payload": nil}
+		upstream := map[string][]string{":path": {path}, "authorization": nil, "x-token": nil, "cookie": nil,
+			"x-jwt-payload": nil}
 		for name, values := range headers {
 			upstream[name] = values
 		}
@@ -680,16 +733,22 @@ func sourceAttacks() []Case {
 		headers    Headers
 		want       Want
 	}{
-		"query":                                {"", "/a?access_token=" + good, nil, passes("/a", nil)},
-		"query, among others":                  {"", "/a?b=%20&access_token=" + good + "&&c=+", nil, passes("/a?b=%20&&c=+", nil)},
-		"query, name encoded":                  {"", "/a?%61ccess%5Ftoken=" + good + "&c", nil, passes("/a?c", nil)},
-		"query, name encoded twice":            {"", "/a?%2561ccess_token=" + good, nil, missing},
-		"query, dots encoded":                  {"", "/a?access_token=" + strings.ReplaceAll(good, ".", "%2E"), nil, passes("/a", nil)},
-		"query, encoded twice":                 {"", "/a?access_token=" + strings.ReplaceAll(good, ".", "%252E"), nil, malformed},
-		"query, with the scheme":               {"", "/a?access_token=Bearer+" + good, nil, malformed},
-		"query, twice":                         {"", "/a?access_token=" + good + "&b&access_token=" + good, nil, passes("/a?b", nil)},
-		"query, twice, once encoded":           {"", "/a?access_token=" + good + "&access%5ftoken=" + second, nil, malformed},
-		"query, and an empty one":              {"", "/a?access_token=&access_token=" + good, nil, passes("/a?access_token=", nil)},
+		"query": {"", "/a?access_token=" + good, nil, passes("/a", nil)},
+		"query, among others": {"", "/a?b=%20&access_token=" + good + "&&c=+", nil,
+			passes("/a?b=%20&&c=+", nil)},
+		"query, name encoded":       {"", "/a?%61ccess%5Ftoken=" + good + "&c", nil, passes("/a?c", nil)},
+		"query, name encoded twice": {"", "/a?%2561ccess_token=" + good, nil, missing},
+		"query, dots encoded": {"", "/a?access_token=" + strings.ReplaceAll(good, ".", "%2E"), nil,
+			passes("/a", nil)},
+		"query, encoded twice": {"", "/a?access_token=" + strings.ReplaceAll(good, ".", "%252E"), nil,
+			malformed},
+		"query, with the scheme": {"", "/a?access_token=Bearer+" + good, nil, malformed},
+		"query, twice": {"", "/a?access_token=" + good + "&b&access_token=" + good, nil,
+			passes("/a?b", nil)},
+		"query, twice, once encoded": {"", "/a?access_token=" + good + "&access%5ftoken=" + second, nil,
+			malformed},
+		"query, and an empty one": {"", "/a?access_token=&access_token=" + good, nil,
+			passes("/a?access_token=", nil)},
 		"query, in capitals":                   {"", "/a?ACCESS_TOKEN=" + good, nil, passes("/a", nil)},
 		"query, with other punctuation":        {"", "/a?access-token=" + good, nil, passes("/a", nil)},
 		"query, in capitals beside another":    {"", "/a?Access.Token=" + second + "&access_token=" + good, nil, malformed},
@@ -702,44 +761,75 @@ func sourceAttacks() []Case {
 		"query, in the fragment's query":       {"", "/a#?access_token=" + good, nil, missing},
 		"query, in the path":                   {"", "/a&access_token=" + good, nil, missing},
 		"query, in a path parameter":           {"", "/a;access_token=" + good, nil, missing},
-		"query and header":                     {"", "/a?access_token=" + good, authorization("Bearer " + second), malformed},
-		"query and cookie":                     {"", "/a?access_token=" + good, Headers{{"cookie", "token=" + second}}, malformed},
-		"header and cookie":                    {"", "/a", Headers{{"authorization", "Bearer " + good}, {"cookie", "token=" + second}}, malformed},
-		"everywhere": {"", "/a?access_token=" + good, Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + good}},
+		"query and header": {"", "/a?access_token=" + good, authorization("Bearer " + second),
+			malformed},
+		"query and cookie": {"", "/a?access_token=" + good, Headers{{"cookie", "token=" + second}},
+			malformed},
+		"header and cookie": {"", "/a",
+			Headers{{"authorization", "Bearer " + good}, {"cookie", "token=" + second}}, malformed},
+		"everywhere": {"", "/a?access_token=" + good,
+			Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + good}},
 			passes("/a", map[string][]string{"x-token": nil, "cookie": nil})},
-		"everywhere, another in a cookie":       {"", "/a?access_token=" + good, Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + second}}, malformed},
-		"two schemes of a header":               {"", "/a", authorization("Bearer "+good, "JWT "+second), malformed},
-		"two schemes of a header, one token":    {"", "/a", authorization("Bearer "+good, "JWT "+good), passes("/a", map[string][]string{"authorization": nil})},
-		"a header spelled otherwise":            {"", "/a", Headers{{"x_token", good}}, passes("/a", map[string][]string{"x_token": nil})},
-		"a header in two spellings":             {"", "/a", Headers{{"x_token", second}, {"x-token", good}}, malformed},
-		"a header in two spellings, one token":  {"", "/a", Headers{{"X_Token", good}, {"x-token", good}}, passes("/a", map[string][]string{"x-token": nil, "x_token": nil})},
-		"the other scheme":                      {"", "/a", authorization("jwt " + good), passes("/a", nil)},
-		"a header without a scheme":             {"", "/a", Headers{{"x-token", good}}, passes("/a", map[string][]string{"x-token": nil})},
-		"a header without a scheme, with one":   {"", "/a", Headers{{"x-token", "Bearer " + good}}, malformed},
-		"cookie":                                {"", "/a", Headers{{"cookie", "token=" + good}}, passes("/a", map[string][]string{"cookie": nil})},
-		"cookie, among others":                  {"", "/a", Headers{{"cookie", `a="1; 2"; token=` + good + `;b=c`}}, passes("/a", map[string][]string{"cookie": {`a="1; 2";b=c`}})},
-		"cookie, in capitals":                   {"", "/a", Headers{{"cookie", "TOKEN=" + good}}, passes("/a", map[string][]string{"cookie": nil})},
-		"cookie, with the scheme":               {"", "/a", Headers{{"cookie", "token=Bearer " + good}}, passes("/a", map[string][]string{"cookie": nil})},
-		"cookie, encoded name":                  {"", "/a", Headers{{"cookie", "%74oken=" + good}}, missing},
-		"cookie, in quotes":                     {"", "/a", Headers{{"cookie", `token="` + good + `"`}}, passes("/a", map[string][]string{"cookie": nil})},
-		"cookie, twice":                         {"", "/a", Headers{{"cookie", "token=" + good + "; token=" + good}}, passes("/a", map[string][]string{"cookie": nil})},
-		"cookie, twice in two headers":          {"", "/a", Headers{{"cookie", "token=" + good}, {"cookie", "token=" + second}}, malformed},
-		"cookie, behind a comma":                {"", "/a", Headers{{"cookie", "a=b, token=" + good}}, missing},
-		"cookie, with a prefix":                 {"", "/a", Headers{{"cookie", "__Host-token=" + good}}, missing},
-		"cookie, an empty one first":            {"", "/a", Headers{{"cookie", "token=; token=" + good}}, passes("/a", map[string][]string{"cookie": {"token="}})},
-		"cookie, spaces around the name":        {"", "/a", Headers{{"cookie", "a=b;  token = " + good}}, passes("/a", map[string][]string{"cookie": {"a=b"}})},
-		"public: a token in each place":         {"open.example", "/a?access_token=" + good + "&x=y", Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + good + "; a=b"}}, public("/a?x=y", map[string][]string{"cookie": {"a=b"}})},
-		"public: two schemes of a header":       {"open.example", "/a", authorization("Bearer "+good, "JWT "+second, "Basic YTpi"), public("/a", map[string][]string{"authorization": {"Basic YTpi"}})},
-		"public: the payload's header":          {"open.example", "/a", Headers{{"x-jwt-payload", "e30"}, {"X_Jwt_Payload", "e30"}}, public("/a", map[string][]string{"x_jwt_payload": nil})},
-		"optional: the payload's header":        {"maybe.example", "/a", Headers{{"x-jwt-payload", "e30"}}, public("/a", nil)},
-		"optional: an empty token":              {"maybe.example", "/a?access_token=", authorization("Bearer "), public("/a?access_token=", map[string][]string{"authorization": {"Bearer "}})},
-		"optional: a bad token in the query":    {"maybe.example", "/a?access_token=x", nil, malformed},
-		"optional: two tokens":                  {"maybe.example", "/a", authorization("Bearer "+good, "Bearer "+second), malformed},
-		"optional: an expired token":            {"maybe.example", "/a?access_token=" + First().Token(Claims{"exp": 1}), nil, Want{Status: 401, Code: "900903", Reason: "expired"}},
-		"a payload's header beside a token":     {"", "/a", Headers{{"x-token", good}, {"x-jwt-payload", "e30"}}, passes("/a", nil)},
-		"a payload's header in another writing": {"", "/a", Headers{{"x-token", good}, {"x_jwt-payload", "e30"}}, passes("/a", map[string][]string{"x_jwt-payload": nil})},
+		"everywhere, another in a cookie": {"", "/a?access_token=" + good,
+			Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + second}}, malformed},
+		"two schemes of a header": {"", "/a", authorization("Bearer "+good, "JWT "+second), malformed},
+		"two schemes of a header, one token": {"", "/a", authorization("Bearer "+good, "JWT "+good),
+			passes("/a", map[string][]string{"authorization": nil})},
+		"a header spelled otherwise": {"", "/a", Headers{{"x_token", good}},
+			passes("/a", map[string][]string{"x_token": nil})},
+		"a header in two spellings": {"", "/a", Headers{{"x_token", second}, {"x-token", good}}, malformed},
+		"a header in two spellings, one token": {"", "/a", Headers{{"X_Token", good}, {"x-token", good}},
+			passes("/a", map[string][]string{"x-token": nil, "x_token": nil})},
+		"the other scheme": {"", "/a", authorization("jwt " + good), passes("/a", nil)},
+		"a header without a scheme": {"", "/a", Headers{{"x-token", good}},
+			passes("/a", map[string][]string{"x-token": nil})},
+		"a header without a scheme, with one": {"", "/a", Headers{{"x-token", "Bearer " + good}}, malformed},
+		"cookie": {"", "/a", Headers{{"cookie", "token=" + good}},
+			passes("/a", map[string][]string{"cookie": nil})},
+		"cookie, among others": {"", "/a", Headers{{"cookie", `a="1; 2"; token=` + good + `;b=c`}},
+			passes("/a", map[string][]string{"cookie": {`a="1; 2";b=c`}})},
+		"cookie, in capitals": {"", "/a", Headers{{"cookie", "TOKEN=" + good}},
+			passes("/a", map[string][]string{"cookie": nil})},
+		"cookie, with the scheme": {"", "/a", Headers{{"cookie", "token=Bearer " + good}},
+			passes("/a", map[string][]string{"cookie": nil})},
+		"cookie, encoded name": {"", "/a", Headers{{"cookie", "%74oken=" + good}}, missing},
+		"cookie, in quotes": {"", "/a", Headers{{"cookie", `token="` + good + `"`}},
+			passes("/a", map[string][]string{"cookie": nil})},
+		"cookie, twice": {"", "/a", Headers{{"cookie", "token=" + good + "; token=" + good}},
+			passes("/a", map[string][]string{"cookie": nil})},
+		"cookie, twice in two headers": {"", "/a",
+			Headers{{"cookie", "token=" + good}, {"cookie", "token=" + second}}, malformed},
+		"cookie, behind a comma": {"", "/a", Headers{{"cookie", "a=b, token=" + good}}, missing},
+		"cookie, with a prefix":  {"", "/a", Headers{{"cookie", "__Host-token=" + good}}, missing},
+		"cookie, an empty one first": {"", "/a", Headers{{"cookie", "token=; token=" + good}},
+			passes("/a", map[string][]string{"cookie": {"token="}})},
+		"cookie, spaces around the name": {"", "/a", Headers{{"cookie", "a=b;  token = " + good}},
+			passes("/a", map[string][]string{"cookie": {"a=b"}})},
+		"public: a token in each place": {"open.example", "/a?access_token=" + good + "&x=y",
+			Headers{{"authorization", "Bearer " + good}, {"x-token", good}, {"cookie", "token=" + good + "; a=b"}},
+			public("/a?x=y", map[string][]string{"cookie": {"a=b"}})},
+		"public: two schemes of a header": {"open.example", "/a",
+			authorization("Bearer "+good, "JWT "+second, "Basic YTpi"),
+			public("/a", map[string][]string{"authorization": {"Basic YTpi"}})},
+		"public: the payload's header": {"open.example", "/a",
+			Headers{{"x-jwt-payload", "e30"}, {"X_Jwt_Payload", "e30"}},
+			public("/a", map[string][]string{"x_jwt_payload": nil})},
+		"optional: the payload's header": {"maybe.example", "/a", Headers{{"x-jwt-payload", "e30"}},
+			public("/a", nil)},
+		"optional: an empty token": {"maybe.example", "/a?access_token=", authorization("Bearer "),
+			public("/a?access_token=", map[string][]string{"authorization": {"Bearer "}})},
+		"optional: a bad token in the query": {"maybe.example", "/a?access_token=x", nil, malformed},
+		"optional: two tokens": {"maybe.example", "/a", authorization("Bearer "+good, "Bearer "+second),
+			malformed},
+		"optional: an expired token": {"maybe.example", "/a?access_token=" + First().Token(Claims{"exp": 1}),
+			nil, Want{Status: 401, Code: "900903", Reason: "expired"}},
+		"a payload's header beside a token": {"", "/a", Headers{{"x-token", good}, {"x-jwt-payload", "e30"}},
+			passes("/a", nil)},
+		"a payload's header in another writing": {"", "/a", Headers{{"x-token", good}, {"x_jwt-payload", "e30"}},
+			passes("/a", map[string][]string{"x_jwt-payload": nil})},
 	}) {
-		cases = append(cases, Case{Name: "source: " + name, Config: sources, Request: Request{Host: c.host, Path: c.path, Headers: c.headers}, Want: c.want,
+		cases = append(cases, Case{Name: "source: " + name, Config: sources,
+			Request: Request{Host: c.host, Path: c.path, Headers: c.headers}, Want: c.want,
 			Apart: strings.Contains(name, "two schemes of a header")})
 	}
 	return cases
@@ -752,7 +842,8 @@ func spoofs() []Case {
 	var cases []Case
 	good := First().Token()
 	names := append([]string{
-		"X-WSO2-Organization", "x_wso2_organization", "X_WSO2_USERNAME", "x.wso2.organization", "x-wso2_roles", "x~wso2~scopes", "x|wso2|consumer|key",
+		"X-WSO2-Organization", "x_wso2_organization", "X_WSO2_USERNAME", "x.wso2.organization", "x-wso2_roles",
+		"x~wso2~scopes", "x|wso2|consumer|key",
 		"x-tier", "X_Tier", "x_orgate_report", "X-Orgate.Report",
 	}, Identity...)
 	for _, situation := range []struct {
@@ -763,7 +854,8 @@ func spoofs() []Case {
 		{"with a token", get("/org1", good), isAlice},
 		{"on a public rule", get("/public", ""), isPublic},
 		{"on an optional rule", get("/maybe", ""), isPublic},
-		{"on a preflight", Request{Method: "OPTIONS", Path: "/org1", Headers: Headers{{"origin", "https://app.example"}, {"access-control-request-method", "GET"}}}, isPublic},
+		{"on a preflight", Request{Method: "OPTIONS", Path: "/org1",
+			Headers: Headers{{"origin", "https://app.example"}, {"access-control-request-method", "GET"}}}, isPublic},
 	} {
 		for _, name := range names {
 			r, want := situation.request, situation.want
@@ -794,23 +886,31 @@ func spoofs() []Case {
 			cases = append(cases, Case{Name: "spoof: in trailers, " + situation.name, Request: r, Want: want})
 		}
 		r = situation.request
-		r.Headers = append(slices.Clone(r.Headers), [2]string{"connection", "Upgrade, X-WSO2-Organization ,x_wso2_username,keep-alive,x-tier"}, [2]string{"upgrade", "websocket"})
+		r.Headers = append(slices.Clone(r.Headers),
+			[2]string{"connection", "Upgrade, X-WSO2-Organization ,x_wso2_username,keep-alive,x-tier"},
+			[2]string{"upgrade", "websocket"})
 		want = situation.want
 		want.Upstream = with(want.Upstream, "connection", "Upgrade,keep-alive")
-		cases = append(cases, Case{Name: "spoof: identity headers in Connection, " + situation.name, Request: r, Want: want})
+		cases = append(cases, Case{Name: "spoof: identity headers in Connection, " + situation.name, Request: r,
+			Want: want})
 	}
 	keeps := isAlice
-	keeps.Upstream = map[string][]string{"x-wso2-organization-name": {"a"}, "xwso2organization": {"b"}, "x-wso2": {"c"}, "x-wso2--organization": {"d"}}
+	keeps.Upstream = map[string][]string{"x-wso2-organization-name": {"a"}, "xwso2organization": {"b"}, "x-wso2": {"c"},
+		"x-wso2--organization": {"d"}}
 	for name, values := range alice {
 		keeps.Upstream[name] = values
 	}
 	return append(cases,
-		Case{Name: "spoof: headers that only look alike stay", Want: keeps, Request: get("/org1", good, [2]string{"x-wso2-organization-name", "a"},
-			[2]string{"xwso2organization", "b"}, [2]string{"x-wso2", "c"}, [2]string{"x-wso2--organization", "d"})},
-		Case{Name: "spoof: a mapped claim's header, and the claim", Request: get("/org2", Second().Token(OfOrg2(), Claims{"https://example.com/tier": "gold"}), [2]string{"x-tier", "platinum"}),
+		Case{Name: "spoof: headers that only look alike stay", Want: keeps,
+			Request: get("/org1", good, [2]string{"x-wso2-organization-name", "a"},
+				[2]string{"xwso2organization", "b"}, [2]string{"x-wso2", "c"}, [2]string{"x-wso2--organization", "d"})},
+		Case{Name: "spoof: a mapped claim's header, and the claim",
+			Request: get("/org2", Second().Token(OfOrg2(), Claims{"https://example.com/tier": "gold"}),
+				[2]string{"x-tier", "platinum"}),
 			Want: Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-tier", "gold")}},
-		Case{Name: "spoof: a mapped claim's header, and no claim", Request: get("/org2", Second().Token(OfOrg2()), [2]string{"x-tier", "platinum"}),
-			Want: Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-tier")}},
+		Case{Name: "spoof: a mapped claim's header, and no claim",
+			Request: get("/org2", Second().Token(OfOrg2()), [2]string{"x-tier", "platinum"}),
+			Want:    Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-tier")}},
 	)
 }
 
@@ -823,29 +923,58 @@ func preflightAttacks() []Case {
 		headers      Headers
 		want         Want
 	}{
-		"without the method":                    {"OPTIONS", "/org1", Headers{origin}, missing},
-		"without the origin":                    {"OPTIONS", "/org1", Headers{asks}, missing},
-		"with the headers asked for alone":      {"OPTIONS", "/org1", Headers{origin, {"access-control-request-headers", "authorization"}}, missing},
-		"GET":                                   {"GET", "/org1", Headers{origin, asks}, missing},
-		"HEAD":                                  {"HEAD", "/org1", Headers{origin, asks}, Want{Status: 401, Reason: "missing"}},
-		"in small letters":                      {"options", "/org1", Headers{origin, asks}, missing},
-		"a space behind":                        {"OPTIONS ", "/org1", Headers{origin, asks}, missing},
-		"X-HTTP-Method-Override":                {"OPTIONS", "/org1", Headers{origin, asks, {"x-http-method-override", "DELETE"}}, missing},
-		"X-HTTP-Method":                         {"OPTIONS", "/org1", Headers{origin, asks, {"x-http-method", "DELETE"}}, missing},
-		"X-Method-Override":                     {"OPTIONS", "/org1", Headers{origin, asks, {"x-method-override", "DELETE"}}, missing},
-		"X_HTTP_Method_Override":                {"OPTIONS", "/org1", Headers{origin, asks, {"X_HTTP_Method_Override", "DELETE"}}, missing},
-		"a good one":                            {"OPTIONS", "/org1", Headers{origin, asks, {"access-control-request-headers", "x-http-method-override"}}, isPublic},
-		"with a token":                          {"OPTIONS", "/org1", Headers{origin, asks, {"authorization", "Bearer " + First().Token()}}, isPublic},
-		"with a bad token":                      {"OPTIONS", "/org1", Headers{origin, asks, {"authorization", "Bearer x"}}, isPublic},
-		"on an ambiguous path":                  {"OPTIONS", "/public/..%2forg1", Headers{origin, asks}, badPath},
-		"of the server as a whole":              {"OPTIONS", "*", Headers{origin, asks}, missing},
-		"with an empty origin":                  {"OPTIONS", "/org1", Headers{{"origin", ""}, asks}, missing},
-		"for no method":                         {"OPTIONS", "/org1", Headers{origin, {"access-control-request-method", "G T"}}, missing},
-		"for an empty method":                   {"OPTIONS", "/org1", Headers{origin, {"access-control-request-method", ""}}, missing},
-		"of the server as a whole, no origin":   {"OPTIONS", "*", nil, missing},
-		"of a public rule, with a token of any": {"OPTIONS", "/public", Headers{{"authorization", "Bearer x"}}, isPublic},
+		"without the method": {"OPTIONS", "/org1", Headers{origin}, missing},
+		"without the origin": {"OPTIONS", "/org1", Headers{asks}, missing},
+		"with the headers asked for alone": {"OPTIONS", "/org1",
+			Headers{origin, {"access-control-request-headers", "authorization"}}, missing},
+		"GET": {"GET", "/org1", Headers{origin, asks}, missing},
+		"HEAD": {"HEAD", "/org1", Headers{origin, asks},
+			Want{Status: 401, Reason: "missing"}},
+		"in small letters": {"options", "/org1", Headers{origin, asks}, missing},
+		"a space behind":   {"OPTIONS ", "/org1", Headers{origin, asks}, missing},
+		"X-HTTP-Method-Override": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"x-http-method-override", "DELETE"}}, missing},
+		"X-HTTP-Method": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"x-http-method", "DELETE"}}, missing},
+		"X-Method-Override": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"x-method-override", "DELETE"}}, missing},
+		"X_HTTP_Method_Override": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"X_HTTP_Method_Override", "DELETE"}}, missing},
+		"a good one": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"access-control-request-headers", "x-http-method-override"}}, isPublic},
+		"with a token": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"authorization", "Bearer " + First().Token()}}, isPublic},
+		"with a bad token": {"OPTIONS", "/org1",
+			Headers{origin, asks, {"authorization", "Bearer x"}}, isPublic},
+		"on an ambiguous path":                {"OPTIONS", "/public/..%2forg1", Headers{origin, asks}, badPath},
+		"of the server as a whole":            {"OPTIONS", "*", Headers{origin, asks}, noRule},
+		"of the server as a whole, no origin": {"OPTIONS", "*", nil, noRule},
+		"with an empty origin":                {"OPTIONS", "/org1", Headers{{"origin", ""}, asks}, missing},
+		"with an empty method": {"OPTIONS", "/org1",
+			Headers{origin, {"access-control-request-method", ""}}, missing},
+		"with a method that is none": {"OPTIONS", "/org1",
+			Headers{origin, {"access-control-request-method", "GET, POST"}}, missing},
+		"where no rule is": {"OPTIONS", "/elsewhere", Headers{origin, asks}, noRule},
+		"of a public rule, with a token of any": {"OPTIONS", "/public", Headers{{"authorization", "Bearer x"}},
+			isPublic},
 	}) {
-		cases = append(cases, Case{Name: "preflight: " + name, Request: Request{Method: c.method, Path: c.path, Headers: c.headers}, Want: c.want})
+		cases = append(cases, Case{Name: "preflight: " + name,
+			Request: Request{Method: c.method, Path: c.path, Headers: c.headers}, Want: c.want})
+	}
+	// A preflight passes if a rule is for the method that it asks for.
+	config := issued("", `, "rules": [{"match": {"methods": ["PUT"], "path": "/a"}}, {"match": {"methods": `+
+		`["OPTIONS"], "path": "/b"}}]`)
+	for _, c := range []struct {
+		path, asks string
+		want       Want
+	}{
+		{"/a", "PUT", isPublic}, {"/a", "GET", noRule}, {"/a", "put", noRule}, {"/a", "OPTIONS", noRule},
+		{"/c", "PUT", noRule},
+		{"/b", "OPTIONS", isPublic}, {"/b", "PUT", missing}, {"/a/..", "PUT", badPath},
+	} {
+		cases = append(cases, Case{Name: "preflight: asks for " + c.asks + " " + c.path, Config: config, Want: c.want,
+			Request: Request{Method: "OPTIONS", Path: c.path,
+				Headers: Headers{origin, {"access-control-request-method", c.asks}}}})
 	}
 	return cases
 }
@@ -855,13 +984,22 @@ func pathAttacks() []Case {
 	good := First().Token()
 	var cases []Case
 	for _, path := range []string{
-		"/public/../org1", "/public/..", "/public/.", "/./org1", "/public/%2e%2e/org1", "/public/%2E%2E/org1", "/public/.%2e/org1", "/public/%2e./org1",
-		"/public/%2e", "/public%2forg1", "/public%2Forg1", "/public/..%2forg1", "/public/..%5corg1", `/public\..\org1`, `/public/..\org1`, `\public`, "/public%5c..%5corg1",
-		"//org1", "//public/org1", "/public//org1", "/public//", "///", "/public/%2f", "/public/..;/org1", "/public;/../org1", "/public;x=y/org1", "/public;", "/public/%3b/org1",
-		"/public%00", "/public/%00/org1", "/public%0a", "/public%0d%0aHost:x", "/public%7f", "/public\x00", "/public \t", "/public /org1", "/public\torg1", "/public\r\n",
-		"/public/%252e%252e/org1", "/public%252forg1", "/public%25%32%66org1", "/public/%25u002e", "/public/%u002e%u002e/org1", "/public/%c0%ae%c0%ae/org1", "/public/%c0%afx",
-		"/public/%e0%80%ae", "/public/%ed%a0%80", "/public/%ff", "/public/\xff", "/public/%", "/public/%2", "/public/%zz", "/public/%%32e", "/%70ublic", "/publi%63", "/org1/%61dmin",
-		"/public#/../org1", "/public#", "/public%23x", "/public%3fx", "public", "?", "*", "http://api.example/public", "https://api.example/public", "//api.example/public",
+		"/public/../org1", "/public/..", "/public/.", "/./org1", "/public/%2e%2e/org1", "/public/%2E%2E/org1",
+		"/public/.%2e/org1", "/public/%2e./org1",
+		"/public/%2e", "/public%2forg1", "/public%2Forg1", "/public/..%2forg1", "/public/..%5corg1", `/public\..\org1`,
+		`/public/..\org1`, `\public`, "/public%5c..%5corg1",
+		"//org1", "//public/org1", "/public//org1", "/public//", "///", "/public/%2f", "/public/..;/org1",
+		"/public;/../org1", "/public;x=y/org1", "/public;", "/public/%3b/org1",
+		"/public%00", "/public/%00/org1", "/public%0a", "/public%0d%0aHost:x", "/public%7f", "/public\x00",
+		"/public \t", "/public /org1", "/public\torg1", "/public\r\n",
+		"/public/%252e%252e/org1", "/public%252forg1", "/public%25%32%66org1", "/public/%25u002e",
+		"/public/%u002e%u002e/org1", "/public/%c0%ae%c0%ae/org1", "/public/%c0%afx",
+		"/public/%e0%80%ae", "/public/%ed%a0%80", "/public/%ff", "/public/\xff", "/public/%", "/public/%2",
+		"/public/%zz", "/public/%%32e", "/%70ublic", "/publi%63", "/org1/%61dmin",
+		"/public#/../org1", "/public#", "/public%23x", "/public%3fx", "public", "?", "*", "http://api.example/public",
+		"https://api.example/public", "//api.example/public",
+		"/public/...", "/org1/.../public", "/public/..%20/org1", "/public/%20", "/public/%20/org1", "/public/.%20.",
+		"/..%20/org1", "/org1/..%20",
 		"/public/%e3%80%82%2e", "/public/%2E%00", "/public/~%2e~", "/public/%41", "/public/%5f",
 	} {
 		cases = append(cases,
@@ -872,30 +1010,35 @@ func pathAttacks() []Case {
 		"/public?/../org1":                    isPublic,
 		"/public?x=//%2e%2e/%00":              isPublic,
 		"/public/":                            isPublic,
-		"/public/...":                         isPublic,
 		"/public/..x/.y":                      isPublic,
 		"/public/a:b@c,d=e+f!$&'()*":          isPublic,
 		"/public/%C5%BC":                      isPublic,
 		"/public/ż":                           isPublic,
 		"/public/%20x":                        isPublic,
+		"/public/a.":                          isPublic, // which some upstreams read as "a": docs/configuration.md
+		"/public/a%20":                        isPublic,
 		"/public/" + strings.Repeat("a", 9e3): isPublic,
 		"/public" + strings.Repeat("/a", 999): isPublic,
-		"/publicx":                            missing,
-		"/Public":                             missing,
-		"/PUBLIC/a":                           missing,
+		"/publicx":                            noRule,
+		"/Public":                             noRule,
+		"/PUBLIC/a":                           noRule,
 		"/ public":                            badPath,
 		"/org1/public":                        missing,
 		"/org1?/public":                       missing,
-		"/org1/.../public":                    missing,
-		"/":                                   missing,
+		"/":                                   noRule,
 	}) {
-		cases = append(cases, Case{Name: fmt.Sprintf("path: %.40q is what it looks like", path), Request: get(path, ""), Want: want})
+		cases = append(cases, Case{Name: fmt.Sprintf("path: %.40q is what it looks like", path), Request: get(path, ""),
+			Want: want})
 	}
 	for name, token := range ordered(map[string]string{"": "", " with a token": good}) {
 		cases = append(cases,
-			Case{Name: "path: none at all" + name, Request: Request{Method: "CONNECT", Path: "-", Token: token}, Want: badPath},
-			Case{Name: "path: a rewritten one in other headers" + name, Want: map[string]Want{"": missing, " with a token": foreign}[name],
-				Request: get("/org2", token, [2]string{"x-original-url", "/public"}, [2]string{"x-rewrite-url", "/public"}, [2]string{"x-envoy-original-path", "/public"}, [2]string{"x-forwarded-prefix", "/public"})})
+			Case{Name: "path: none at all" + name, Request: Request{Method: "CONNECT", Path: "-", Token: token},
+				Want: badPath},
+			Case{Name: "path: a rewritten one in other headers" + name,
+				Want: map[string]Want{"": missing, " with a token": foreign}[name],
+				Request: get("/org2", token, [2]string{"x-original-url", "/public"},
+					[2]string{"x-rewrite-url", "/public"}, [2]string{"x-envoy-original-path", "/public"},
+					[2]string{"x-forwarded-prefix", "/public"})})
 	}
 	return cases
 }
@@ -903,12 +1046,16 @@ func pathAttacks() []Case {
 // tenants takes the organization from wherever the request says.
 const tenants = `{
   "issuers": [
-    {"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id", "signatureValidation": {"jwks": {"inline": $FIRST}}},
-    {"name": "idp2", "issuer": "https://idp2.example/realms/org2", "organization": "org2", "signatureValidation": {"jwks": {"inline": $SECOND}}}],
+    {"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id",
+    	"signatureValidation": {"jwks": {"inline": $FIRST}}},
+    {"name": "idp2", "issuer": "https://idp2.example/realms/org2", "organization": "org2",
+    	"signatureValidation": {"jwks": {"inline": $SECOND}}}],
   "organization": {"fromHost": "{org}.api.example.com"},
   "rules": [
     {"name": "tenants", "match": {"pathPrefix": "/t"}, "organization": {"fromPath": "/t/{org}/"}},
-    {"name": "routes", "match": {"pathPrefix": "/r"}, "organization": {"fromRouteMetadata": "io.orgate.tenants.organization"}}]
+    {"name": "routes", "match": {"pathPrefix": "/r"},
+    	"organization": {"fromRouteMetadata": "io.orgate.tenants.organization"}},
+    {"name": "hosts"}]
 }`
 
 // organizationAttacks have a token of one organization and want another's API.
@@ -974,7 +1121,8 @@ func organizationAttacks() []Case {
 		add(fmt.Sprintf("host %q, token of %s", c.host, c.org), Request{Host: c.host, Token: tokens[c.org]}, c.want)
 	}
 	add("another host in other headers", Request{Host: "org2.api.example.com", Token: tokens["org1"],
-		Headers: Headers{{"host", "org1.api.example.com"}, {"x-forwarded-host", "org1.api.example.com"}, {"forwarded", "host=org1.api.example.com"}, {"x-host", "org1.api.example.com"}}}, foreign)
+		Headers: Headers{{"host", "org1.api.example.com"}, {"x-forwarded-host", "org1.api.example.com"},
+			{"forwarded", "host=org1.api.example.com"}, {"x-host", "org1.api.example.com"}}}, foreign)
 	for _, c := range []struct {
 		path, org string
 		want      Want
@@ -996,7 +1144,7 @@ func organizationAttacks() []Case {
 		{"/t/org1%20/a", "org1", foreign},
 		{"/t/org1,org2/a", "org1", foreign},
 		{"/t/%D0%BErg1/a", "org1", foreign},
-		{"/T/org2/a", "org1", foreign}, // no rule: the host names none
+		{"/T/org2/a", "org1", foreign}, // the last rule: the host names none
 		{"/x/../t/org1/a", "org1", badPath},
 		{"/t/%6frg1/a", "org1", badPath},
 		{"/t/org1%2f../org2", "org1", badPath},
@@ -1019,40 +1167,57 @@ func organizationAttacks() []Case {
 		value, org string
 		want       Want
 	}{
-		{"org1", "org1", isAlice}, {"org2", "org2", isBob}, {"org2", "org1", foreign}, {"", "org1", foreign}, {"*", "*", foreign}, {"*", "org1", foreign},
-		{"ORG1", "org1", foreign}, {"org1 ", "org1", foreign}, {"org1\x00", "org1", foreign}, {"org1\n", "org1", foreign}, {"\xff", "org1", foreign},
+		{"org1", "org1", isAlice}, {"org2", "org2", isBob}, {"org2", "org1", foreign}, {"", "org1", foreign},
+		{"*", "*", foreign}, {"*", "org1", foreign},
+		{"ORG1", "org1", foreign}, {"org1 ", "org1", foreign}, {"org1\x00", "org1", foreign},
+		{"org1\n", "org1", foreign}, {"\xff", "org1", foreign},
 		{"\x00\x00\x00\x00\x00\x00\xf0\x3f", "org1", foreign}, // the number 1, as a proxy hands it over
 	} {
 		add(fmt.Sprintf("metadata %q, token of %s", c.value, c.org), Request{Path: "/r", Token: tokens[c.org],
 			RouteMetadata: map[[2]string]string{{"io.orgate.tenants", "organization"}: c.value}}, c.want)
 	}
 	add("no metadata", Request{Path: "/r", Token: tokens["org1"]}, foreign)
-	add("metadata of another filter", Request{Path: "/r", Token: tokens["org1"], RouteMetadata: map[[2]string]string{{"io.orgate", "organization"}: "org1"}}, foreign)
-	add("metadata in headers", Request{Path: "/r", Token: tokens["org1"], Headers: Headers{{"io.orgate.tenants.organization", "org1"}, {"organization", "org1"}}}, foreign)
-	add("forged, for an organization that is not there", Request{Host: "org9.api.example.com", Token: Stranger().Token(Claims{"org_id": "org9"})}, invalid("bad_signature"))
-	add("signed by org2's provider under its own iss, claiming org1", Request{Host: "org1.api.example.com", Token: Second().Token(OfOrg2(), Claims{"org_id": "org1"})}, foreign)
-	add("signed by org2's provider under the other's iss", Request{Host: "org1.api.example.com", Token: Second().Token()}, invalid("bad_signature"))
+	add("metadata of another filter",
+		Request{Path: "/r", Token: tokens["org1"],
+			RouteMetadata: map[[2]string]string{{"io.orgate", "organization"}: "org1"}}, foreign)
+	add("metadata in headers",
+		Request{Path: "/r", Token: tokens["org1"],
+			Headers: Headers{{"io.orgate.tenants.organization", "org1"}, {"organization", "org1"}}}, foreign)
+	add("forged, for an organization that is not there",
+		Request{Host: "org9.api.example.com", Token: Stranger().Token(Claims{"org_id": "org9"})},
+		invalid("bad_signature"))
+	add("signed by org2's provider under its own iss, claiming org1",
+		Request{Host: "org1.api.example.com", Token: Second().Token(OfOrg2(), Claims{"org_id": "org1"})}, foreign)
+	add("signed by org2's provider under the other's iss",
+		Request{Host: "org1.api.example.com", Token: Second().Token()}, invalid("bad_signature"))
 
 	const mapped = `{"issuers": [
-		{"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id", "organizationMapping": {"t-1": "org1", "t-2": "org2", "org9": "org3", "*": "org1"},
+		{"name": "idp1", "issuer": "https://idp1.example/", "organization": "*", "organizationClaim": "org_id",
+			"organizationMapping": {"t-1": "org1", "t-2": "org2", "org9": "org3", "*": "org1"},
 		 "signatureValidation": {"jwks": {"inline": $FIRST}}}], "organization": "org1"}`
 	for _, c := range []struct {
 		claim any
 		want  Want
 	}{
-		{"t-1", isAlice}, {"t-2", foreign}, {"org1", foreign}, {"t-3", foreign}, {"*", foreign}, {"T-1", foreign}, {"t-1,t-2", foreign},
-		{[]string{"t-1"}, invalid("claim")}, {"", invalid("claim")}, {nil, invalid("claim")}, {1, invalid("claim")}, {" t-1", invalid("claim")},
+		{"t-1", isAlice}, {"t-2", foreign}, {"org1", foreign}, {"t-3", foreign}, {"*", foreign}, {"T-1", foreign},
+		{"t-1,t-2", foreign},
+		{[]string{"t-1"}, invalid("claim")}, {"", invalid("claim")}, {nil, invalid("claim")}, {1, invalid("claim")},
+		{" t-1", invalid("claim")},
 	} {
-		cases = append(cases, Case{Name: fmt.Sprintf("organization: mapped, claim %q", fmt.Sprint(c.claim)), Config: mapped,
+		cases = append(cases, Case{Name: fmt.Sprintf("organization: mapped, claim %q", fmt.Sprint(c.claim)),
+			Config:  mapped,
 			Request: get("/", First().Token(Claims{"org_id": c.claim})), Want: c.want})
 	}
 
 	// One provider for two organizations, with a key each: which key signed
 	// a token decides nothing, the claim does; the other entry's key is none.
 	const shared = `{"issuers": [
-		{"name": "a", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id", "signatureValidation": {"jwks": {"inline": $FIRST}}},
-		{"name": "b", "issuer": "https://idp1.example/", "organization": "org2", "organizationClaim": "org_id", "signatureValidation": {"jwks": {"inline": $SECOND}}}],
-		"rules": [{"match": {"pathPrefix": "/org1"}, "organization": "org1"}, {"match": {"pathPrefix": "/any"}, "organization": "*"}, {"organization": "org2"}]}`
+		{"name": "a", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id",
+			"signatureValidation": {"jwks": {"inline": $FIRST}}},
+		{"name": "b", "issuer": "https://idp1.example/", "organization": "org2", "organizationClaim": "org_id",
+			"signatureValidation": {"jwks": {"inline": $SECOND}}}],
+		"rules": [{"match": {"pathPrefix": "/org1"}, "organization": "org1"},
+			{"match": {"pathPrefix": "/any"}, "organization": "*"}, {"organization": "org2"}]}`
 	for _, c := range []struct {
 		name, path, token string
 		want              Want
@@ -1060,13 +1225,16 @@ func organizationAttacks() []Case {
 		{"the right key", "/org1", First().Token(), isAlice},
 		{"the other entry's key", "/org1", Second().Token(), invalid("bad_signature")},
 		{"the other entry's key, any organization", "/any", Second().Token(), invalid("bad_signature")},
-		{"the other organization, its key", "/any", Second().Token(Claims{"org_id": "org2"}), Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-organization", "org2")}},
+		{"the other organization, its key", "/any", Second().Token(Claims{"org_id": "org2"}),
+			Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-organization", "org2")}},
 		{"the other organization's API", "/org2", First().Token(), foreign},
-		{"the other organization, the first one's key", "/org2", First().Token(Claims{"org_id": "org2"}), invalid("bad_signature")},
+		{"the other organization, the first one's key", "/org2", First().Token(Claims{"org_id": "org2"}),
+			invalid("bad_signature")},
 		{"no claim", "/org1", First().Token(Claims{"org_id": nil}), invalid("claim")},
 		{"no claim, the other's key", "/org1", Second().Token(Claims{"org_id": nil}), invalid("bad_signature")},
 	} {
-		cases = append(cases, Case{Name: "organization: two keys of one provider: " + c.name, Config: shared, Request: get(c.path, c.token), Want: c.want})
+		cases = append(cases, Case{Name: "organization: two keys of one provider: " + c.name, Config: shared,
+			Request: get(c.path, c.token), Want: c.want})
 	}
 	return cases
 }
@@ -1074,9 +1242,11 @@ func organizationAttacks() []Case {
 // matchAttacks try to fall under a laxer rule.
 func matchAttacks() []Case {
 	const config = `{
-  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "signatureValidation": {"jwks": {"inline": $FIRST}}}],
+  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+  	"signatureValidation": {"jwks": {"inline": $FIRST}}}],
   "rules": [
-    {"name": "docs", "match": {"hosts": ["docs.example", "*.docs.example", "[::1]"], "methods": ["GET"]}, "public": true},
+    {"name": "docs", "match": {"hosts": ["docs.example", "*.docs.example", "[::1]"], "methods": ["GET"]},
+    	"public": true},
     {"name": "item", "match": {"pathTemplate": "/items/{id}"}, "public": true},
     {"name": "deep", "match": {"pathTemplate": "/deep/*/x/**"}, "public": true},
     {"name": "one", "match": {"path": "/one"}, "public": true},
@@ -1093,9 +1263,9 @@ func matchAttacks() []Case {
 		{"GET", "docs.example.", "/", isPublic},
 		{"GET", "a.b.docs.example", "/", isPublic},
 		{"GET", "[::1]:80", "/", isPublic},
-		{"GET", "evildocs.example", "/", missing},
-		{"GET", "docs.example.evil", "/", missing},
-		{"GET", "example", "/", missing},
+		{"GET", "evildocs.example", "/", noRule},
+		{"GET", "docs.example.evil", "/", noRule},
+		{"GET", "example", "/", noRule},
 		{"GET", "::1", "/", badPath},
 		{"GET", ".docs.example", "/", badPath},
 		{"GET", "evil@docs.example", "/", badPath},
@@ -1103,62 +1273,71 @@ func matchAttacks() []Case {
 		{"GET", "docs.example/", "/", badPath},
 		{"GET", "docs.example#.evil.example", "/", badPath},
 		{"GET", "docs%2eexample", "/", badPath},
-		{"POST", "docs.example", "/", missing},
-		{"get", "docs.example", "/", missing},
-		{"Get", "docs.example", "/", missing},
-		{"GET ", "docs.example", "/", missing},
-		{"GET,POST", "docs.example", "/", missing},
-		{"GETX", "docs.example", "/", missing},
-		{"OPTIONS", "docs.example", "/", missing},
-		{"TRACE", "docs.example", "/", missing},
+		{"POST", "docs.example", "/", noRule},
+		{"get", "docs.example", "/", noRule},
+		{"Get", "docs.example", "/", noRule},
+		{"GET ", "docs.example", "/", noRule},
+		{"GET,POST", "docs.example", "/", noRule},
+		{"GETX", "docs.example", "/", noRule},
+		{"OPTIONS", "docs.example", "/", noRule},
+		{"TRACE", "docs.example", "/", noRule},
 		{"GET", "", "/items/1", isPublic},
-		{"GET", "", "/items/%20", isPublic},
-		{"GET", "", "/items/", missing},
-		{"GET", "", "/items", missing},
-		{"GET", "", "/items/1/", missing},
-		{"GET", "", "/items/1/secret", missing},
+		{"GET", "", "/items/%20", badPath},
+		{"GET", "", "/items/%20x", isPublic},
+		{"GET", "", "/items/", noRule},
+		{"GET", "", "/items", noRule},
+		{"GET", "", "/items/1/", noRule},
+		{"GET", "", "/items/1/secret", noRule},
 		{"GET", "", "/items/1%2fsecret", badPath},
 		{"GET", "", "/items/..", badPath},
 		{"GET", "", "/deep/a/x", isPublic},
 		{"GET", "", "/deep/a/x/", isPublic},
 		{"GET", "", "/deep/a/x/y/z", isPublic},
-		{"GET", "", "/deep/a/b/x", missing},
-		{"GET", "", "/deep/a/xx", missing},
+		{"GET", "", "/deep/a/b/x", noRule},
+		{"GET", "", "/deep/a/xx", noRule},
 		{"GET", "", "/deep//x", badPath},
 		{"GET", "", "/one", isPublic},
 		{"GET", "", "/one?x", isPublic},
-		{"GET", "", "/one/", missing},
-		{"GET", "", "/one/x", missing},
-		{"GET", "", "/one.json", missing},
+		{"GET", "", "/one/", noRule},
+		{"GET", "", "/one/x", noRule},
+		{"GET", "", "/one.json", noRule},
 		{"GET", "", "/one;x", badPath},
 		{"GET", "", "/below/", isPublic},
 		{"GET", "", "/below/a", isPublic},
-		{"GET", "", "/below", missing},
+		{"GET", "", "/below", noRule},
 	} {
 		cases = append(cases, Case{Name: fmt.Sprintf("match: %q %q %q", c.method, c.host, c.path), Config: config,
 			Request: Request{Method: c.method, Host: c.host, Path: c.path}, Want: c.want})
 	}
-	return append(cases, Case{Name: "match: a method in another header", Config: config, Want: missing,
+	return append(cases, Case{Name: "match: a method in another header", Config: config, Want: noRule,
 		Request: Request{Method: "POST", Host: "docs.example", Headers: Headers{{"x-http-method-override", "GET"}}}})
 }
 
 // typeAttacks send a token of one kind where another is asked for.
 func typeAttacks() []Case {
-	const typed = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "tokenTypes": ["at+jwt"],
+	const typed = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"tokenTypes": ["at+jwt"],
 		"signatureValidation": {"jwks": {"inline": $FIRST}}}]}`
 	claim := invalid("claim")
 	var cases []Case
 	for typ, want := range ordered(map[string]Want{
 		"at+jwt": isAlice, "AT+JWT": isAlice, "application/at+jwt": isAlice, "Application/At+Jwt": isAlice,
-		"JWT": claim, "ID": claim, "id+jwt": claim, "logout+jwt": claim, "dpop+jwt": claim, "secevent+jwt": claim, "at+jwt ": claim, " at+jwt": claim, "at+jwt\u0000": claim,
-		"application/x/at+jwt": claim, "application/application/at+jwt": claim, "text/at+jwt": claim, "/at+jwt": claim, "application/": claim, "": claim, "at+jwt;x=y": claim, "at jwt": claim,
+		"JWT": claim, "ID": claim, "id+jwt": claim, "logout+jwt": claim, "dpop+jwt": claim, "secevent+jwt": claim,
+		"at+jwt ": claim, " at+jwt": claim, "at+jwt\u0000": claim,
+		"application/x/at+jwt": claim, "application/application/at+jwt": claim, "text/at+jwt": claim, "/at+jwt": claim,
+		"application/": claim, "": claim, "at+jwt;x=y": claim, "at jwt": claim,
 		"aт+jwt": claim, "at+jwt,JWT": claim, "*": claim,
 	}) {
-		cases = append(cases, Case{Name: fmt.Sprintf("type: %q", typ), Config: typed, Request: get("/", First().With(Claims{"typ": typ})), Want: want})
+		cases = append(cases, Case{Name: fmt.Sprintf("type: %q", typ), Config: typed,
+			Request: get("/", First().With(Claims{"typ": typ})), Want: want})
 	}
-	return append(cases, Case{Name: "type: none", Config: typed, Request: get("/", First().With(Claims{"typ": nil})), Want: claim},
-		Case{Name: "type: wrong, and forged", Config: typed, Request: get("/", Stranger().With(Claims{"typ": "JWT"})), Want: invalid("bad_signature")},
-		Case{Name: "type: an ID token", Config: typed, Request: get("/", First().With(Claims{"typ": "JWT"}, Claims{"nonce": "n", "at_hash": "h", "auth_time": Now.Unix()})), Want: claim})
+	return append(cases, Case{Name: "type: none", Config: typed, Request: get("/", First().With(Claims{"typ": nil})),
+		Want: claim},
+		Case{Name: "type: wrong, and forged", Config: typed, Request: get("/", Stranger().With(Claims{"typ": "JWT"})),
+			Want: invalid("bad_signature")},
+		Case{Name: "type: an ID token", Config: typed,
+			Request: get("/", First().With(Claims{"typ": "JWT"},
+				Claims{"nonce": "n", "at_hash": "h", "auth_time": Now.Unix()})), Want: claim})
 }
 
 // ordered goes through a map in the order of its keys.

@@ -4,32 +4,23 @@ import (
 	"fmt"
 	"strings"
 
-	"orgate/config"
 	"orgate/e2e/scenario/grid"
 )
 
-// Organizations is every cell of the grid of organizations that a configuration
-// can have.
+// Organizations is every cell of the grid of organizations.
 func Organizations() []Case {
 	var cases []Case
 	for _, kind := range grid.Issuers {
-		if kind.Refused() {
-			continue
-		}
+		config := gridConfig(kind)
 		for n, token := range grid.Tokens {
 			signed := First().Token(Claims{"org": nil})
-			claim := token.Claim
-			if kind.Mapped {
-				claim = token.Mapped
-			}
-			if claim != "" {
-				signed = First().Raw(`"org":` + claim)
+			if members := token.Members(kind); members != "" {
+				signed = First().Raw(members)
 			}
 			for s, source := range grid.Sources {
 				cases = append(cases, Case{
-					// Several sources have the same title.
-					Name:   fmt.Sprintf("grid: %s/%s/%s (%d)", kind.Title, token.Title, source.Title, s),
-					Config: gridConfig(kind, source),
+					Name:   fmt.Sprintf("grid: %s/%s/%s", kind.Title, token.Title, source.Title),
+					Config: config,
 					Request: Request{Method: gridMethod(s), Host: grid.Host, Path: grid.Path, Token: signed,
 						RouteMetadata: map[[2]string]string{{"orgate", "organization"}: "org1"}},
 					Want: gridWant(kind.Verdicts[n].Of(source.Kind)),
@@ -54,55 +45,23 @@ func gridWant(verdict string) Want {
 // gridMethod is the method of requests to the rule with a source.
 func gridMethod(source int) string { return fmt.Sprintf("SOURCE-%d", source) }
 
-// gridConfig has a rule for each source, so that one configuration does for
-// all; only where the top level names no organization it is another. In that
-// one, requests match no rule, and the issuers differ: else theirs would be
-// required.
-func gridConfig(kind grid.Issuer, source grid.Source) string {
-	const keys = `"signatureValidation": {"jwks": {"inline": $FIRST}}`
+// gridConfig has a rule for each source, so that one configuration does for all.
+func gridConfig(kind grid.Issuer) string {
 	var issuers, rules []string
 	for _, e := range kind.Entries {
-		issuers = append(issuers, gridIssuer(e, keys))
+		issuers = append(issuers,
+			e.JSON("https://idp1.example/", `"signatureValidation": {"jwks": {"inline": $FIRST}}`))
 	}
-	if source.Rule.IsZero() && source.Top.IsZero() {
-		issuers = append(issuers, `{"name": "z", "issuer": "https://z.example/", "organization": "z", `+keys+`}`)
-		return `{"issuers": [` + strings.Join(issuers, ",") + `], "rules": [{"match": {"methods": ["GET"]}, "organization": "org1"}]}`
-	}
+	top := ""
 	for s, source := range grid.Sources {
 		rule := fmt.Sprintf(`"match": {"methods": [%q]}`, gridMethod(s))
-		if !source.Rule.IsZero() {
-			rule += `, "organization": ` + organizationJSON(source.Rule)
+		if source.Rule != "" {
+			rule += `, "organization": ` + source.Rule
+		} else {
+			top = source.Top
 		}
 		rules = append(rules, "{"+rule+"}")
 	}
-	return `{"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules, ",") + `], "organization": "org1"}`
-}
-
-func gridIssuer(e grid.Entry, keys string) string {
-	issuer := fmt.Sprintf(`"name": %q, "issuer": "https://idp1.example/", "organization": %q, %s`, e.Name, e.Organization, keys)
-	if e.Claim {
-		issuer += `, "organizationClaim": "org"`
-	}
-	if e.OrIssuer {
-		issuer += `, "missingOrganization": "issuer"`
-	}
-	if e.Shared {
-		issuer += `, "sharedAcrossOrganizations": true`
-	}
-	if len(e.Mapping) > 0 {
-		issuer += `, "organizationMapping": ` + encode(e.Mapping)
-	}
-	return "{" + issuer + "}"
-}
-
-func organizationJSON(o config.Organization) string {
-	switch {
-	case o.FromHost != "":
-		return encode(map[string]string{"fromHost": o.FromHost})
-	case o.FromPath != "":
-		return encode(map[string]string{"fromPath": o.FromPath})
-	case o.FromRouteMetadata != "":
-		return encode(map[string]string{"fromRouteMetadata": o.FromRouteMetadata})
-	}
-	return encode(o.Literal)
+	return `{"issuers": [` + strings.Join(issuers, ", ") + `], "rules": [` + strings.Join(rules, ", ") +
+		`], "organization": ` + top + `}`
 }

@@ -55,7 +55,8 @@ func (s *Signer) Token(claims ...Claims) string {
 // With signs the usual claims under a changed header. The signature is RS256
 // whatever the header says.
 func (s *Signer) With(header Claims, claims ...Claims) string {
-	return s.Sign(encode(merge(Claims{"alg": "RS256", "typ": "JWT", "kid": s.KeyID}, header)), encode(merge(append([]Claims{Basic()}, claims...)...)))
+	return s.Sign(encode(merge(Claims{"alg": "RS256", "typ": "JWT", "kid": s.KeyID}, header)),
+		encode(merge(append([]Claims{Basic()}, claims...)...)))
 }
 
 // Basic are the claims of a good token of org1.
@@ -110,7 +111,8 @@ func (s *Signer) signature(algorithm, input string) []byte {
 	var signature []byte
 	var err error
 	if algorithm[:2] == "PS" {
-		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil), &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
+		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil),
+			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	} else {
 		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, h.Sum(nil))
 	}

@@ -37,8 +37,8 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// Report is what there is to say about a document.
-type Report struct {
+// Result is what there is to say about a document.
+type Result struct {
 	// Config is the configuration as the plugin reads it, nil if there are
 	// mistakes.
 	Config *config.Config
@@ -52,8 +52,8 @@ type Report struct {
 }
 
 // Read reads a document.
-func Read(doc string) *Report {
-	r := &Report{}
+func Read(doc string) *Result {
+	r := &Result{}
 	c, err := config.Parse(doc)
 	var mistakes config.ErrorList
 	if errors.As(err, &mistakes) {
@@ -70,21 +70,22 @@ func Read(doc string) *Report {
 		return r
 	}
 	r.Config = c
-	a := &adviser{report: r, config: c}
+	a := &adviser{result: r, config: c}
 	a.issuers()
 	a.rules()
+	a.sharing()
 	r.sort(r.Advice)
 	return r
 }
 
 // Place fills in where a field is.
-func (r *Report) Place(path string) (line, column int) { return r.document.place(path) }
+func (r *Result) Place(path string) (line, column int) { return r.document.place(path) }
 
 // IssuerPath returns the path of the issuer of this name. The configuration
 // may hold fewer issuers than the document: those of its environment.
-func (r *Report) IssuerPath(name string) string { return r.document.issuers[name] }
+func (r *Result) IssuerPath(name string) string { return r.document.issuers[name] }
 
-func (r *Report) sort(findings []Finding) {
+func (r *Result) sort(findings []Finding) {
 	slices.SortStableFunc(findings, func(a, b Finding) int {
 		if a.Line != b.Line {
 			return a.Line - b.Line
@@ -93,13 +94,13 @@ func (r *Report) sort(findings []Finding) {
 	})
 }
 
-func (r *Report) mistake(path, message string) {
+func (r *Result) mistake(path, message string) {
 	line, column := r.Place(path)
 	r.Mistakes = append(r.Mistakes, Finding{Path: path, Line: line, Column: column, Message: message})
 }
 
 // checkKeys reads the keys that are written down, one of which must be usable.
-func (r *Report) checkKeys(c *config.Config) {
+func (r *Result) checkKeys(c *config.Config) {
 	for i := range c.Issuers {
 		path := r.IssuerPath(c.Issuers[i].Name) + ".signatureValidation."
 		validation := &c.Issuers[i].SignatureValidation
@@ -114,7 +115,7 @@ func (r *Report) checkKeys(c *config.Config) {
 	}
 }
 
-func (r *Report) checkSet(path string, set *jwks.Set, err error) {
+func (r *Result) checkSet(path string, set *jwks.Set, err error) {
 	switch {
 	case err != nil:
 		r.mistake(path, err.Error())
@@ -177,6 +178,12 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// has reports whether the document has a value at path.
+func (d *document) has(path string) bool {
+	_, ok := d.offsets[path]
+	return ok
+}
+
 // place returns where the value at path begins, or what should hold it.
 func (d *document) place(path string) (line, column int) {
 	offset, ok := d.offsets[path]
@@ -190,13 +197,13 @@ func (d *document) place(path string) (line, column int) {
 
 // adviser looks at one configuration.
 type adviser struct {
-	report *Report
+	result *Result
 	config *config.Config
 }
 
 func (a *adviser) advise(code, path, format string, args ...any) {
-	line, column := a.report.Place(path)
-	a.report.Advice = append(a.report.Advice, Finding{
+	line, column := a.result.Place(path)
+	a.result.Advice = append(a.result.Advice, Finding{
 		Code: code, Path: path, Line: line, Column: column, Message: fmt.Sprintf(format, args...),
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"orgate/cmd/orgate/internal/advice"
 	"orgate/e2e"
@@ -22,7 +23,8 @@ func issuer(members string) string {
 	if members != "" {
 		members = ", " + members
 	}
-	return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["api"], ` + keys + members + `}`
+	return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["api"], ` + keys +
+		members + `}`
 }
 
 // named is a sound issuer of its own name, "iss" and organization.
@@ -30,7 +32,8 @@ func named(name, members string) string {
 	if members != "" {
 		members = ", " + members
 	}
-	return fmt.Sprintf(`{"name": %[1]q, "issuer": "https://%[1]s.example", "organization": %[1]q, "audiences": ["api"], %[2]s%[3]s}`, name, keys, members)
+	return fmt.Sprintf(`{"name": %[1]q, "issuer": "https://%[1]s.example", "organization": %[1]q, "audiences": `+
+		`["api"], %[2]s%[3]s}`, name, keys, members)
 }
 
 // lines are the pieces of advice, each as "code path: message".
@@ -49,12 +52,15 @@ func lines(t *testing.T, document string) []string {
 
 func TestAdviceOnIssuers(t *testing.T) {
 	const (
-		noAudience = "no-audience issuers[0].audiences: the audience is not checked: a token that idp issued for any other service is good here, too"
-		plain      = "the keys come over plain http: whoever is on the way can put in one of their own and sign tokens with it; use https, or pin the keys (pins)"
+		noAudience = "no-audience issuers[0].audiences: the audience is not checked: a token that idp issued for any " +
+			"other service is good here, too"
+		plain = "the keys come over plain http: whoever is on the way can put in one of their own and sign tokens " +
+			"with it; use https, or pin the keys (pins)"
 	)
 	bare := `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", ` + keys + `}`
 	located := func(jwks string) string {
-		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], "signatureValidation": {"jwks": ` + jwks + `}}`
+		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
+			`"signatureValidation": {"jwks": ` + jwks + `}}`
 	}
 	for _, c := range []struct {
 		name, document string
@@ -63,46 +69,95 @@ func TestAdviceOnIssuers(t *testing.T) {
 		{"nothing to say", `{"issuers": [` + issuer("") + `]}`, nil},
 		{"no audience", `{"issuers": [` + bare + `]}`, []string{noAudience}},
 		{"no audience but in each rule, one of which takes everything",
-			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}, {"audiences": ["b"]}]}`, nil},
-		{"no audience but in each rule that looks at tokens", `{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}, "public": true}, {"audiences": ["b"]}]}`, nil},
-		{"no audience but in a rule that does not take everything",
-			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, []string{noAudience}},
+			`{"issuers": [` + bare +
+				`], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}, {"audiences": ["b"]}]}`, nil},
+		{"no audience but in each rule that looks at tokens",
+			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}, "public": true}, {"audiences": ["b"]}]}`,
+			nil},
+		{"no audience but in a rule that does not take everything: the rest is refused",
+			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, nil},
 		{"no audience in one of the rules",
-			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`, []string{noAudience}},
+			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`,
+			[]string{noAudience}},
 		{"keys over http", `{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp"}`) + `]}`,
 			[]string{"plain-http issuers[0].signatureValidation.jwks.url: " + plain}},
-		{"discovery over http", `{"issuers": [` + located(`{"wellKnown": "HTTP://idp.example/d", "cluster": "idp"}`) + `]}`,
+		{"discovery over http", `{"issuers": [` + located(`{"wellKnown": "HTTP://idp.example/d", "cluster": "idp"}`) +
+			`]}`,
 			[]string{"plain-http issuers[0].signatureValidation.jwks.wellKnown: " + plain}},
-		{"pinned keys over http", `{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp", "pins": ["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}`) + `]}`, nil},
+		{"pinned keys over http",
+			`{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp", "pins": `+
+				`["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}`) + `]}`, nil},
 		{"keys written down", `{"issuers": [` + located(`{"inline": `+scenario.JWKS(scenario.First())+`}`) + `]}`, nil},
 		{"shared", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true`) + `,
-			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"], "sharedAcrossOrganizations": true, ` + keys + `}], "organization": "org1"}`,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"],
+				"sharedAcrossOrganizations": true, ` + keys + `}], "organization": "org1"}`,
 			[]string{
-				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that names no organization may call the APIs of "org1" and "org2" alike`,
-				`shared-issuer issuers[1].sharedAcrossOrganizations: a token of https://idp.example that names no organization may call the APIs of "org1" and "org2" alike`,
+				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that names no ` +
+					`organization may call the APIs of "org1" and "org2" alike`,
+				`shared-issuer issuers[1].sharedAcrossOrganizations: a token of https://idp.example that names no ` +
+					`organization may call the APIs of "org1" and "org2" alike`,
 			}},
 		{"shared with nobody", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true`) + `]}`,
-			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the issuer stands under one organization"}},
-		{"shared although the claim tells", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org"`) + `,
-			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"], "organizationClaim": "org", ` + keys + `}], "organization": "org1"}`,
-			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the organization claim tells the organizations apart"}},
-		{"unmapped roles pass", `{"issuers": [` + issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false, "roleMappings": [
-			{"remoteRole": "a", "localRole": "admin"}, {"remoteRole": "b", "localRole": "admin"}, {"remoteRole": "c", "localRole": "user"}]`) + `]}`,
-			[]string{`unmapped-roles issuers[0].excludeUnmappedRoles: a role that no mapping names passes under its own name:` +
-				` whoever names roles at the provider can grant every local role ("admin" and "user")`}},
-		{"unmapped roles without mappings", `{"issuers": [` + issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false`) + `]}`, nil},
-		{"mapping that never leads to the organization", `{"issuers": [` + issuer(`"organizationClaim": "o", "organizationMapping": {"x": "org2"}`) + `]}`,
+			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the issuer " +
+				"stands under one organization"}},
+		{"shared although the claim tells",
+			`{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org"`) + `,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"],
+				"organizationClaim": "org", ` + keys + `}], "organization": "org1"}`,
+			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the " +
+				"organization claim tells the organizations apart"}},
+		{"shared, and one claim tells where it is",
+			`{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org", `+
+				`"missingOrganization": "issuer"`) + `,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"],
+				"organizationClaim": "org", ` + keys + `}], "organization": "org1"}`,
 			[]string{
-				`unprovable-organization issuers[0].organizationMapping: no value of the organization claim leads to "org1", which the issuer is bound to: all of its tokens are refused`,
+				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that names no ` +
+					`organization may call the APIs of "org1" and "org2" alike`,
+			}},
+		{"shared, and told by different claims",
+			`{"issuers": [` + issuer(`"sharedAcrossOrganizations": true, "organizationClaim": "org"`) + `,
+			{"name": "two", "issuer": "https://idp.example", "organization": "org2", "audiences": ["a"],
+				"organizationClaim": "tenant", ` + keys + `}], "organization": "org1"}`,
+			[]string{
+				`shared-issuer issuers[0].sharedAcrossOrganizations: a token of https://idp.example that proves ` +
+					`several organizations by different claims may call the APIs of "org1" and "org2" alike`,
+			}},
+		{"clusters of Istio without a key for sharing",
+			`{"issuers": [` + strings.Replace(issuer(""), `"cluster": "idp"`, `"cluster": "outbound|443||idp.example"`,
+				1) + `]}`,
+			[]string{`no-sharing-key sharing: Istio gives the plugin no vm_id of its own, so each worker fetches all ` +
+				`keys for itself;` +
+				` with a key, made by "openssl rand -base64 32", one of them fetches for all`}},
+		{"clusters of Istio with a key for sharing",
+			`{"issuers": [` + strings.Replace(issuer(""), `"cluster": "idp"`, `"cluster": "outbound|443||idp.example"`,
+				1) + `],
+			"sharing": {"key": "0123456789abcdef0123456789abcdef"}}`, nil},
+		{"unmapped roles pass", `{"issuers": [` +
+			issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false, "roleMappings": [
+			{"remoteRole": "a", "localRole": "admin"}, {"remoteRole": "b", "localRole": "admin"},
+				{"remoteRole": "c", "localRole": "user"}]`) + `]}`,
+			[]string{`unmapped-roles issuers[0].excludeUnmappedRoles: a role that no mapping names passes under its ` +
+				`own name:` +
+				` whoever names roles at the provider can grant every local role ("admin" and "user")`}},
+		{"unmapped roles without mappings",
+			`{"issuers": [` + issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false`) + `]}`, nil},
+		{"mapping that never leads to the organization",
+			`{"issuers": [` + issuer(`"organizationClaim": "o", "organizationMapping": {"x": "org2"}`) + `]}`,
+			[]string{
+				`unprovable-organization issuers[0].organizationMapping: no value of the organization claim leads to ` +
+					`"org1", which the issuer is bound to: all of its tokens are refused`,
 			}},
 		{"issuers of another environment are not looked at, and places are the document's",
-			`{"environment": "prod", "issuers": [{"name": "dev", "issuer": "https://dev.example", "organization": "org1", "environments": ["dev"], ` + keys + `}, ` + bare + `]}`,
+			`{"environment": "prod", "issuers": [{"name": "dev", "issuer": "https://dev.example", "organization": ` +
+				`"org1", "environments": ["dev"], ` + keys + `}, ` + bare + `]}`,
 			[]string{strings.Replace(noAudience, "issuers[0]", "issuers[1]", 1)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := lines(t, c.document)
 			// What follows from an issuer that proves nothing is another test's.
-			got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "unprovable-organization organization:") })
+			got = slices.DeleteFunc(got,
+				func(l string) bool { return strings.HasPrefix(l, "unprovable-organization organization:") })
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
 			}
@@ -112,32 +167,46 @@ func TestAdviceOnIssuers(t *testing.T) {
 
 func TestIssuersAsProvidersWriteThem(t *testing.T) {
 	for issuer, want := range map[string]string{
-		"https://tenant.eu.auth0.com/":                  "",
-		"https://tenant.eu.auth0.com":                   `Auth0 issues tokens with a slash after the domain: "https://tenant.eu.auth0.com/"`,
-		"https://tenant.auth0.com/oauth":                `Auth0 issues tokens with a slash after the domain: "https://tenant.auth0.com/"`,
-		"https://notauth0.com":                          "",
-		"https://login.microsoftonline.com/0000/v2.0":   "",
-		"https://login.microsoftonline.com/0000/v2.0/":  `Entra ID issues tokens of version 2.0 without a slash at the end: "https://login.microsoftonline.com/0000/v2.0"`,
-		"https://login.microsoftonline.com/0000/":       `Entra ID issues tokens of version 2.0 as "https://login.microsoftonline.com/0000/v2.0", and those of version 1.0 as "https://sts.windows.net/0000/"`,
-		"https://login.microsoftonline.com/common/v2.0": `Entra ID issues tokens with the tenant's id, never with "common"`,
-		"https://sts.windows.net/0000/":                 "",
-		"https://sts.windows.net/0000":                  `Entra ID issues tokens of version 1.0 with a slash at the end: "https://sts.windows.net/0000/"`,
-		"https://dev.okta.com":                          "",
-		"https://dev.okta.com/":                         `Okta issues tokens without a slash at the end: "https://dev.okta.com"`,
-		"https://dev.okta.com/oauth2/default/":          `Okta issues tokens without a slash at the end: "https://dev.okta.com/oauth2/default"`,
-		"https://api.asgardeo.io/t/org1/oauth2/token":   "",
-		"https://api.asgardeo.io/t/org1/oauth2/token/":  `Asgardeo issues tokens without a slash at the end: "https://api.asgardeo.io/t/org1/oauth2/token"`,
-		"https://api.asgardeo.io/t/org1":                `Asgardeo issues tokens with the token endpoint as issuer: "https://api.asgardeo.io/t/org1/oauth2/token"`,
-		"https://sso.example/realms/org1":               "",
-		"https://sso.example/auth/realms/org1/":         `Keycloak issues tokens without a slash at the end: "https://sso.example/auth/realms/org1"`,
-		"https://is.example:9443/oauth2/token":          "",
-		"https://is.example:9443/oauth2/token/":         `WSO2 Identity Server issues tokens without a slash at the end: "https://is.example:9443/oauth2/token"`,
-		"https://idp.example/":                          "",
-		"https://idp.example":                           "",
-		"urn:somebody":                                  "",
+		"https://tenant.eu.auth0.com/": "",
+		"https://tenant.eu.auth0.com": `Auth0 issues tokens with a slash after the domain: ` +
+			`"https://tenant.eu.auth0.com/"`,
+		"https://tenant.auth0.com/oauth": `Auth0 issues tokens with a slash after the domain: ` +
+			`"https://tenant.auth0.com/"`,
+		"https://notauth0.com":                        "",
+		"https://login.microsoftonline.com/0000/v2.0": "",
+		"https://login.microsoftonline.com/0000/v2.0/": `Entra ID issues tokens of version 2.0 without a slash at ` +
+			`the end: "https://login.microsoftonline.com/0000/v2.0"`,
+		"https://login.microsoftonline.com/0000/": `Entra ID issues tokens of version 2.0 as ` +
+			`"https://login.microsoftonline.com/0000/v2.0", and those of version 1.0 as ` +
+			`"https://sts.windows.net/0000/"`,
+		"https://login.microsoftonline.com/common/v2.0": `Entra ID issues tokens with the tenant's id, never with ` +
+			`"common"`,
+		"https://sts.windows.net/0000/": "",
+		"https://sts.windows.net/0000": `Entra ID issues tokens of version 1.0 with a slash at the ` +
+			`end: "https://sts.windows.net/0000/"`,
+		"https://dev.okta.com": "",
+		"https://dev.okta.com/": `Okta issues tokens without a slash at the end: ` +
+			`"https://dev.okta.com"`,
+		"https://dev.okta.com/oauth2/default/": `Okta issues tokens without a slash at the end: ` +
+			`"https://dev.okta.com/oauth2/default"`,
+		"https://api.asgardeo.io/t/org1/oauth2/token": "",
+		"https://api.asgardeo.io/t/org1/oauth2/token/": `Asgardeo issues tokens without a slash at the end: ` +
+			`"https://api.asgardeo.io/t/org1/oauth2/token"`,
+		"https://api.asgardeo.io/t/org1": `Asgardeo issues tokens with the token endpoint as issuer: ` +
+			`"https://api.asgardeo.io/t/org1/oauth2/token"`,
+		"https://sso.example/realms/org1": "",
+		"https://sso.example/auth/realms/org1/": `Keycloak issues tokens without a slash at the end: ` +
+			`"https://sso.example/auth/realms/org1"`,
+		"https://is.example:9443/oauth2/token": "",
+		"https://is.example:9443/oauth2/token/": `WSO2 Identity Server issues tokens without a slash at the end: ` +
+			`"https://is.example:9443/oauth2/token"`,
+		"https://idp.example/": "",
+		"https://idp.example":  "",
+		"urn:somebody":         "",
 	} {
 		t.Run(issuer, func(t *testing.T) {
-			document := fmt.Sprintf(`{"issuers": [{"name": "idp", "issuer": %q, "organization": "org1", "audiences": ["api"], %s}]}`, issuer, keys)
+			document := fmt.Sprintf(`{"issuers": [{"name": "idp", "issuer": %q, "organization": "org1", "audiences": `+
+				`["api"], %s}]}`, issuer, keys)
 			var wanted []string
 			if want != "" {
 				wanted = []string{"issuer-slash issuers[0].issuer: " + want}
@@ -154,58 +223,108 @@ func TestAdviceOnRules(t *testing.T) {
 		name, rules string
 		want        []string
 	}{
-		{"same path", `{"name": "a", "match": {"path": "/x"}}, {"name": "b", "match": {"path": "/x", "methods": ["GET"]}}`,
-			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
-		{"another method", `{"name": "a", "match": {"path": "/x", "methods": ["POST"]}}, {"name": "b", "match": {"path": "/x", "methods": ["GET"]}}`, nil},
-		{"methods shared out", `{"name": "a", "match": {"methods": ["GET"]}}, {"name": "b", "match": {"methods": ["POST"]}}, {"name": "c", "match": {"path": "/x", "methods": ["GET", "POST"]}}`,
-			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls under rule "a" (rules[0]) and rule "b" (rules[1]) before it`}},
-		{"one method is left", `{"name": "a", "match": {"methods": ["GET"]}}, {"name": "c", "match": {"path": "/x", "methods": ["GET", "POST"]}}`, nil},
-		{"every method is more than some", `{"name": "a", "match": {"methods": ["GET"]}}, {"name": "c", "match": {"path": "/x"}}`, nil},
-		{"prefix before what is below", `{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"pathTemplate": "/x/{id}/**"}}, {"name": "c", "match": {"path": "/x"}}`,
+		{"same path", `{"name": "a", "match": {"path": "/x"}}, {"name": "b", "match": {"path": "/x", "methods": ` +
+			`["GET"]}}`,
+			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
+		{"another method", `{"name": "a", "match": {"path": "/x", "methods": ["POST"]}}, {"name": "b", "match": ` +
+			`{"path": "/x", "methods": ["GET"]}}`, nil},
+		{"methods shared out", `{"name": "a", "match": {"methods": ["GET"]}}, {"name": "b", "match": {"methods": ` +
+			`["POST"]}}, {"name": "c", "match": {"path": "/x", "methods": ["GET", "POST"]}}`,
+			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) and rule "b" (rules[1]) before it`}},
+		{"one method is left", `{"name": "a", "match": {"methods": ["GET"]}}, {"name": "c", "match": {"path": "/x", ` +
+			`"methods": ["GET", "POST"]}}`, nil},
+		{"every method is more than some",
+			`{"name": "a", "match": {"methods": ["GET"]}}, {"name": "c", "match": {"path": "/x"}}`, nil},
+		{"prefix before what is below",
+			`{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"pathTemplate": "/x/{id}/**"}}, ` +
+				`{"name": "c", "match": {"path": "/x"}}`,
 			[]string{
-				`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`,
-				`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`,
+				`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under ` +
+					`rule "a" (rules[0]) before it`,
+				`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls under ` +
+					`rule "a" (rules[0]) before it`,
 			}},
-		{"prefix with a slash is for what is below alone", `{"name": "a", "match": {"pathPrefix": "/x/"}}, {"name": "b", "match": {"path": "/x"}}, {"name": "c", "match": {"path": "/x/"}}`,
-			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
-		{"path before the prefix", `{"name": "a", "match": {"path": "/x"}}, {"name": "b", "match": {"pathPrefix": "/x"}}`, nil},
-		{"longer before shorter", `{"name": "a", "match": {"pathPrefix": "/x/y"}}, {"name": "b", "match": {"pathPrefix": "/x"}}`, nil},
-		{"prefix is on segments", `{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"path": "/xy"}}`, nil},
-		{"placeholder does not stand for an empty segment", `{"name": "a", "match": {"pathTemplate": "/x/*"}}, {"name": "b", "match": {"path": "/x/"}}, {"name": "c", "match": {"path": "/x/y"}}`,
-			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
-		{"literal does not stand for a placeholder", `{"name": "a", "match": {"path": "/x/y"}}, {"name": "b", "match": {"pathTemplate": "/x/*"}}`, nil},
-		{"percent-encoding is no difference", `{"name": "a", "match": {"path": "/a+b"}}, {"name": "b", "match": {"path": "/a%2Bb"}}`,
-			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
+		{"prefix with a slash is for what is below alone",
+			`{"name": "a", "match": {"pathPrefix": "/x/"}}, {"name": "b", "match": {"path": "/x"}}, {"name": "c", ` +
+				`"match": {"path": "/x/"}}`,
+			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
+		{"path before the prefix",
+			`{"name": "a", "match": {"path": "/x"}}, {"name": "b", "match": {"pathPrefix": "/x"}}`, nil},
+		{"longer before shorter",
+			`{"name": "a", "match": {"pathPrefix": "/x/y"}}, {"name": "b", "match": {"pathPrefix": "/x"}}`, nil},
+		{"prefix is on segments",
+			`{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"path": "/xy"}}`, nil},
+		{"placeholder does not stand for an empty segment",
+			`{"name": "a", "match": {"pathTemplate": "/x/*"}}, {"name": "b", "match": {"path": "/x/"}}, {"name": ` +
+				`"c", "match": {"path": "/x/y"}}`,
+			[]string{`unreachable-rule rules[2]: rule "c" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
+		{"literal does not stand for a placeholder",
+			`{"name": "a", "match": {"path": "/x/y"}}, {"name": "b", "match": {"pathTemplate": "/x/*"}}`, nil},
+		{"percent-encoding is no difference",
+			`{"name": "a", "match": {"path": "/a+b"}}, {"name": "b", "match": {"path": "/a%2Bb"}}`,
+			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
 		{"any path is more than all of them", `{"name": "a", "match": {"pathPrefix": "/"}}, {"name": "b"}`, nil},
-		{"hosts below", `{"name": "a", "match": {"hosts": ["*.x.example"]}}, {"name": "b", "match": {"hosts": ["a.b.x.example", "*.y.x.example"]}}`,
-			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
-		{"the domain is not below itself", `{"name": "a", "match": {"hosts": ["*.x.example"]}}, {"name": "b", "match": {"hosts": ["x.example"]}}`, nil},
-		{"one host is left", `{"name": "a", "match": {"hosts": ["x.example"]}}, {"name": "b", "match": {"hosts": ["x.example", "y.example"]}}`, nil},
+		{"hosts below", `{"name": "a", "match": {"hosts": ["*.x.example"]}}, {"name": "b", "match": {"hosts": ` +
+			`["a.b.x.example", "*.y.x.example"]}}`,
+			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
+		{"the domain is not below itself",
+			`{"name": "a", "match": {"hosts": ["*.x.example"]}}, {"name": "b", "match": {"hosts": ["x.example"]}}`,
+			nil},
+		{"one host is left", `{"name": "a", "match": {"hosts": ["x.example"]}}, {"name": "b", "match": {"hosts": ` +
+			`["x.example", "y.example"]}}`, nil},
 		{"any host", `{"name": "a", "match": {"hosts": ["x.example"]}}, {"name": "b"}`, nil},
-		{"public takes all of a rule", `{"name": "a", "match": {"pathPrefix": "/x"}, "public": true}, {"name": "b", "match": {"path": "/x/y"}}`,
-			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under the public rule "a" (rules[0]) before it`}},
-		{"public takes some methods", `{"name": "a", "match": {"pathPrefix": "/x", "methods": ["GET", "HEAD"]}, "public": true}, {"name": "b", "match": {"path": "/x/y"}}`,
-			[]string{`public-wider rules[0].public: public rule "a" comes before rule "b" (rules[1]) and takes requests of it: GET and HEAD need no token there`}},
-		{"public takes some hosts", `{"name": "a", "match": {"hosts": ["x.example"]}, "public": true}, {"name": "b", "match": {"hosts": ["x.example", "y.example"]}}`,
-			[]string{`public-wider rules[0].public: public rule "a" comes before rule "b" (rules[1]) and takes requests of it, which need no token there`}},
-		{"public that is never reached", `{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"pathPrefix": "/x"}, "public": true}`,
-			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls under rule "a" (rules[0]) before it`}},
-		{"public with other methods", `{"name": "a", "match": {"methods": ["GET"]}, "public": true}, {"name": "b", "match": {"methods": ["POST"]}}`, nil},
+		{"public takes all of a rule",
+			`{"name": "a", "match": {"pathPrefix": "/x"}, "public": true}, {"name": "b", "match": {"path": "/x/y"}}`,
+			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls ` +
+				`under the public rule "a" (rules[0]) before it`}},
+		{"public takes some methods",
+			`{"name": "a", "match": {"pathPrefix": "/x", "methods": ["GET", "HEAD"]}, "public": true}, {"name": "b", ` +
+				`"match": {"path": "/x/y"}}`,
+			[]string{`public-wider rules[0].public: public rule "a" comes before rule "b" (rules[1]) and takes ` +
+				`requests of it: GET and HEAD need no token there`}},
+		{"public takes some hosts",
+			`{"name": "a", "match": {"hosts": ["x.example"]}, "public": true}, {"name": "b", "match": {"hosts": ` +
+				`["x.example", "y.example"]}}`,
+			[]string{`public-wider rules[0].public: public rule "a" comes before rule "b" (rules[1]) and takes ` +
+				`requests of it, which need no token there`}},
+		{"public that is never reached",
+			`{"name": "a", "match": {"pathPrefix": "/x"}}, {"name": "b", "match": {"pathPrefix": "/x"}, "public": ` +
+				`true}`,
+			[]string{`unreachable-rule rules[1]: rule "b" is never reached: every request that it matches falls ` +
+				`under rule "a" (rules[0]) before it`}},
+		{"public with other methods",
+			`{"name": "a", "match": {"methods": ["GET"]}, "public": true}, {"name": "b", "match": {"methods": ` +
+				`["POST"]}}`, nil},
 		{"public and narrower", `{"name": "a", "match": {"path": "/health"}, "public": true}, {"name": "b"}`, nil},
-		{"public after", `{"name": "a", "match": {"path": "/x/y", "methods": ["POST"]}}, {"name": "b", "match": {"pathPrefix": "/x"}, "public": true}`,
-			[]string{`public-wider rules[1].public: public rule "b" is wider than rule "a" (rules[0]): what narrowly misses that one, by a slash at the end or another method, needs no token`}},
+		{"public after", `{"name": "a", "match": {"path": "/x/y", "methods": ["POST"]}}, {"name": "b", "match": ` +
+			`{"pathPrefix": "/x"}, "public": true}`,
+			[]string{`public-wider rules[1].public: public rule "b" is wider than rule "a" (rules[0]): what narrowly ` +
+				`misses that one, by a slash at the end or another method, needs no token`}},
 		{"roles that nobody has", `{"name": "a", "roles": ["admin"]}`,
-			[]string{`roles-without-claim rules[0].roles: rule "a" asks for roles, and no issuer that may be used here has a rolesClaim: every request is refused`}},
+			[]string{`roles-without-claim rules[0].roles: rule "a" asks for roles, and no issuer that may be used ` +
+				`here has a rolesClaim: every request is refused`}},
 		{"organization that nobody has", `{"name": "a", "organization": "org9"}`,
-			[]string{`unprovable-organization rules[0].organization: no issuer can prove "org9": every request under rule "a" is refused`}},
+			[]string{`unprovable-organization rules[0].organization: no issuer can prove "org9": every request under ` +
+				`rule "a" is refused`}},
 		{"organization that the issuers of the rule do not have", `{"name": "a", "issuers": ["org2"]}`,
-			[]string{`unprovable-organization rules[0].organization: no issuer that may be used here can prove "org1": every request under rule "a" is refused`}},
+			[]string{`unprovable-organization rules[0].organization: no issuer that may be used here can prove ` +
+				`"org1": every request under rule "a" is refused`}},
 		{"organization from the request", `{"name": "a", "organization": {"fromPath": "/t/{org}/"}}`, nil},
 		{"any organization", `{"name": "a", "organization": "*"}`, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			document := `{"organization": "org1", "issuers": [` + named("org1", "") + "," + named("org2", "") + `], "rules": [` + c.rules + `]}`
-			if diff := cmp.Diff(c.want, lines(t, document)); diff != "" {
+			document := `{"organization": "org1", "issuers": [` + named("org1", "") + "," + named("org2", "") +
+				`], "rules": [` + c.rules + `]}`
+			got := lines(t, document)
+			// That nothing falls back to the top level's organization is another test's.
+			got = slices.DeleteFunc(got, func(l string) bool { return strings.HasPrefix(l, "unused-organization") })
+			if diff := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
 			}
 		})
@@ -213,20 +332,55 @@ func TestAdviceOnRules(t *testing.T) {
 }
 
 func TestOrganizationsThatCanBeProven(t *testing.T) {
-	const top = `unprovable-organization organization: no issuer can prove "org9": every request that a rule does not send elsewhere is refused`
+	const top = `unprovable-organization organization: no issuer can prove "org9": every request is refused`
 	for _, c := range []struct {
 		name, issuer string
 		want         []string
 	}{
 		{"the issuer's own", named("org9", ""), nil},
 		{"another", named("org1", ""), []string{top}},
-		{"claimed", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "audiences": ["a"], ` + keys + `}`, nil},
-		{"mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "organizationMapping": {"x": "org9"}, "audiences": ["a"], ` + keys + `}`, nil},
-		{"not mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "organizationMapping": {"org9": "x"}, "audiences": ["a"], ` + keys + `}`, []string{top}},
-		{"not mapped, and vouched for", named("org9", `"organizationClaim": "o", "organizationMapping": {"x": "y"}, "missingOrganization": "issuer"`), nil},
+		{"claimed", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", "audiences": ["a"], ` +
+			keys + `}`, nil},
+		{"mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", ` +
+			`"organizationMapping": {"x": "org9"}, "audiences": ["a"], ` + keys + `}`, nil},
+		{"not mapped", `{"name": "i", "issuer": "i", "organization": "*", "organizationClaim": "o", ` +
+			`"organizationMapping": {"org9": "x"}, "audiences": ["a"], ` + keys + `}`, []string{top}},
+		{"not mapped, and the issuer's own without the claim",
+			named("org9", `"organizationClaim": "o", "organizationMapping": {"x": "y"}, "missingOrganization": `+
+				`"issuer"`), nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if diff := cmp.Diff(c.want, lines(t, `{"organization": "org9", "issuers": [`+c.issuer+`]}`)); diff != "" {
+				t.Errorf("advice (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestAdviceOnTheTopLevelsOrganization: it matters to rules that name none, and,
+// without rules, to every request.
+func TestAdviceOnTheTopLevelsOrganization(t *testing.T) {
+	const unused = `unused-organization organization: nothing requires it: each rule names its own organization,` +
+		` and what matches no rule is refused; a last rule without match would leave the rest to this organization`
+	for _, c := range []struct {
+		name, top string
+		want      []string
+	}{
+		{"no rules", `"organization": "org1"`, nil},
+		{"a rule that names none",
+			`"organization": "org1", "rules": [{"organization": "org1", "match": {"path": "/a"}}, {}]`, nil},
+		{"rules that name their own",
+			`"organization": "org1", "rules": [{"organization": "org1", "match": {"path": "/a"}}, {"match": {"path": ` +
+				`"/b"}, "public": true}]`, []string{unused}},
+		{"rules that name their own, and none at the top", `"rules": [{"organization": "org1"}]`, nil},
+		{"a rule that names none, and nobody has it", `"organization": "org9", "rules": [{}]`,
+			[]string{`unprovable-organization organization: no issuer can prove "org9": every request under a rule ` +
+				`that names no organization is refused`}},
+		{"rules that name their own, and nobody has the top's",
+			`"organization": "org9", "rules": [{"organization": "org1"}]`, []string{unused}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if diff := cmp.Diff(c.want, lines(t, `{"issuers": [`+named("org1", "")+`], `+c.top+`}`)); diff != "" {
 				t.Errorf("advice (-want +got):\n%s", diff)
 			}
 		})
@@ -238,21 +392,28 @@ func TestOrganizationsThatCanBeProven(t *testing.T) {
 func TestMistakesAreThePlugins(t *testing.T) {
 	plugin := hosttest.Plugin(t)
 	inline := func(validation string) string {
-		return `{"issuers": [{"name": "a", "issuer": "a", "organization": "o", "signatureValidation": ` + validation + `}]}`
+		return `{"issuers": [{"name": "a", "issuer": "a", "organization": "o", "signatureValidation": ` + validation +
+			`}]}`
 	}
 	for name, document := range map[string]string{
-		"fine":                      `{"issuers": [` + issuer("") + `]}`,
-		"empty":                     "",
-		"not JSON":                  "{\n  \"issuers\": [,]}",
-		"mistakes everywhere":       `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": 1}}`,
-		"broken PEM":                inline(`{"certificate": {"certificateInline": "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}}`),
-		"unusable inline keys":      inline(`{"jwks": {"inline": {"keys": [{"kty": "EC"}, {"kty": "RSA"}]}}}`),
-		"an unusable inline key":    inline(`{"jwks": {"inline": {"keys": [{"kty": "EC"}, ` + scenario.First().JWK() + `]}}}`),
-		"no inline key":             inline(`{"jwks": {"inline": {"keys": []}}}`),
-		"usable inline keys":        inline(`{"jwks": {"inline": ` + scenario.JWKS(scenario.First()) + `}}`),
-		"usable PEM":                inline(`{"certificate": {"certificateInline": ` + fmt.Sprintf("%q", scenario.First().PublicKey()) + `}}`),
-		"broken PEM and broken set": inline(`{"certificate": {"certificateInline": "-----BEGIN X-----"}, "jwks": {"inline": {"keys": [{"kty": "oct"}]}}}`),
-		"broken keys elsewhere":     `{"environment": "p", "issuers": [{"name": "x", "issuer": "x", "organization": "o", "environments": ["d"], "signatureValidation": {"jwks": {"inline": {"keys": []}}}}, ` + issuer("") + `]}`,
+		"fine":     `{"issuers": [` + issuer("") + `]}`,
+		"empty":    "",
+		"not JSON": "{\n  \"issuers\": [,]}",
+		"mistakes everywhere": `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": ` +
+			`1}}`,
+		"broken PEM": inline(`{"certificate": {"certificateInline": "-----BEGIN ` +
+			`CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}}`),
+		"unusable inline keys": inline(`{"jwks": {"inline": {"keys": [{"kty": "EC"}, {"kty": "RSA"}]}}}`),
+		"an unusable inline key": inline(`{"jwks": {"inline": {"keys": [{"kty": "EC"}, ` + scenario.First().JWK() +
+			`]}}}`),
+		"no inline key":      inline(`{"jwks": {"inline": {"keys": []}}}`),
+		"usable inline keys": inline(`{"jwks": {"inline": ` + scenario.JWKS(scenario.First()) + `}}`),
+		"usable PEM": inline(`{"certificate": {"certificateInline": ` + fmt.Sprintf("%q",
+			scenario.First().PublicKey()) + `}}`),
+		"broken PEM and broken set": inline(`{"certificate": {"certificateInline": "-----BEGIN X-----"}, "jwks": ` +
+			`{"inline": {"keys": [{"kty": "oct"}]}}}`),
+		"broken keys elsewhere": `{"environment": "p", "issuers": [{"name": "x", "issuer": "x", "organization": "o", ` +
+			`"environments": ["d"], "signatureValidation": {"jwks": {"inline": {"keys": []}}}}, ` + issuer("") + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said []string
@@ -290,7 +451,8 @@ func TestMistakesAreThePlugins(t *testing.T) {
 }
 
 func TestPlaces(t *testing.T) {
-	r := advice.Read("{\n  \"issuers\": [" + issuer("") + "],\n  \"rules\": [\n    {\"roles\": [\"é\"], \"name\": \"r\"}\n  ]\n}")
+	r := advice.Read("{\n  \"issuers\": [" + issuer("") +
+		"],\n  \"rules\": [\n    {\"roles\": [\"é\"], \"name\": \"r\"}\n  ]\n}")
 	if len(r.Advice) != 1 {
 		t.Fatalf("advice %v", r.Advice)
 	}

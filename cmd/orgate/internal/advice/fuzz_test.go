@@ -14,8 +14,10 @@ func FuzzRead(f *testing.F) {
 	for _, c := range scenario.Fields() {
 		f.Add(c.Configuration())
 	}
-	f.Add(`{"issuers": [{"name": "a", "issuer": "https://x.okta.com/", "organization": "o", "organizationMapping": {"a b": "c"}, "organizationClaim": "o", ` + keys + `}],
-		"rules": [{"match": {"pathTemplate": "/a/{b}/**"}, "public": true}, {"match": {"pathPrefix": "/a/", "hosts": ["*.x"]}, "roles": ["r"]}]}`)
+	f.Add(`{"issuers": [{"name": "a", "issuer": "https://x.okta.com/", "organization": "o", "organizationMapping": ` +
+		`{"a b": "c"}, "organizationClaim": "o", ` + keys + `}],
+		"rules": [{"match": {"pathTemplate": "/a/{b}/**"}, "public": true},
+			{"match": {"pathPrefix": "/a/", "hosts": ["*.x"]}, "roles": ["r"]}]}`)
 	f.Fuzz(func(t *testing.T, document string) {
 		r := advice.Read(document)
 		if (r.Config == nil) != (len(r.Mistakes) > 0) {

@@ -14,9 +14,10 @@ import (
 func (a *adviser) issuers() {
 	for i := range a.config.Issuers {
 		issuer := &a.config.Issuers[i]
-		path := a.report.IssuerPath(issuer.Name)
+		path := a.result.IssuerPath(issuer.Name)
 		if len(issuer.Audiences) == 0 && !a.audienceOfRules(issuer) {
-			a.advise("no-audience", path+".audiences", "the audience is not checked: a token that %s issued for any other service is good here, too",
+			a.advise("no-audience", path+".audiences",
+				"the audience is not checked: a token that %s issued for any other service is good here, too",
 				issuer.Name)
 		}
 		if should := providersIssuer(issuer.Issuer); should != "" {
@@ -26,30 +27,31 @@ func (a *adviser) issuers() {
 		a.locations(path, issuer)
 		a.shared(path, issuer)
 		if !issuer.ExcludeUnmappedRoles && len(issuer.RoleMappings) > 0 {
-			a.advise("unmapped-roles", path+".excludeUnmappedRoles", "a role that no mapping names passes under its own name:"+
-				" whoever names roles at the provider can grant every local role (%s)", quoteSome(localRoles(issuer)))
+			a.advise("unmapped-roles", path+".excludeUnmappedRoles",
+				"a role that no mapping names passes under its own name:"+
+					" whoever names roles at the provider can grant every local role (%s)",
+				quoteSome(localRoles(issuer)))
 		}
 		if issuer.Organization != config.Any && !canProve(issuer, issuer.Organization) {
-			a.advise("unprovable-organization", path+".organizationMapping", "no value of the organization claim leads to %q,"+
-				" which the issuer is bound to: all of its tokens are refused", issuer.Organization)
+			a.advise("unprovable-organization", path+".organizationMapping",
+				"no value of the organization claim leads to %q,"+
+					" which the issuer is bound to: all of its tokens are refused", issuer.Organization)
 		}
 	}
 }
 
 // audienceOfRules reports whether no token of the issuer is accepted without
-// a look at its audience, because rules name audiences wherever it may be
-// used.
+// a look at its audience, because each rule under which it may be used names
+// audiences.
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
-	everything := false
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]
 		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
 		if used && len(rule.Audiences) == 0 {
 			return false
 		}
-		everything = everything || len(rule.Match.Hosts) == 0 && len(rule.Match.Methods) == 0 && pathOf(&rule.Match).any
 	}
-	return everything
+	return len(a.config.Rules) > 0
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
@@ -67,7 +69,8 @@ func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 		a.advise("unusable-key", path+".signatureValidation.jwks.inline", "%v", reason)
 	}
 	if len(set.Keys) > 0 && len(set.Pin(keys.Pins).Keys) == 0 {
-		a.advise("unusable-key", path+".signatureValidation.jwks.pins", "no key is one of those pinned: all of the issuer's tokens are refused")
+		a.advise("unusable-key", path+".signatureValidation.jwks.pins",
+			"no key is one of those pinned: all of the issuer's tokens are refused")
 	}
 }
 
@@ -79,7 +82,8 @@ func (a *adviser) locations(path string, issuer *config.Issuer) {
 	for name, location := range map[string]string{"url": keys.URL, "wellKnown": keys.WellKnown} {
 		if len(location) > 5 && strings.EqualFold(location[:5], "http:") {
 			a.advise("plain-http", path+".signatureValidation.jwks."+name, "the keys come over plain http:"+
-				" whoever is on the way can put in one of their own and sign tokens with it; use https, or pin the keys (pins)")
+				" whoever is on the way can put in one of their own and sign tokens with it; use https, or pin the "+
+				"keys (pins)")
 		}
 	}
 }
@@ -90,21 +94,43 @@ func (a *adviser) shared(path string, issuer *config.Issuer) {
 		return
 	}
 	var organizations []string
+	oneClaim := true
 	for i := range a.config.Issuers {
-		if a.config.Issuers[i].Issuer == issuer.Issuer {
-			organizations = append(organizations, strconv.Quote(a.config.Issuers[i].Organization))
+		if other := &a.config.Issuers[i]; other.Issuer == issuer.Issuer {
+			organizations = append(organizations, strconv.Quote(other.Organization))
+			oneClaim = oneClaim && other.OrganizationClaim.Key() == issuer.OrganizationClaim.Key() &&
+				other.MissingOrganization != "issuer"
 		}
 	}
 	if len(organizations) < 2 {
-		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the issuer stands under one organization")
+		a.advise("shared-issuer", path+".sharedAcrossOrganizations",
+			"allows what nobody asks for: the issuer stands under one organization")
 		return
 	}
+	if !issuer.OrganizationClaim.IsZero() && oneClaim {
+		a.advise("shared-issuer", path+".sharedAcrossOrganizations",
+			"allows what nobody asks for: the organization claim tells the organizations apart")
+		return
+	}
+	which := "names no organization"
 	if !issuer.OrganizationClaim.IsZero() && issuer.MissingOrganization != "issuer" {
-		a.advise("shared-issuer", path+".sharedAcrossOrganizations", "allows what nobody asks for: the organization claim tells the organizations apart")
-		return
+		which = "proves several organizations by different claims"
 	}
-	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that names no organization may call the APIs of %s alike",
-		issuer.Issuer, enumerate(organizations))
+	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that %s may call the APIs of %s alike",
+		issuer.Issuer, which, enumerate(organizations))
+}
+
+// sharing advises on keys that workers could not share.
+func (a *adviser) sharing() {
+	istio := slices.ContainsFunc(a.config.Issuers, func(i config.Issuer) bool {
+		keys := i.SignatureValidation.JWKS
+		return keys != nil && strings.HasPrefix(keys.Cluster, "outbound|")
+	})
+	if istio && a.config.Sharing.Key == "" {
+		a.advise("no-sharing-key", "sharing",
+			"Istio gives the plugin no vm_id of its own, so each worker fetches all keys for itself;"+
+				" with a key, made by \"openssl rand -base64 32\", one of them fetches for all")
+	}
 }
 
 func localRoles(issuer *config.Issuer) []string {
@@ -185,7 +211,8 @@ func providersIssuer(issuer string) string {
 			return message
 		}
 		if len(segments) >= 3 && segments[1] == "t" && !strings.HasSuffix(bare, "/oauth2/token") {
-			return "Asgardeo issues tokens with the token endpoint as issuer: " + strconv.Quote(origin+"/t/"+segments[2]+"/oauth2/token")
+			return "Asgardeo issues tokens with the token endpoint as issuer: " +
+				strconv.Quote(origin+"/t/"+segments[2]+"/oauth2/token")
 		}
 	case slices.Contains(segments, "realms"):
 		return without("Keycloak")

@@ -15,7 +15,8 @@ func (a *adviser) rules() {
 		path := rulePath(i)
 		if before := a.coveredBy(i); len(before) > 0 {
 			unreached[i] = true
-			a.advise("unreachable-rule", path, "rule %q is never reached: every request that it matches falls under %s before it",
+			a.advise("unreachable-rule", path,
+				"rule %q is never reached: every request that it matches falls under %s before it",
 				a.config.Rules[i].Name, a.describe(before))
 			continue
 		}
@@ -27,8 +28,28 @@ func (a *adviser) rules() {
 			a.public(i, unreached)
 		}
 	}
+	a.topOrganization()
+}
+
+// topOrganization advises on the top level's organization: what requires it, and
+// whether any token can prove it.
+func (a *adviser) topOrganization() {
+	required := "every request"
+	if len(a.config.Rules) > 0 {
+		required = "every request under a rule that names no organization"
+		if !slices.ContainsFunc(a.config.Rules,
+			func(r config.Rule) bool { return !r.Public && r.Organization.IsZero() }) {
+			if a.result.document.has("organization") {
+				a.advise("unused-organization", "organization",
+					"nothing requires it: each rule names its own organization,"+
+						" and what matches no rule is refused; a last rule without match would leave the rest to "+
+						"this organization")
+			}
+			return
+		}
+	}
 	if o := a.config.Organization.Literal; o != "" && o != config.Any && !a.anyProves(nil, o) {
-		a.advise("unprovable-organization", "organization", "no issuer can prove %q: every request that a rule does not send elsewhere is refused", o)
+		a.advise("unprovable-organization", "organization", "no issuer can prove %q: %s is refused", o, required)
 	}
 }
 
@@ -67,8 +88,9 @@ func (a *adviser) roles(path string, rule *config.Rule) {
 		return
 	}
 	if !slices.ContainsFunc(a.allowed(rule.Issuers), func(i *config.Issuer) bool { return !i.RolesClaim.IsZero() }) {
-		a.advise("roles-without-claim", path+".roles", "rule %q asks for roles, and no issuer that may be used here has a rolesClaim:"+
-			" every request is refused", rule.Name)
+		a.advise("roles-without-claim", path+".roles",
+			"rule %q asks for roles, and no issuer that may be used here has a rolesClaim:"+
+				" every request is refused", rule.Name)
 	}
 }
 
@@ -84,7 +106,8 @@ func (a *adviser) organization(path string, rule *config.Rule) {
 	if len(rule.Issuers) > 0 {
 		which = "no issuer that may be used here"
 	}
-	a.advise("unprovable-organization", path+".organization", "%s can prove %q: every request under rule %q is refused", which, asked, rule.Name)
+	a.advise("unprovable-organization", path+".organization", "%s can prove %q: every request under rule %q is refused",
+		which, asked, rule.Name)
 }
 
 // coveredBy returns the rules that take every request of a rule before it, or

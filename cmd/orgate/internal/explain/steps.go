@@ -73,7 +73,11 @@ func (t *tracer) Step(s gate.Step, d *gate.Decision, err error) {
 }
 
 func (t *tracer) rule(d *gate.Decision, err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, policy.ErrNoRule):
+		t.add("rule", "none matches: a request that matches none is refused, whatever its token")
+		return
+	case err != nil:
 		t.add("rule", "none is chosen: %v", err)
 		return
 	}
@@ -376,7 +380,7 @@ func (t *tracer) organization(d *gate.Decision, err error) {
 	}
 	t.add("organization", "required: %s (%s)", wants, from)
 	if name := d.Issuer.Config.OrganizationClaim; !name.IsZero() {
-		claim, _ := d.Token.Claims.Lookup(name)
+		claim, _ := d.Token.Claims.Lookup(name.Name, name.Path...)
 		t.more("the token says: %s (claim %s)", orNone(claim), claimText(name))
 	}
 	if d.Identity.Organization == "" {
@@ -452,7 +456,7 @@ func (t *tracer) claims(d *gate.Decision) {
 	use(c.OrganizationClaim, "organization")
 	use(c.ScopesClaim, "scopes")
 	use(c.ConsumerKeyClaim, "consumer key")
-	if _, ok := d.Token.Claims.Lookup(c.ConsumerKeyClaim); !ok {
+	if _, ok := d.Token.Claims.Lookup(c.ConsumerKeyClaim.Name, c.ConsumerKeyClaim.Path...); !ok {
 		use(named("client_id"), "consumer key")
 	}
 	use(c.RolesClaim, "roles")
@@ -520,7 +524,7 @@ func oneLine(value string) string {
 
 func (t *tracer) describeRule(d *gate.Decision) string {
 	if d.Rule.Index < 0 {
-		return "none matches: a token of the top level's organization is asked for"
+		return "there are none: a token of the top level's organization is asked for"
 	}
 	m := &t.in.Config.Rules[d.Rule.Index].Match
 	var parts []string

@@ -57,6 +57,7 @@ func (d *Document) Envoy(o EnvoyOptions) (string, error) {
 		"Options":       o,
 		"Configuration": d.json(asWritten),
 		"Clusters":      clusters,
+		"Paths":         d.config.Paths.Grammar(),
 	})
 }
 
@@ -111,8 +112,8 @@ static_resources:
                 # The path that rules are matched on is the one that the
                 # upstream reads.
                 normalize_path: true
-                merge_slashes: true
-                path_with_escaped_slashes_action: REJECT_REQUEST
+                merge_slashes: {{not .Paths.EmptySegment}}
+                path_with_escaped_slashes_action: {{if .Paths.EncodedSlash}}KEEP_UNCHANGED{{else}}REJECT_REQUEST{{end}}
                 strip_trailing_host_dot: true
                 common_http_protocol_options:
                   # A header with "_" could pass for an identity header.

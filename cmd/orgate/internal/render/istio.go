@@ -52,7 +52,8 @@ func (h *istioHost) Secured() []*server {
 
 // Istio writes a WasmPlugin, and for each host with keys a ServiceEntry and,
 // where it is asked over TLS, a DestinationRule. Istio names clusters
-// "outbound|port||host": so do the issuers in what is written.
+// "outbound|port||host": so do the issuers in what is written. A key for sharing
+// is not made here: the same configuration gives the same manifests.
 func (d *Document) Istio(o IstioOptions) (string, error) {
 	if len(o.Selector) == 0 && o.Gateway == "" {
 		return "", errors.New("a WasmPlugin without selector and gateway is for every proxy in the namespace")
@@ -74,7 +75,11 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 		}
 		return cluster
 	})
-	return write(istio, map[string]any{"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration})
+	return write(istio, map[string]any{
+		"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration,
+		"Secret":  d.config.Sharing.Key != "",
+		"Fetches": len(d.servers) > 0,
+	})
 }
 
 // place adds a server to the hosts.
@@ -132,6 +137,15 @@ spec:
   # A plugin that fails lets no request pass.
   failStrategy: FAIL_CLOSE
   # The issuers' clusters have the names that Istio gives them.
+{{- if .Secret}}
+  # There is a secret in it, sharing.key: whoever may read this object has it.
+{{- else if .Fetches}}
+  #
+  # Istio gives the plugin no vm_id of its own, so other plugins can write what its
+  # workers leave each other. Without a key to tell it by, each worker fetches all
+  # keys for itself. Make one with "openssl rand -base64 32", and put it into the
+  # configuration as "sharing": {"key": "..."}.
+{{- end}}
   pluginConfig:
     {{indent 4 .Configuration}}
 {{- range .Hosts}}

@@ -27,6 +27,7 @@ import (
 // Document is a configuration of the plugin, to be rendered.
 type Document struct {
 	doc     string
+	config  *config.Config
 	servers []*server
 }
 
@@ -65,7 +66,7 @@ func Read(doc string) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Document{doc: doc}
+	d := &Document{doc: doc, config: c}
 	for i := range c.Issuers {
 		jwks := c.Issuers[i].SignatureValidation.JWKS
 		if jwks == nil || jwks.Cluster == "" {

@@ -524,3 +524,61 @@ func TestHostInCapitals(t *testing.T) {
 		}
 	}
 }
+
+// TestIstioOnSharing: a key is asked for if keys are fetched and there is none,
+// and never made: what is written is the same from run to run.
+func TestIstioOnSharing(t *testing.T) {
+	const (
+		missing = "Make one with \"openssl rand -base64 32\""
+		secret  = "There is a secret in it, sharing.key"
+	)
+	fetched := document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`)
+	for _, tt := range []struct {
+		name, doc       string
+		missing, secret bool
+	}{
+		{"keys that are fetched", fetched, true, false},
+		{"keys in the document", document(`"inline": {"keys": []}`), false, false},
+		{"a key for sharing", strings.TrimSuffix(fetched, "}") + `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}}`, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var texts [2]string
+			for i := range texts {
+				var err error
+				options := render.IstioOptions{Name: "orgate", Namespace: "n", Image: "i", CA: "/ca.crt", Gateway: "g"}
+				if texts[i], err = read(t, tt.doc).Istio(options); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if texts[0] != texts[1] {
+				t.Error("two manifests of one configuration differ")
+			}
+			if strings.Contains(texts[0], missing) != tt.missing || strings.Contains(texts[0], secret) != tt.secret {
+				t.Errorf("want %q: %v, %q: %v in\n%s", missing, tt.missing, secret, tt.secret, texts[0])
+			}
+		})
+	}
+}
+
+// TestEnvoyKeepsPaths: what the configuration keeps of paths, the proxy keeps.
+func TestEnvoyKeepsPaths(t *testing.T) {
+	for paths, want := range map[string][2]string{
+		`"semicolon": "keep"`:    {"merge_slashes: true", "path_with_escaped_slashes_action: REJECT_REQUEST"},
+		`"encodedSlash": "keep"`: {"merge_slashes: true", "path_with_escaped_slashes_action: KEEP_UNCHANGED"},
+		`"emptySegment": "keep"`: {"merge_slashes: false", "path_with_escaped_slashes_action: REJECT_REQUEST"},
+	} {
+		doc := strings.TrimSuffix(document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`), "}") + `, "paths": {` + paths + `}}`
+		text, err := read(t, doc).Envoy(envoyOptions("http://api:8080"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := envoy.Parse([]byte(text)); err != nil {
+			t.Error(err)
+		}
+		for _, line := range want {
+			if !strings.Contains(text, " "+line+"\n") {
+				t.Errorf("%s: no %q", paths, line)
+			}
+		}
+	}
+}
