@@ -31,7 +31,9 @@ func TestSelfTestLeavesNoTrace(t *testing.T) {
 		t.Errorf("host calls (-want +got):\n%s", diff)
 	}
 	w.Tick()
-	w.Serve(request(scenario.First().Token()))
+	if got := verdict(w.Serve(scenario.Request{Path: "/org1", Token: scenario.First().Token()})); got != "200 ok" {
+		t.Error(got)
+	}
 	w.Tick()
 	for name := range w.Metrics.Values() {
 		if strings.Contains(name, "selftest") || strings.Contains(name, "=hit") {

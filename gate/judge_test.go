@@ -103,8 +103,8 @@ func TestKeyWithoutKid(t *testing.T) {
 		t.Fatalf("%s, want it to wait for another key", d.Reason())
 	}
 	source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
-	if d := p.Judge(request(scenario.Rotated().Token())); d.Reason() != "bad_signature" {
-		t.Errorf("%s, want bad_signature", d.Reason())
+	if d := p.Judge(request(scenario.Rotated().Token())); d.Reason() != "unknown_key" {
+		t.Errorf("%s, want unknown_key", d.Reason())
 	}
 }
 

@@ -141,8 +141,6 @@ func (k *keyring) failure(token *jwt.Token, candidates int, final bool, now time
 		return errWait
 	case k.fetched(now) == nil:
 		return ErrKeysUnavailable
-	case candidates > 0:
-		return jwt.ErrSignature
 	default:
 		return jwt.ErrUnknownKey
 	}

@@ -237,9 +237,15 @@ func (t *token) signatureFaults(i *Issuer) faults {
 	}
 	var candidates []*scenario.Signer
 	if set := i.SignatureValidation.JWKS; set != nil {
+		pinned := func(k key) bool { return len(set.Pins) == 0 || slices.Contains(set.Pins, thumbprint(k.signer)) }
+		wanted := "" // of a kid that no key has, the keys without one
 		for _, k := range set.keys {
-			pinned := len(set.Pins) == 0 || slices.Contains(set.Pins, thumbprint(k.signer))
-			if pinned && (k.alg == "" || k.alg == t.algorithm) && (t.kid == "" || t.kid == k.kid) {
+			if pinned(k) && k.kid == t.kid {
+				wanted = t.kid
+			}
+		}
+		for _, k := range set.keys {
+			if pinned(k) && (k.alg == "" || k.alg == t.algorithm) && (t.kid == "" || wanted == k.kid) {
 				candidates = append(candidates, k.signer)
 			}
 		}
