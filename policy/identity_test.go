@@ -79,8 +79,8 @@ func TestIdentify(t *testing.T) {
 		mapped = roles + `, "roleMappings": [{"remoteRole": "r-admin", "localRole": "admin"},
 			{"remoteRole": "r-admin", "localRole": "editor"}, {"remoteRole": "r-edit", "localRole": "editor"}]`
 		claims = `"claimMappings": [{"remoteClaim": "tier", "localClaim": "X-Tier"},
-			{"remoteClaim": "address.city", "localClaim": "x-city"},
-			{"remoteClaim": "gone", "localClaim": "x-gone"}]`
+			{"remoteClaim": "gone", "localClaim": "x-gone"}, {"remoteClaim": "never", "localClaim": "x-never"},
+			{"remoteClaim": "address.city", "localClaim": "x-city"}]`
 	)
 	for _, tt := range []struct {
 		name, issuer string

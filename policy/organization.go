@@ -113,7 +113,7 @@ func (s *organizationSource) inPath(path string) string {
 	organization := ""
 	rest, more := path[1:], true
 	for i, want := range s.segments {
-		if i == len(s.segments)-1 && want == "" && i > 0 { // the slash at the pattern's end
+		if i == len(s.segments)-1 && want == "" { // the slash at the pattern's end
 			break
 		}
 		var segment string
