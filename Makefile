@@ -83,7 +83,7 @@ check-modules:
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
-	$(GO) run ./internal/wasmfile/check $<
+	$(GO) run ./internal/wasmfile $<
 
 # Copies of the tree as it stands, changes and new files included. Neither the
 # index nor the objects of the repository are touched, and "./..." leaves out

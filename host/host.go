@@ -126,7 +126,7 @@ type ForeignFunction func(arguments []byte) (result []byte, status Status)
 // functions, the system's clock, no log.
 type Config struct {
 	// VMID names the VM. VMs of one id that are given the same SharedData see
-	// the same keys and queues.
+	// the same keys.
 	VMID string
 	// VMConfiguration is what proxy_on_vm_start can read.
 	VMConfiguration []byte
@@ -140,7 +140,7 @@ type Config struct {
 	// it later, or at once: the plugin sees the answer when the callback that
 	// it is in has returned. If nil, call-outs wait in [VM.TakeCallouts].
 	Callout func(*Callout) Status
-	// Shared holds shared data and queues. If nil, the VM has its own.
+	// Shared holds shared data. If nil, the VM has its own.
 	Shared *SharedData
 	// Metrics holds the metrics. If nil, the VM has its own.
 	Metrics *Metrics

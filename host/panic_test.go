@@ -180,10 +180,6 @@ func TestPanicElsewhere(t *testing.T) {
 		do             func(t *testing.T, p probe)
 	}{
 		{"tick", "proxy_on_tick", nil, func(t *testing.T, p probe) { p.root.Tick() }},
-		{"queue_ready", "proxy_on_queue_ready", []string{"queue"}, func(t *testing.T, p probe) {
-			p.lines(t, "queues")
-			p.DeliverQueued()
-		}},
 		{"http_call_response", "proxy_on_http_call_response", []string{"tick_callout"}, func(t *testing.T, p probe) {
 			p.root.Tick()
 			if err := p.TakeCallouts()[0].Respond(host.Headers{{":status", "200"}}, nil, nil); err != nil {
@@ -217,46 +213,5 @@ func TestPanicElsewhere(t *testing.T) {
 				p.serves(t)
 			})
 		}
-	}
-}
-
-func TestPanicInConnection(t *testing.T) {
-	tests := []struct {
-		word, callback string
-		want           []host.Action
-	}{
-		{"none", "", []host.Action{host.Continue, host.Continue, host.Continue}},
-		{"new_connection", "proxy_on_new_connection", []host.Action{host.Reset, host.Reset, host.Reset}},
-		{"downstream_data", "proxy_on_downstream_data", []host.Action{host.Continue, host.Reset, host.Reset}},
-		{"upstream_data", "proxy_on_upstream_data", []host.Action{host.Continue, host.Continue, host.Reset}},
-		{"downstream_connection_close", "proxy_on_downstream_connection_close", []host.Action{host.Continue, host.Continue, host.Continue}},
-		{"upstream_connection_close", "proxy_on_upstream_connection_close", []host.Action{host.Continue, host.Continue, host.Continue}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.word, func(t *testing.T) {
-			p := newProbe(t, host.Config{}, "tcp", tt.word, "once")
-			connect := func() []host.Action {
-				connection, action := p.root.NewConnection()
-				defer connection.Close()
-				return []host.Action{action, connection.DownstreamData([]byte("down"), false), connection.UpstreamData([]byte("up"), true)}
-			}
-			if diff := cmp.Diff(tt.want, connect()); diff != "" {
-				t.Error(diff)
-			}
-			if tt.callback != "" {
-				checkPanic(t, *p.logs, tt.callback, "told to panic in "+tt.word)
-			} else if diff := cmp.Diff([]string{`2 downstream "down" <nil>`, `2 upstream "up" <nil>`, "2 upstream closed", "2 downstream closed"}, *p.logs); diff != "" {
-				t.Error(diff)
-			}
-			if err := p.Err(); err != nil {
-				t.Error(err)
-			}
-			if n := p.LiveContexts(); n != 1 {
-				t.Errorf("%d contexts are left", n)
-			}
-			if diff := cmp.Diff(tests[0].want, connect()); diff != "" {
-				t.Errorf("the next connection: %s", diff)
-			}
-		})
 	}
 }
