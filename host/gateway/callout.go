@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"orgate/host"
@@ -30,7 +31,7 @@ func (w *worker) callout(c *host.Callout) host.Status {
 		}
 		defer cancel()
 		begin := time.Now()
-		headers, body, trailers, err := w.call(ctx, base.Scheme, base.Host, c)
+		headers, body, trailers, err := w.call(ctx, base.Scheme, c)
 		log := w.log.With("cluster", c.Cluster, "duration", time.Since(begin))
 		// Envoy answers for an upstream that is down or slow with a response
 		// of its own, and with nothing at all where the answer broke off.
@@ -57,8 +58,9 @@ func (w *worker) callout(c *host.Callout) host.Status {
 
 // call sends the request and reads the answer. If only the body could not be
 // read, the headers are there along with the error.
-func (w *worker) call(ctx context.Context, scheme, server string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
-	req, err := outgoing(ctx, scheme, server, c.Headers)
+func (w *worker) call(ctx context.Context, scheme string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
+	authority, _ := c.Headers.Get(":authority")
+	req, err := outgoing(ctx, scheme, authority, c.Headers)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -75,12 +77,12 @@ func (w *worker) call(ctx context.Context, scheme, server string, c *host.Callou
 			req.Body = io.NopCloser(bytes.NewReader(nil))
 		}
 	}
-	res, err := w.g.callouts.RoundTrip(req) // follows no redirects
+	res, err := w.g.clusters[c.Cluster].RoundTrip(req) // follows no redirects
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	defer res.Body.Close()
-	headers := responseHeaders(res)
+	headers := append(host.Headers{{":status", strconv.Itoa(res.StatusCode)}}, pairs(res.Header)...)
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
 	if err == nil && len(body) > maxCalloutBody {
 		err = errLongAnswer
