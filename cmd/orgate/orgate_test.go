@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -100,17 +101,19 @@ func TestConfigurationThatThePluginRefuses(t *testing.T) {
 	}
 }
 
+// TestRunServesUntilASignal, with the plugin beside the command and keys from
+// a provider on this machine that has the certificate of its real host.
 func TestRunServesUntilASignal(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "orgate")
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	binary := filepath.Join(filepath.Dir(wasm), "orgate")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
-	provider := idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
-	if err := provider.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer provider.Close()
+	provider := idp.New(idp.WithURL("https://example.com"),
+		idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
+	server := httptest.NewTLSServer(provider)
+	defer server.Close()
+	ca := write(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	upstream := httptest.NewServer(echo.Handler())
 	defer upstream.Close()
 	configuration, err := json.Marshal(map[string]any{
@@ -127,8 +130,8 @@ func TestRunServesUntilASignal(t *testing.T) {
 	token := provider.Mint("org1")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
-			cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
-				"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "2", "--cluster", "idp="+provider.URL())
+			cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--ca", ca, "--upstream", upstream.URL,
+				"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "2", "--cluster", "idp="+server.URL)
 			stderr, err := cmd.StderrPipe()
 			if err != nil {
 				t.Fatal(err)

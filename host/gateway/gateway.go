@@ -126,11 +126,11 @@ func New(c Config) (*Gateway, error) {
 	if c.Plugin == nil || c.Upstream == nil {
 		return nil, errors.New("a gateway needs a plugin and an upstream")
 	}
-	if err := checkBase(c.Upstream); err != nil {
+	if err := CheckServer(c.Upstream); err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	for name, u := range c.Clusters {
-		if err := checkBase(u); err != nil {
+		if err := CheckServer(u); err != nil {
 			return nil, fmt.Errorf("cluster %q: %w", name, err)
 		}
 	}
@@ -183,8 +183,9 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// checkBase reports what is wrong with a URL that only names a server.
-func checkBase(u *url.URL) error {
+// CheckServer reports what is wrong with a URL that should only name a server:
+// scheme, host and port.
+func CheckServer(u *url.URL) error {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return fmt.Errorf("must be an absolute http(s) URL, got %q", u.Redacted())
 	}
