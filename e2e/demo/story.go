@@ -116,7 +116,7 @@ type outcome struct {
 	gotStatus    int
 	gotCode      string
 	gotIdentity  map[string]string
-	wrongHeaders []string
+	wrongHeaders map[string]bool
 }
 
 // right reports whether everything is as the step expects.
@@ -187,19 +187,19 @@ func (s *stage) send(ctx context.Context, st step) (*http.Response, error) {
 
 // judgeHeaders compares who the upstream saw with who it should have seen.
 func (o *outcome) judgeHeaders(saw *echo.Answer) {
-	o.gotIdentity = map[string]string{}
+	o.gotIdentity, o.wrongHeaders = map[string]string{}, map[string]bool{}
 	for _, h := range saw.Headers {
 		if !strings.HasPrefix(h.Name, "x-wso2-") && h.Name != "authorization" {
 			continue
 		}
 		if _, twice := o.gotIdentity[h.Name]; twice || o.identity[h.Name] != h.Value {
-			o.wrongHeaders = append(o.wrongHeaders, h.Name)
+			o.wrongHeaders[h.Name] = true
 		}
 		o.gotIdentity[h.Name] = h.Value
 	}
 	for name := range o.identity {
 		if _, ok := o.gotIdentity[name]; !ok {
-			o.wrongHeaders = append(o.wrongHeaders, name)
+			o.wrongHeaders[name] = true
 		}
 	}
 }

@@ -90,7 +90,7 @@ func TestGuides(t *testing.T) {
 		for _, b := range blocks {
 			commands = append(commands, b.Commands()...)
 		}
-		if commands[0] != "make build" || commands[1] != "go run ./e2e/standin docs/guides/auth0.md" {
+		if commands[0] != "make build" || commands[1] != "go run ./e2e/demo docs/guides/auth0.md" {
 			t.Fatalf("the page begins with %q", commands[:2])
 		}
 		w := start(t, "docs/guides/auth0.md")
@@ -283,13 +283,12 @@ func TestWhatCannotBeTried(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"no page", nil, 2, "usage: standin"},
-		{"two pages", []string{"a", "b"}, 2, "usage: standin"},
+		{"two pages", []string{"a", "b"}, 2, "usage: demo"},
 		{"an unknown flag", []string{"--oops", "a"}, 2, "-oops"},
-		{"a page that is not there", []string{"nothing.md"}, 1, "standin: open nothing.md"},
-		{"a page with nothing to try", []string{"../../README.md"}, 1, "standin: ../../README.md: there is no configuration to try"},
-		{"a port in use", []string{"--idp", address, "../../docs/guides/okta.md"}, 1, "standin: listen tcp " + address},
-		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"}, 1, "standin: listen tcp " + address},
+		{"a page that is not there", []string{"nothing.md"}, 1, "demo: open nothing.md"},
+		{"a page with nothing to try", []string{"../../README.md"}, 1, "demo: ../../README.md: there is no configuration to try"},
+		{"a port in use", []string{"--idp", address, "../../docs/guides/okta.md"}, 1, "demo: listen tcp " + address},
+		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"}, 1, "demo: listen tcp " + address},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
