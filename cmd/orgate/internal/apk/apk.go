@@ -113,7 +113,7 @@ func Import(sources []Source, o Options) *Result {
 		documents, problems := split(s.Name, s.Text)
 		im.findings = append(im.findings, problems...)
 		for i := range documents {
-			im.sort(documents[i].root())
+			im.sort(documents[i])
 		}
 	}
 	im.checkTwice()
@@ -209,7 +209,7 @@ func (im *importer) sound() bool {
 
 func (im *importer) find(problem bool, r resource, n node, format string, args ...any) {
 	im.findings = append(im.findings, Finding{
-		File: n.doc.file, Line: n.line(), Problem: problem, Resource: r.String(),
+		File: n.file, Line: n.line, Problem: problem, Resource: r.String(),
 		Field: strings.TrimPrefix(strings.TrimPrefix(n.path, r.node.path), "."), Message: fmt.Sprintf(format, args...),
 	})
 }
@@ -328,7 +328,7 @@ func (im *importer) mistake(m advice.Finding) {
 	}
 	_, field, _ := strings.Cut(m.Path, ".")
 	from := im.issuers[i].from
-	at := from.field(field)
+	at := from.node.at("spec").find(field)
 	if from.kind == kindValues {
 		at = from.node
 	}

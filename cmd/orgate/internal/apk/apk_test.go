@@ -314,7 +314,7 @@ func TestFindings(t *testing.T) {
 			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: must have exactly one of certificateInline, secretRef and configMapRef`}},
 		{"a certificate that is none", tokenIssuer("a", "o", "    certificate:\n      certificateInline: secret\n"), []string{
 			`x:14: TokenIssuer apk/a: spec.signatureValidation.certificate: no usable PEM: no block`}},
-		{"not YAML", "kind: x\n---\na: [\n", []string{"note: x:1: x: kind: skipped: nothing in it is for the plugin", "x:4: not YAML: did not find expected node content"}},
+		{"not YAML", "kind: x\n---\na: [\n", []string{"note: x:1: x: kind: skipped: nothing in it is for the plugin", "x:3: not YAML: did not find expected node content"}},
 		{"a key twice", "kind: x\nkind: y\n", []string{`x:2: not YAML: key "kind" already set in map`}},
 		{"neither resource nor values", "a: 1\n", []string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp`}},
 		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer and no Helm values with an idp section`}},

@@ -65,7 +65,7 @@ func (im *importer) sort(n node) {
 	case (kind == kindSecret || kind == kindConfigMap) && version == "v1":
 		if other, ok := im.stored[r.String()]; ok {
 			im.problem(r, n.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place",
-				other.at("kind").where(n.doc.file))
+				other.at("kind").where(n.file))
 			return
 		}
 		im.stored[r.String()] = n
@@ -76,11 +76,11 @@ func (im *importer) sort(n node) {
 
 // where says where a node is, seen from a file.
 func (n node) where(from string) string {
-	line := "line " + itoa(n.line())
-	if n.doc.file == from {
+	line := "line " + itoa(n.line)
+	if n.file == from {
 		return line
 	}
-	return n.doc.file + ", " + line
+	return n.file + ", " + line
 }
 
 // checkTwice refuses TokenIssuers with one name in one namespace.
@@ -97,7 +97,7 @@ func (im *importer) checkTwice() {
 		}
 		im.problem(r, r.node.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
 			" and the tokens of organization %q are refused. Give each resource a name of its own",
-			other.node.at("metadata").at("name").where(r.node.doc.file), other.field("organization").text())
+			other.node.at("metadata").at("name").where(r.node.file), other.field("organization").text())
 	}
 }
 
@@ -117,7 +117,7 @@ func (rd reader) str(n node, required bool) string {
 		rd.im.problem(rd.r, n, "is missing")
 	case n.absent():
 	case !ok:
-		rd.im.problem(rd.r, n, "must be a string, got %s", kindOf(n.value))
+		rd.im.problem(rd.r, n, "must be a string, got %s", n.kind())
 	case text == "" && required:
 		rd.im.problem(rd.r, n, "is empty")
 	case placeholder.MatchString(text):
@@ -130,8 +130,8 @@ func (rd reader) str(n node, required bool) string {
 // object reports whether a node is an object with members; anything else but
 // null is a problem.
 func (rd reader) object(n node) bool {
-	if _, ok := n.value.(map[string]any); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be an object, got %s", kindOf(n.value))
+	if _, ok := n.value.(map[string]node); !ok && !n.absent() {
+		rd.im.problem(rd.r, n, "must be an object, got %s", n.kind())
 		return false
 	}
 	return !n.absent()
@@ -139,8 +139,8 @@ func (rd reader) object(n node) bool {
 
 // list returns the elements of a list; anything else but null is a problem.
 func (rd reader) list(n node) []node {
-	if _, ok := n.value.([]any); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be a list, got %s", kindOf(n.value))
+	if _, ok := n.value.([]node); !ok && !n.absent() {
+		rd.im.problem(rd.r, n, "must be a list, got %s", n.kind())
 	}
 	return n.elements()
 }
@@ -174,7 +174,7 @@ func (rd reader) refer(n node, kind, name, key string) string {
 	}
 	text, problem := storedText(stored, kind, key)
 	if problem != "" {
-		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, stored.at("kind").where(n.doc.file))
+		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, stored.at("kind").where(n.file))
 	}
 	return text
 }
