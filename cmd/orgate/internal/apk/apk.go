@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"orgate/cmd/orgate/internal/advice"
+	"orgate/cmd/orgate/internal/render"
 	"orgate/config"
 )
 
@@ -159,7 +160,7 @@ type importer struct {
 	stored    map[string]node // Secrets and ConfigMaps by identity
 	findings  []Finding
 	issuers   []*issuer
-	clusters  []*cluster
+	clusters  []*render.Cluster
 }
 
 // issuer is an issuer of the configuration, and where it comes from.
@@ -314,7 +315,7 @@ func (im *importer) write(result *Result) {
 	if len(im.clusters) > 0 {
 		result.Clusters = renderClusters(im.clusters)
 		for _, c := range im.clusters {
-			result.ClusterNames = append(result.ClusterNames, c.name)
+			result.ClusterNames = append(result.ClusterNames, c.Name)
 		}
 	}
 }
