@@ -177,7 +177,10 @@ func importFaults(module wazero.CompiledModule) []string {
 		i := slices.IndexFunc(imports, func(known hostFunction) bool { return known.module == from && known.name == name })
 		if i < 0 {
 			faults = append(faults, fmt.Sprintf("import %s.%s: Envoy 1.33 does not offer it", from, name))
-		} else if got, want := typeOf(f.ParamTypes(), f.ResultTypes()), typeOf(imports[i].params, imports[i].results); got != want {
+			continue
+		}
+		got, want := typeOf(f.ParamTypes(), f.ResultTypes()), typeOf(imports[i].params, imports[i].results)
+		if got != want {
 			faults = append(faults, fmt.Sprintf("import %s.%s: is %s, proxies offer %s", from, name, got, want))
 		}
 	}
@@ -200,11 +203,16 @@ func exportFaults(module wazero.CompiledModule, needed func(name string) bool) [
 		}
 	}
 	for _, want := range exported {
-		wanted := typeOf(ints(want.params), ints(want.results))
-		if f := functions[want.name]; f == nil && needed(want.name) {
+		f := functions[want.name]
+		if f == nil && needed(want.name) {
 			faults = append(faults, fmt.Sprintf("export %s: missing", want.name))
-		} else if f != nil && typeOf(f.ParamTypes(), f.ResultTypes()) != wanted {
-			faults = append(faults, fmt.Sprintf("export %s: is %s, proxies call %s", want.name, typeOf(f.ParamTypes(), f.ResultTypes()), wanted))
+		}
+		if f == nil {
+			continue
+		}
+		got, wanted := typeOf(f.ParamTypes(), f.ResultTypes()), typeOf(ints(want.params), ints(want.results))
+		if got != wanted {
+			faults = append(faults, fmt.Sprintf("export %s: is %s, proxies call %s", want.name, got, wanted))
 		}
 	}
 	if module.ExportedMemories()["memory"] == nil {

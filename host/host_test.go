@@ -36,7 +36,8 @@ func TestHostCalls(t *testing.T) {
 			what:    "maps",
 			headers: [][2]string{{"X-Two", "1"}, {"x-two", "2"}, {"x-empty", ""}},
 			want: []string{
-				`all [[":method" "GET"] [":path" "/a?b=c"] [":authority" "example.com"] [":scheme" "https"] ["x-do" "maps"] ["x-two" "1"] ["x-two" "2"] ["x-empty" ""] ["x-plugin" ""]] <nil>`,
+				`all [[":method" "GET"] [":path" "/a?b=c"] [":authority" "example.com"] [":scheme" "https"] ["x-do" "maps"] ` +
+					`["x-two" "1"] ["x-two" "2"] ["x-empty" ""] ["x-plugin" ""]] <nil>`,
 				`size 89 <nil>`,
 				`first of two "1" <nil>`,
 				`empty "" <nil>`,
@@ -190,7 +191,8 @@ func TestHostCalls(t *testing.T) {
 
 func TestEditHeaders(t *testing.T) {
 	p := newProbe(t, host.Config{})
-	given := append(get.Clone(), host.Headers{{"x-do", "edit"}, {"X-Two", "1"}, {"x-keep", "k"}, {"x-two", "2"}, {"x-gone", "1"}, {"X-Gone", "2"}}...)
+	given := append(get.Clone(), host.Headers{{"x-do", "edit"}, {"X-Two", "1"}, {"x-keep", "k"}, {"x-two", "2"},
+		{"x-gone", "1"}, {"X-Gone", "2"}}...)
 	copied := given.Clone()
 	stream := p.root.NewStream()
 	defer stream.Close()
@@ -236,7 +238,8 @@ func TestConfiguration(t *testing.T) {
 	if _, err := tryProbe(t, host.Config{}, host.RootConfig{}, "refuse_start"); !errors.Is(err, host.ErrRefused) {
 		t.Errorf("got %v", err)
 	}
-	if _, err := tryProbe(t, host.Config{}, host.RootConfig{Configuration: []byte("refuse")}); !errors.Is(err, host.ErrRefused) {
+	if _, err := tryProbe(t, host.Config{}, host.RootConfig{Configuration: []byte("refuse")}); !errors.Is(err,
+		host.ErrRefused) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -320,21 +323,25 @@ func TestBodies(t *testing.T) {
 		{
 			name: "chunks pass one by one",
 			request: func(s *host.Stream) []host.Action {
-				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestBody(nil, false), s.RequestBody([]byte("two"), true)}
+				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestBody(nil, false),
+					s.RequestBody([]byte("two"), true)}
 			},
 			want: []host.Action{host.Continue, host.Continue, host.Continue, host.Continue},
 			body: "onetwo",
-			logs: []string{`2 request body 3 false "one" <nil>`, `2 request body 0 false "" ` + notFound, `2 request body 3 true "two" <nil>`},
+			logs: []string{`2 request body 3 false "one" <nil>`, `2 request body 0 false "" ` + notFound,
+				`2 request body 3 true "two" <nil>`},
 		},
 		{
 			name:  "a paused body is buffered and read whole",
 			words: []string{"buffer"},
 			request: func(s *host.Stream) []host.Action {
-				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestBody([]byte("two"), false), s.RequestBody([]byte("three"), true)}
+				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false),
+					s.RequestBody([]byte("two"), false), s.RequestBody([]byte("three"), true)}
 			},
 			want: []host.Action{host.Continue, host.Pause, host.Pause, host.Continue},
 			body: "onetwothree",
-			logs: []string{`2 request body 3 false "one" <nil>`, `2 request body 6 false "onetwo" <nil>`, `2 request body 11 true "onetwothree" <nil>`},
+			logs: []string{`2 request body 3 false "one" <nil>`, `2 request body 6 false "onetwo" <nil>`,
+				`2 request body 11 true "onetwothree" <nil>`},
 		},
 		{
 			name:  "a body is replaced",
@@ -349,7 +356,8 @@ func TestBodies(t *testing.T) {
 		{
 			name: "trailers",
 			request: func(s *host.Stream) []host.Action {
-				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestTrailers(host.Headers{{"T", "1"}})}
+				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false),
+					s.RequestTrailers(host.Headers{{"T", "1"}})}
 			},
 			want:     []host.Action{host.Continue, host.Continue, host.Continue},
 			body:     "one",
@@ -401,7 +409,8 @@ func TestResponse(t *testing.T) {
 	if diff := cmp.Diff([]host.Action{host.Continue, host.Continue, host.Continue, host.Continue}, got); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff(host.Headers{{":status", "200"}, {"server", "s"}, {"x-seen", "2"}}, stream.ResponseHeaderMap()); diff != "" {
+	if diff := cmp.Diff(host.Headers{{":status", "200"}, {"server", "s"}, {"x-seen", "2"}},
+		stream.ResponseHeaderMap()); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff(host.Headers{{"grpc-status", "0"}, {"x-n", "1"}}, stream.ResponseTrailerMap()); diff != "" {
@@ -411,7 +420,8 @@ func TestResponse(t *testing.T) {
 		t.Errorf("body %q", got)
 	}
 	stream.Close()
-	if diff := cmp.Diff([]string{`2 response body 5 false "hello" <nil>`, `2 done "/a?b=c" <nil> "200" <nil>`}, *p.logs); diff != "" {
+	if diff := cmp.Diff([]string{`2 response body 5 false "hello" <nil>`, `2 done "/a?b=c" <nil> "200" <nil>`},
+		*p.logs); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -425,7 +435,8 @@ func TestWaiting(t *testing.T) {
 	for range 3 {
 		stream := p.root.NewStream()
 		stream.OnChange = func(s *host.Stream) { changed = append(changed, s.RequestAction()) }
-		got := []host.Action{stream.RequestHeaders(get, false), stream.RequestBody([]byte("one"), false), stream.RequestBody([]byte("two"), false), stream.RequestTrailers(host.Headers{{"t", "1"}})}
+		got := []host.Action{stream.RequestHeaders(get, false), stream.RequestBody([]byte("one"), false),
+			stream.RequestBody([]byte("two"), false), stream.RequestTrailers(host.Headers{{"t", "1"}})}
 		if diff := cmp.Diff([]host.Action{host.Pause, host.Pause, host.Pause, host.Pause}, got); diff != "" {
 			t.Fatal(diff)
 		}
@@ -440,7 +451,8 @@ func TestWaiting(t *testing.T) {
 	if diff := cmp.Diff([]host.Action{host.Continue, host.Continue}, changed); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{`2 request body 6 false "onetwo" <nil>`, `2 request body 6 false "onetwo" <nil>`}, p.takeLogs()); diff != "" {
+	if diff := cmp.Diff([]string{`2 request body 6 false "onetwo" <nil>`, `2 request body 6 false "onetwo" <nil>`},
+		p.takeLogs()); diff != "" {
 		t.Error(diff)
 	}
 	for _, i := range []int{0, 2} {
@@ -478,7 +490,8 @@ func TestCallouts(t *testing.T) {
 		p, call := newCallout(t)
 		want := host.Callout{
 			ID: 1, Root: p.root, Cluster: "idp", Timeout: 1500 * time.Millisecond, Body: []byte("body"),
-			Headers:  host.Headers{{":method", "GET"}, {":path", "/keys"}, {":authority", "idp.example"}, {"x-test", ""}, {"content-length", "4"}},
+			Headers: host.Headers{{":method", "GET"}, {":path", "/keys"}, {":authority", "idp.example"}, {"x-test", ""},
+				{"content-length", "4"}},
 			Trailers: host.Headers{{"x-trailer", "t"}},
 		}
 		if diff := cmp.Diff(want, *call, cmp.Comparer(func(a, b *host.Root) bool { return a == b })); diff != "" {
@@ -493,14 +506,19 @@ func TestCallouts(t *testing.T) {
 		{"an answer", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}, {"ETag", ""}}, []byte("keys"), host.Headers{{"T", "1"}})
 		}, `answer 1: 2 4 1: [[":status" "200"] ["etag" ""]] <nil> "keys" <nil> [["t" "1"]] <nil> 0 "" <nil>`},
-		{"an answer without body and trailers", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "304"}}, nil, nil) },
+		{"an answer without body and trailers", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status",
+				"304"}}, nil, nil)
+		},
 			`answer 1: 1 0 0: [[":status" "304"]] <nil> "" ` + notFound + ` [] ` + notFound + ` 0 "" <nil>`},
 		{"a broken connection", (*host.Callout).Fail,
 			`answer 1: 0 0 0: [] ` + notFound + ` "" ` + notFound + ` [] ` + notFound + ` 11 "reset" <nil>`},
 		{"no upstream", func(c *host.Callout) error { return c.FailStatus(503) },
-			`answer 1: 3 19 0: [[":status" "503"] ["content-length" "19"] ["content-type" "text/plain"]] <nil> "no healthy upstream" <nil> [] ` + notFound + ` 0 "" <nil>`},
+			`answer 1: 3 19 0: [[":status" "503"] ["content-length" "19"] ["content-type" "text/plain"]] <nil> "no healthy ` +
+				`upstream" <nil> [] ` + notFound + ` 0 "" <nil>`},
 		{"time is up", func(c *host.Callout) error { return c.FailStatus(504) },
-			`answer 1: 3 24 0: [[":status" "504"] ["content-length" "24"] ["content-type" "text/plain"]] <nil> "upstream request timeout" <nil> [] ` + notFound + ` 0 "" <nil>`},
+			`answer 1: 3 24 0: [[":status" "504"] ["content-length" "24"] ["content-type" "text/plain"]] <nil> "upstream ` +
+				`request timeout" <nil> [] ` + notFound + ` 0 "" <nil>`},
 	}
 	for _, tt := range answers {
 		t.Run(tt.name, func(t *testing.T) {
@@ -533,7 +551,8 @@ func TestCallouts(t *testing.T) {
 		if diff := cmp.Diff([]host.Action{host.Answer}, changed); diff != "" {
 			t.Error(diff)
 		}
-		want := &host.LocalResponse{Status: 403, Details: "", Headers: host.Headers{{"x-from", "callout"}}, Body: []byte("no"), GRPCStatus: 7}
+		want := &host.LocalResponse{Status: 403, Details: "", Headers: host.Headers{{"x-from", "callout"}},
+			Body: []byte("no"), GRPCStatus: 7}
 		if diff := cmp.Diff(want, stream.LocalResponse()); diff != "" {
 			t.Error(diff)
 		}
@@ -573,7 +592,8 @@ func TestCallouts(t *testing.T) {
 		}
 	})
 	t.Run("refused by the embedder", func(t *testing.T) {
-		p := newProbe(t, host.Config{Clusters: []string{"idp"}, Callout: func(c *host.Callout) host.Status { return host.InternalFailure }})
+		p := newProbe(t, host.Config{Clusters: []string{"idp"},
+			Callout: func(c *host.Callout) host.Status { return host.InternalFailure }})
 		if got := p.lines(t, "callouts"); !strings.HasPrefix(got, "call error status returned by host: internal failure\n") {
 			t.Error(got)
 		}
@@ -586,7 +606,9 @@ func TestCallouts(t *testing.T) {
 		}
 	})
 	t.Run("while configuring", func(t *testing.T) {
-		if _, err := tryProbe(t, host.Config{Clusters: []string{"idp"}}, host.RootConfig{}, "callout_configure"); !errors.Is(err, host.ErrTrap) || !strings.Contains(err.Error(), "proxy_http_call while configuring") {
+		if _, err := tryProbe(t, host.Config{Clusters: []string{"idp"}}, host.RootConfig{},
+			"callout_configure"); !errors.Is(err, host.ErrTrap) ||
+			!strings.Contains(err.Error(), "proxy_http_call while configuring") {
 			t.Errorf("got %v", err)
 		}
 	})
@@ -601,19 +623,22 @@ func TestLocalResponses(t *testing.T) {
 	}{
 		{
 			name: "to a browser",
-			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"}, {"x-seen", "4"}},
+			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"},
+				{"x-seen", "4"}},
 			body: "first",
 		},
 		{
 			name:    "to a gRPC client",
 			headers: [][2]string{{"content-type", "application/grpc+proto"}},
-			want:    host.Headers{{":status", "200"}, {"x-first", "1"}, {"content-type", "application/grpc"}, {"grpc-status", "16"}, {"grpc-message", "first"}, {"x-seen", "5"}},
+			want: host.Headers{{":status", "200"}, {"x-first", "1"}, {"content-type", "application/grpc"},
+				{"grpc-status", "16"}, {"grpc-message", "first"}, {"x-seen", "5"}},
 		},
 		{
 			name:    "to something else with a similar type",
 			headers: [][2]string{{"content-type", "application/grpc-web"}},
-			want:    host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"}, {"x-seen", "4"}},
-			body:    "first",
+			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"},
+				{"x-seen", "4"}},
+			body: "first",
 		},
 	}
 	for _, tt := range tests {
@@ -625,7 +650,8 @@ func TestLocalResponses(t *testing.T) {
 				t.Fatal(action)
 			}
 			// The second one is lost, whatever it was told.
-			want := &host.LocalResponse{Status: 401, Headers: host.Headers{{"x-first", "1"}}, Body: []byte("first"), GRPCStatus: 16}
+			want := &host.LocalResponse{Status: 401, Headers: host.Headers{{"x-first", "1"}}, Body: []byte("first"),
+				GRPCStatus: 16}
 			if diff := cmp.Diff(want, stream.LocalResponse()); diff != "" {
 				t.Error(diff)
 			}
@@ -676,7 +702,8 @@ func TestTraps(t *testing.T) {
 		want  string
 	}{
 		{"an exit", []string{"tick_trap", "wait"}, func(p probe) { p.root.Tick() }, "exited with status 3"},
-		{"a request resumed that is not paused", []string{"x"}, func(p probe) { p.do("resume") }, "proxy_continue_stream(0): context"},
+		{"a request resumed that is not paused", []string{"x"}, func(p probe) { p.do("resume") },
+			"proxy_continue_stream(0): context"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

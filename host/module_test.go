@@ -51,7 +51,8 @@ func (m *module) typeOf(params, results []byte) []byte {
 
 // imported adds an import before all functions, and returns a call of it.
 func (m *module) imported(from, name string, params, results []byte) []byte {
-	m.imports = append(m.imports, slices.Concat(sized([]byte(from)), sized([]byte(name)), []byte{0}, m.typeOf(params, results)))
+	m.imports = append(m.imports, slices.Concat(sized([]byte(from)), sized([]byte(name)), []byte{0},
+		m.typeOf(params, results)))
 	return append([]byte{0x10}, uleb(len(m.imports)-1)...)
 }
 

@@ -76,13 +76,23 @@ func TestPanicInStream(t *testing.T) {
 		want           host.Action
 	}{
 		{"stream_create", "proxy_on_context_create", nil, 0},
-		{"request_headers", "proxy_on_request_headers", func(s *host.Stream) host.Action { return s.RequestHeaders(get, false) }, host.Answer},
-		{"request_body", "proxy_on_request_body", func(s *host.Stream) host.Action { return s.RequestBody(body, false) }, host.Answer},
-		{"request_trailers", "proxy_on_request_trailers", func(s *host.Stream) host.Action { return s.RequestTrailers(trailers) }, host.Answer},
-		{"response_headers", "proxy_on_response_headers", func(s *host.Stream) host.Action { return s.ResponseHeaders(ok, false) }, host.Answer},
+		{"request_headers", "proxy_on_request_headers", func(s *host.Stream) host.Action {
+			return s.RequestHeaders(get,
+				false)
+		}, host.Answer},
+		{"request_body", "proxy_on_request_body", func(s *host.Stream) host.Action { return s.RequestBody(body, false) },
+			host.Answer},
+		{"request_trailers", "proxy_on_request_trailers",
+			func(s *host.Stream) host.Action { return s.RequestTrailers(trailers) }, host.Answer},
+		{"response_headers", "proxy_on_response_headers", func(s *host.Stream) host.Action {
+			return s.ResponseHeaders(ok,
+				false)
+		}, host.Answer},
 		// The status is on its way: all that is left is to cut the response.
-		{"response_body", "proxy_on_response_body", func(s *host.Stream) host.Action { return s.ResponseBody(body, false) }, host.Reset},
-		{"response_trailers", "proxy_on_response_trailers", func(s *host.Stream) host.Action { return s.ResponseTrailers(trailers) }, host.Reset},
+		{"response_body", "proxy_on_response_body", func(s *host.Stream) host.Action { return s.ResponseBody(body, false) },
+			host.Reset},
+		{"response_trailers", "proxy_on_response_trailers",
+			func(s *host.Stream) host.Action { return s.ResponseTrailers(trailers) }, host.Reset},
 	}
 	values := []struct{ kind, value string }{
 		{"string", ""},
@@ -125,7 +135,8 @@ func TestPanicInStream(t *testing.T) {
 					}
 				}
 				passed := string(stream.TakeRequestBody()) + string(stream.TakeResponseBody())
-				if want := map[string]string{"request_trailers": "body", "response_headers": "body", "response_body": "body", "response_trailers": "bodybody"}[panics.word]; passed != want {
+				if want := map[string]string{"request_trailers": "body", "response_headers": "body", "response_body": "body",
+					"response_trailers": "bodybody"}[panics.word]; passed != want {
 					t.Errorf("passed %q, want %q", passed, want)
 				}
 				stream.Close()

@@ -72,7 +72,10 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) (err error) {
 	if faults := importFaults(p.module); len(faults) > 0 {
 		return fmt.Errorf("%w: %s", ErrImports, strings.Join(faults, ", "))
 	}
-	if faults := exportFaults(p.module, func(name string) bool { return slices.Contains(required, name) }); len(faults) > 0 {
+	if faults := exportFaults(p.module, func(name string) bool {
+		return slices.Contains(required,
+			name)
+	}); len(faults) > 0 {
 		return fmt.Errorf("%w: %s", ErrABI, strings.Join(faults, ", "))
 	}
 	return instantiateImports(ctx, p.runtime)

@@ -44,25 +44,39 @@ func TestCompileRefuses(t *testing.T) {
 			importing("env", "proxy_log", []byte{i32, i32, i32}, []byte{i32}),
 			importing("env", "proxy_continue_request", nil, nil),
 			importing("env", "proxy_continue_request", nil, nil), whole,
-		}, host.ErrImports, "import env.proxy_continue_request" + offers + ", import wasi_snapshot_preview1.path_filestat_get" + offers},
-		{"an offered name of another module", []func(*module){importing("go", "proxy_log", []byte{i32, i32, i32}, []byte{i32}), whole},
+		}, host.ErrImports, "import env.proxy_continue_request" + offers +
+			", import wasi_snapshot_preview1.path_filestat_get" + offers},
+		{"an offered name of another module", []func(*module){importing("go", "proxy_log", []byte{i32, i32, i32},
+			[]byte{i32}), whole},
 			host.ErrImports, "import go.proxy_log" + offers},
-		{"a host call of another type", []func(*module){importing("env", "proxy_increment_metric", []byte{i32, i32}, []byte{i32}), whole},
+		{"a host call of another type", []func(*module){importing("env", "proxy_increment_metric", []byte{i32, i32},
+			[]byte{i32}), whole},
 			host.ErrImports, "import env.proxy_increment_metric: is (i32 i32) i32, proxies offer (i32 i64) i32"},
-		{"a memory", []func(*module){whole, func(m *module) { m.imports, m.noMemory = [][]byte{[]byte("\x03env\x06memory\x02\x00\x01")}, true }},
+		{"a memory", []func(*module){whole, func(m *module) {
+			m.imports,
+				m.noMemory = [][]byte{[]byte("\x03env\x06memory\x02\x00\x01")}, true
+		}},
 			host.ErrImports, "import env.memory: a plugin has a memory of its own"},
-		{"another version of the ABI", []func(*module){whole, func(m *module) { m.exported("proxy_abi_version_0_2_0", nil, nil) }},
+		{"another version of the ABI", []func(*module){whole,
+			func(m *module) { m.exported("proxy_abi_version_0_2_0", nil, nil) }},
 			host.ErrABI, "export proxy_abi_version_0_2_0: contradicts proxy_abi_version_0_2_1"},
 		{"no version of the ABI", []func(*module){allocate, func(m *module) { m.exported("_initialize", nil, nil) }},
 			host.ErrABI, "export proxy_abi_version_0_2_1" + missing},
-		{"no reactor", []func(*module){allocate, func(m *module) { m.exported("proxy_abi_version_0_2_1", nil, nil); m.exported("_start", nil, nil) }},
+		{"no reactor", []func(*module){allocate, func(m *module) {
+			m.exported("proxy_abi_version_0_2_1", nil,
+				nil)
+			m.exported("_start", nil, nil)
+		}},
 			host.ErrABI, "export _initialize" + missing},
-		{"a callback of another type", []func(*module){whole, func(m *module) { m.exported("proxy_on_log", []byte{i32, i32}, nil) }},
+		{"a callback of another type", []func(*module){whole,
+			func(m *module) { m.exported("proxy_on_log", []byte{i32, i32}, nil) }},
 			host.ErrABI, "export proxy_on_log: is (i32 i32), proxies call (i32)"},
-		{"a callback that answers what it should not", []func(*module){whole, func(m *module) { m.exported("proxy_on_foreign_function", []byte{i64}, nil) }},
+		{"a callback that answers what it should not", []func(*module){whole,
+			func(m *module) { m.exported("proxy_on_foreign_function", []byte{i64}, nil) }},
 			host.ErrABI, "export proxy_on_foreign_function: is (i64), proxies call (i32 i32 i32)"},
 		{"no allocator", []func(*module){begin}, host.ErrABI, "export proxy_on_memory_allocate" + missing},
-		{"the memory under another name", []func(*module){whole, func(m *module) { m.memory = "mem" }}, host.ErrABI, "export memory" + missing},
+		{"the memory under another name", []func(*module){whole, func(m *module) { m.memory = "mem" }}, host.ErrABI,
+			"export memory" + missing},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -229,7 +243,8 @@ func TestMalformedHeaderMapTraps(t *testing.T) {
 	var m module
 	send := m.imported("env", "proxy_send_local_response", bytes.Repeat([]byte{i32}, 8), []byte{i32})
 	m.exported("proxy_on_request_headers", []byte{i32, i32, i32}, []byte{i32},
-		constant(200), constant(0), constant(0), constant(0), constant(0), constant(0), constant(5), constant(-1), send, drop, constant(1))
+		constant(200), constant(0), constant(0), constant(0), constant(0), constant(0), constant(5), constant(-1), send,
+		drop, constant(1))
 	vm, err := compile(t, m.plugin()).NewVM(host.Config{})
 	if err != nil {
 		t.Fatal(err)

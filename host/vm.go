@@ -105,7 +105,8 @@ func (p *Plugin) NewVM(c Config) (*VM, error) {
 		vm.config.Clock = time.Now
 	}
 	vm.ctx = &callContext{context.Background(), vm}
-	module, err := p.runtime.InstantiateModule(vm.ctx, p.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	module, err := p.runtime.InstantiateModule(vm.ctx, p.module,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, fmt.Errorf("instantiate: %w", err)
 	}

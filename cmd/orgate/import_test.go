@@ -57,7 +57,8 @@ func TestImportedInTheGateway(t *testing.T) {
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := exec.Command("orgate", "import", "internal/apk/testdata/"+test.file, "--organization", "/t/{org}/", "--out", dir).CombinedOutput()
+			out, err := exec.Command("orgate", "import", "internal/apk/testdata/"+test.file, "--organization", "/t/{org}/",
+				"--out", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
@@ -66,7 +67,8 @@ func TestImportedInTheGateway(t *testing.T) {
 			now := time.Now().Unix()
 			got, want := map[string]string{}, map[string]string{}
 			for _, of := range test.organizations {
-				token := scenario.First().Token(scenario.Claims{"iss": "https://tenant.eu.auth0.com/", "sub": "alice", "azp": "app", "org_id": nil,
+				token := scenario.First().Token(scenario.Claims{"iss": "https://tenant.eu.auth0.com/", "sub": "alice",
+					"azp": "app", "org_id": nil,
 					test.claim: of, "iat": now - 60, "nbf": now - 60, "exp": now + 3600})
 				for _, to := range test.organizations {
 					req, err := http.NewRequest(http.MethodGet, "http://"+g.listen+"/t/"+to+"/orders", nil)

@@ -82,9 +82,11 @@ func write(t *testing.T, name string, content []byte) string {
 
 func TestConfigurationThatThePluginRefuses(t *testing.T) {
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
-	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "org1", "issuer": "x", "organization": "org1", "oops": 1}], "rulez": []}`))
+	file := write(t, "orgate.json",
+		[]byte(`{"issuers": [{"name": "org1", "issuer": "x", "organization": "org1", "oops": 1}], "rulez": []}`))
 	var stdout, stderr bytes.Buffer
-	code := execute(t.Context(), []string{"run", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"}, &stdout, &stderr)
+	code := execute(t.Context(), []string{"run", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1",
+		"--listen", "127.0.0.1:0"}, &stdout, &stderr)
 	if code != 1 || stdout.Len() > 0 {
 		t.Errorf("exit status %d, standard output %q", code, &stdout)
 	}
@@ -175,12 +177,15 @@ func TestRunOffersVerifySignature(t *testing.T) {
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
 	upstream := httptest.NewServer(echo.Handler())
 	defer upstream.Close()
-	file := write(t, "orgate.json", []byte(`{"signatureVerification": "host", "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+	file := write(t, "orgate.json", []byte(`{
+		"signatureVerification": "host", "issuers": [{
+		"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
 		"signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}]}`))
 	token := scenario.First().Token(scenario.Claims{"iat": nil, "nbf": nil, "exp": time.Now().Unix() + 3600})
 	for _, flags := range [][]string{nil, {"--verify-signature"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			g := run(t, "orgate", append(flags, "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers", "1")...)
+			g := run(t, "orgate", append(flags, "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers",
+				"1")...)
 			req, err := http.NewRequest("GET", "http://"+g.listen, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -209,7 +214,8 @@ type running struct {
 // command "orgate" is this test's own.
 func run(t *testing.T, command string, args ...string) *running {
 	t.Helper()
-	g := &running{cmd: exec.Command(command, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...), logged: make(chan struct{})}
+	g := &running{cmd: exec.Command(command, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...),
+		logged: make(chan struct{})}
 	stderr, err := g.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -87,14 +87,16 @@ a port in use.`,
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
 	f.StringVar(&o.upstream, "upstream", "", "send requests on to `URL`: scheme, host and port (required)")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
 	wasmFlag(cmd, &o.wasm)
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
-	f.BoolVar(&o.verifySignature, "verify-signature", false, "offer the plugin the function verify_signature, as Envoy does")
+	f.BoolVar(&o.verifySignature, "verify-signature", false,
+		"offer the plugin the function verify_signature, as Envoy does")
 	// The default depends on the machine; help should not.
 	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"
 	return cmd
@@ -166,7 +168,8 @@ func parseServer(text string) (*url.URL, error) {
 
 // wasmFlag is the flag that names the plugin.
 func wasmFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "wasm", "", "run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
+	cmd.Flags().StringVar(file, "wasm", "",
+		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 }
 
 // compile compiles the plugin in the flag's file, or where "make build" leaves it.
@@ -313,7 +316,8 @@ func (s *server) checkClusters(configuration []byte) error {
 		if jwks == nil || jwks.Cluster == "" || s.clusters[jwks.Cluster] != nil {
 			continue
 		}
-		line := fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", c.Issuers[i].Name, jwks.Cluster, jwks.Cluster)
+		line := fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", c.Issuers[i].Name, jwks.Cluster,
+			jwks.Cluster)
 		if !slices.Contains(missing, line) {
 			missing = append(missing, line)
 		}

@@ -35,7 +35,8 @@ func TestTour(t *testing.T) {
 		t.Fatal(err)
 	}
 	tour := newTour(t, string(page))
-	exchanges := regexp.MustCompile("(?s)```text request\n(.*?)\n```.*?```text answer\n(.*?)\n```").FindAllStringSubmatch(string(page), -1)
+	exchange := regexp.MustCompile("(?s)```text request\n(.*?)\n```.*?```text answer\n(.*?)\n```")
+	exchanges := exchange.FindAllStringSubmatch(string(page), -1)
 	if len(exchanges) < 10 {
 		t.Fatalf("%d exchanges", len(exchanges))
 	}

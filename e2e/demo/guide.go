@@ -75,7 +75,8 @@ func readGuide(file string) (*guide, error) {
 	for _, info := range []string{"json configuration", "json token", "text request"} {
 		texts := page.Texts(blocks, info)
 		if len(texts) == 0 {
-			return nil, fmt.Errorf("%s: there is no %s to try", file, strings.TrimPrefix(strings.TrimPrefix(info, "json "), "text "))
+			return nil, fmt.Errorf("%s: there is no %s to try", file,
+				strings.TrimPrefix(strings.TrimPrefix(info, "json "), "text "))
 		}
 		found[info] = texts[0]
 	}
@@ -142,7 +143,8 @@ func (g *guide) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	token := g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header), idp.RawPayload(string(payload)))
+	token := g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header),
+		idp.RawPayload(string(payload)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}

@@ -114,7 +114,8 @@ func inProject(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "build"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "build"), "../../cmd/orgate").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "build"),
+		"../../cmd/orgate").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "build/orgate.wasm"), hosttest.Wasm(t), 0o644); err != nil {
@@ -286,9 +287,11 @@ func TestWhatCannotBeTried(t *testing.T) {
 		{"two pages", []string{"a", "b"}, 2, "usage: demo"},
 		{"an unknown flag", []string{"--oops", "a"}, 2, "-oops"},
 		{"a page that is not there", []string{"nothing.md"}, 1, "demo: open nothing.md"},
-		{"a page with nothing to try", []string{"../../README.md"}, 1, "demo: ../../README.md: there is no configuration to try"},
+		{"a page with nothing to try", []string{"../../README.md"}, 1,
+			"demo: ../../README.md: there is no configuration to try"},
 		{"a port in use", []string{"--idp", address, "../../docs/guides/okta.md"}, 1, "demo: listen tcp " + address},
-		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"}, 1, "demo: listen tcp " + address},
+		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"},
+			1, "demo: listen tcp " + address},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -26,7 +26,8 @@ const kid = "2026-01"
 // What the clients of the two providers are.
 var (
 	ordersApp = idp.Client{ID: "orders-app", Secret: "orders-secret", Scopes: []string{"orders:read", "orders:write"}}
-	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"}, Roles: []string{"accountant"}}
+	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"},
+		Roles: []string{"accountant"}}
 )
 
 // stage is all that takes part in the story.
@@ -90,8 +91,10 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 		return nil, fmt.Errorf("plugin: %w", err)
 	}
 	s.closers = append(s.closers, func() { _ = plugin.Close() })
-	s.org1 = idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Style: idp.Auth0, KeyID: kid, Audience: audience, Clients: []idp.Client{ordersApp}}))
-	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience, Clients: []idp.Client{billing}}))
+	s.org1 = idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Style: idp.Auth0, KeyID: kid, Audience: audience,
+		Clients: []idp.Client{ordersApp}}))
+	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience,
+		Clients: []idp.Client{billing}}))
 	for _, p := range []*idp.Provider{s.org1, s.org2} {
 		p.Start()
 		s.closers = append(s.closers, p.Close)
@@ -188,7 +191,8 @@ func (s *stage) configuration() ([]byte, error) {
 		},
 		"rules": []object{
 			{"name": "public", "match": object{"pathPrefix": "/public"}, "public": true},
-			{"name": "org1-admin", "match": object{"pathPrefix": "/org1/admin"}, "organization": "org1", "scopes": []string{"orders:write"}},
+			{"name": "org1-admin", "match": object{"pathPrefix": "/org1/admin"}, "organization": "org1",
+				"scopes": []string{"orders:write"}},
 			{"name": "org1", "match": object{"pathPrefix": "/org1"}, "organization": "org1"},
 			{"name": "org2", "match": object{"pathPrefix": "/org2"}, "organization": "org2"},
 		},
@@ -205,7 +209,8 @@ gateway with the plugin                   %s`, s.org1.Issuer("org1"), s.org2.Iss
 
 // fetch gets a token from a token endpoint (RFC 6749 §4.4).
 func (s *stage) fetch(ctx context.Context, p *idp.Provider, tenant string, c idp.Client, scope string) (string, error) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}, "scope": {scope}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret},
+		"scope": {scope}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL(tenant), strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err
@@ -247,7 +252,8 @@ func (s *stage) curls() string {
 	line("a scope is missing: 403", bearer(read, "/org1/admin"))
 	line("the scope is there: 200", bearer(write, "/org1/admin"))
 	line("a fresh token from org1's provider: 200", fmt.Sprintf(
-		`TOKEN=$(curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d scope=orders:read %s | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -si -H "Authorization: Bearer $TOKEN" %s/org1/orders`,
+		`TOKEN=$(curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d scope=orders:read %s | `+
+			`sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -si -H "Authorization: Bearer $TOKEN" %s/org1/orders`,
 		ordersApp.ID, ordersApp.Secret, s.org1.TokenURL("org1"), s.url))
 	return b.String()
 }

@@ -71,7 +71,8 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 		{name: "code", path: "/org1/orders", status: 401, code: "900901"},
 		{name: "a header too few", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: twice},
 		{name: "a header too many", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: nobody()},
-		{name: "another value", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: orgOne("orders:write")},
+		{name: "another value", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200,
+			identity: orgOne("orders:write")},
 		{name: "no token to be had", path: "/org1/orders", tokens: fetchedOne("admin"), status: 200},
 	}
 	outcomes := s.tell(t.Context(), wrong)
@@ -81,7 +82,8 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 	var table bytes.Buffer
 	printTable(&table, outcomes)
 	lines := strings.Split(strings.TrimSpace(table.String()), "\n")[1:]
-	says := []string{"401 900902, not 403 900902", "401 900902, not 401 900901", "wrong: x-wso2-roles", "wrong: x-wso2-consumer-key, x-wso2-organization",
+	says := []string{"401 900902, not 403 900902", "401 900902, not 401 900901", "wrong: x-wso2-roles",
+		"wrong: x-wso2-consumer-key, x-wso2-organization",
 		"org1 orders-app@clients; wrong: x-wso2-scopes", "invalid_scope"}
 	for i, line := range lines {
 		if !strings.HasPrefix(line, "✗") || !strings.Contains(line, says[i]) {
@@ -114,7 +116,8 @@ func TestRun(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"the story", []string{"--wasm", wasm}, 0, `All \d+ requests were answered as they should be\.\n$`, `^$`},
-		{"no plugin", []string{"--wasm", "missing.wasm"}, 1, `^$`, `^demo: open missing.wasm: no such file or directory \(make build builds the plugin\)\n$`},
+		{"no plugin", []string{"--wasm", "missing.wasm"}, 1, `^$`,
+			`^demo: open missing.wasm: no such file or directory \(make build builds the plugin\)\n$`},
 		{"an unknown flag", []string{"--extra"}, 2, `^$`, `flag provided but not defined`},
 		{"with the log", []string{"--wasm", wasm, "--log"}, 0, ``, `reason=organization`},
 	}
@@ -178,7 +181,8 @@ func TestServe(t *testing.T) {
 			t.Errorf("status %s: %s", got, c[0])
 		}
 	}
-	fetching := regexp.MustCompile(`(?m)^# .*: 200\nTOKEN=\$\(curl -s ((?:-d \S+ )+)(http\S+) \| sed 's/(\S+)/\\1/'\); curl -si -H "Authorization: Bearer \$TOKEN" (http\S+)$`)
+	fetching := regexp.MustCompile(`(?m)^# .*: 200\nTOKEN=\$\(curl -s ((?:-d \S+ )+)(http\S+) \| sed ` +
+		`'s/(\S+)/\\1/'\); curl -si -H "Authorization: Bearer \$TOKEN" (http\S+)$`)
 	c := fetching.FindStringSubmatch(output.String())
 	if c == nil {
 		t.Fatalf("no command that fetches a token:\n%s", &output)
@@ -193,7 +197,8 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := regexp.MustCompile(strings.NewReplacer(`\(`, `(`, `\)`, `)`).Replace(c[3])).ReplaceAllString(string(answer), "$1")
+	token := regexp.MustCompile(strings.NewReplacer(`\(`, `(`, `\)`, `)`).Replace(c[3])).ReplaceAllString(string(answer),
+		"$1")
 	req, err := http.NewRequest("GET", c[4], nil)
 	if err != nil {
 		t.Fatal(err)

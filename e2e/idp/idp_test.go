@@ -32,7 +32,8 @@ func TestMain(m *testing.M) {
 
 var noon = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
 
-var orders = Client{ID: "orders-app", Secret: "s3cret&%", Scopes: []string{"orders:read", "orders:write"}, Roles: []string{"clerk"}}
+var orders = Client{ID: "orders-app", Secret: "s3cret&%", Scopes: []string{"orders:read", "orders:write"},
+	Roles: []string{"clerk"}}
 
 // provider has the tenants org1 (Auth0) and org2 (Keycloak), which share a kid.
 func provider(opts ...Option) *Provider {
@@ -126,13 +127,15 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 		},
 		"org2": {
 			"iss": "http://idp.test/realms/org2", "sub": isGUID, "aud": "https://api.example.com/org2",
-			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID, "typ": "Bearer", "acr": "1",
+			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID, "typ": "Bearer",
+			"acr":                "1",
 			"preferred_username": "service-account-orders-app", "scope": "orders:read orders:write",
 			"realm_access":    map[string]any{"roles": []any{"clerk"}},
 			"resource_access": map[string]any{"orders-app": map[string]any{"roles": []any{"clerk"}}},
 		},
 	}
-	p := provider(WithURL("http://idp.test"), WithTenant(Tenant{Name: "org3", Key: keys[2], Issuer: "https://issuer.test/"}))
+	p := provider(WithURL("http://idp.test"), WithTenant(Tenant{Name: "org3", Key: keys[2],
+		Issuer: "https://issuer.test/"}))
 	for tenant, want := range tests {
 		t.Run(tenant, func(t *testing.T) {
 			header, claims := opened(t, p.Mint(tenant))
@@ -154,7 +157,8 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 			}
 		})
 	}
-	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" || claims["iss"] != "https://issuer.test/" || claims["azp"] != "test-client" {
+	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" || claims["iss"] != "https://issuer.test/" ||
+		claims["azp"] != "test-client" {
 		t.Errorf("a tenant with defaults: %v %v", header, claims)
 	}
 }
@@ -224,7 +228,8 @@ func TestTokenEndpoint(t *testing.T) {
 			}
 		})
 	}
-	for location, want := range map[string]int{p.TokenURL("org1"): 405, p.URL() + "/org3/jwks": 404, p.URL() + "/org1/other": 404} {
+	for location, want := range map[string]int{p.TokenURL("org1"): 405, p.URL() + "/org3/jwks": 404, p.URL() +
+		"/org1/other": 404} {
 		if status, _ := get(t, location); status != want {
 			t.Errorf("GET %s: %d, want %d", location, status, want)
 		}
@@ -299,8 +304,14 @@ func TestFaults(t *testing.T) {
 		fault Fault
 		right func(status int, body string) bool
 	}{
-		"fails":  {Fault{Kind: Fail, Status: 429}, func(status int, body string) bool { return status == 429 && body == "Too Many Requests\n" }},
-		"is cut": {Fault{Kind: Cut}, func(status int, body string) bool { return status == 200 && body == honest[:len(honest)/2] }},
+		"fails": {Fault{Kind: Fail, Status: 429}, func(status int, body string) bool {
+			return status == 429 &&
+				body == "Too Many Requests\n"
+		}},
+		"is cut": {Fault{Kind: Cut}, func(status int, body string) bool {
+			return status == 200 &&
+				body == honest[:len(honest)/2]
+		}},
 		"is huge": {Fault{Kind: Huge}, func(_ int, body string) bool {
 			return len(body) == 4<<20 && json.Valid([]byte(body)) && strings.HasSuffix(body, honest[1:])
 		}},

@@ -48,7 +48,8 @@ type exchange struct {
 }
 
 func newExchange(w *worker, rw http.ResponseWriter, r *http.Request, path string) *exchange {
-	x := &exchange{w: w, rw: rw, control: http.NewResponseController(rw), source: r, path: path, begin: time.Now(), change: make(chan struct{}, 1)}
+	x := &exchange{w: w, rw: rw, control: http.NewResponseController(rw), source: r, path: path, begin: time.Now(),
+		change: make(chan struct{}, 1)}
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
 	x.r = r.WithContext(x.ctx)
 	return x
@@ -213,7 +214,8 @@ func (x *exchange) respond(res *http.Response) error {
 	if _, ok := res.Header["Content-Type"]; !ok {
 		x.rw.Header()["Content-Type"] = nil // not guessed by net/http
 	}
-	if x.r.ProtoMajor == 1 && res.StatusCode != http.StatusSwitchingProtocols && (x.doubtful() || x.body != nil && !x.body.read.Load()) {
+	if x.r.ProtoMajor == 1 && res.StatusCode != http.StatusSwitchingProtocols &&
+		(x.doubtful() || x.body != nil && !x.body.read.Load()) {
 		res.Header.Set("Connection", "close")
 	}
 	return nil

@@ -221,7 +221,8 @@ func transport(roots *x509.CertPool, address *url.URL) *http.Transport {
 // transport is the one to the upstream for a request with these headers.
 func (g *Gateway) transport(headers host.Headers) *http.Transport {
 	contentType, _ := headers.Get("content-type")
-	if rest, ok := strings.CutPrefix(contentType, "application/grpc"); ok && (rest == "" || rest[0] == '+' || rest[0] == ';') {
+	if rest, ok := strings.CutPrefix(contentType, "application/grpc"); ok &&
+		(rest == "" || rest[0] == '+' || rest[0] == ';') {
 		return g.grpc
 	}
 	return g.upstream

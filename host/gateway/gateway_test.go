@@ -204,7 +204,8 @@ func TestUpstreamSeesWhatThePluginLeft(t *testing.T) {
 	s := serve(t, nil)
 	_, body := s.raw(t, "GET", "GET /a?q=1 HTTP/1.1", "Host: api.test",
 		"X-Two: 1", "X-TWO: 2", "Accept: */*", "X-Remove: gone", "X-Forwarded-For: 10.1.1.1", "X-Forwarded-Host: named",
-		"Connection: keep-alive, x-named, x-forwarded-host", "X-Named: hop", "Keep-Alive: 5", "TE: trailers", "Proxy-Authorization: secret",
+		"Connection: keep-alive, x-named, x-forwarded-host", "X-Named: hop", "Keep-Alive: 5", "TE: trailers",
+		"Proxy-Authorization: secret",
 		"X-Request-Id: mine", "")
 	want := &echo.Answer{
 		Method: "GET", Path: "/a?q=1", Host: "api.test",
@@ -309,13 +310,19 @@ func TestRefusals(t *testing.T) {
 		status int
 		body   string
 	}{
-		{"CONNECT", "CONNECT", []string{"CONNECT db.test:5432 HTTP/1.1", "Host: db.test:5432", ""}, 403, "CONNECT is not supported\n"},
-		{"upgrade", "GET", []string{"GET / HTTP/1.1", "Host: api.test", "Connection: Upgrade", "Upgrade: TLS/1.0", ""}, 403, "of upgrades, WebSocket alone is supported\n"},
+		{"CONNECT", "CONNECT", []string{"CONNECT db.test:5432 HTTP/1.1", "Host: db.test:5432", ""}, 403,
+			"CONNECT is not supported\n"},
+		{"upgrade", "GET", []string{"GET / HTTP/1.1", "Host: api.test", "Connection: Upgrade", "Upgrade: TLS/1.0", ""}, 403,
+			"of upgrades, WebSocket alone is supported\n"},
 		{"no host", "GET", []string{"GET / HTTP/1.0", ""}, 400, "the request names no host\n"},
-		{"neither path nor URL", "GET", []string{"GET mailto:a?x://b/c HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
-		{"another scheme", "GET", []string{"GET ftp://api.test/ HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
-		{"asterisk", "GET", []string{"GET * HTTP/1.1", "Host: api.test", ""}, 400, "the request's target is neither a path nor an http(s) URL\n"},
-		{"fragment", "GET", []string{"GET /a#b HTTP/1.1", "Host: api.test", ""}, 400, "the request's target has a fragment\n"},
+		{"neither path nor URL", "GET", []string{"GET mailto:a?x://b/c HTTP/1.1", "Host: api.test", ""}, 400,
+			"the request's target is neither a path nor an http(s) URL\n"},
+		{"another scheme", "GET", []string{"GET ftp://api.test/ HTTP/1.1", "Host: api.test", ""}, 400,
+			"the request's target is neither a path nor an http(s) URL\n"},
+		{"asterisk", "GET", []string{"GET * HTTP/1.1", "Host: api.test", ""}, 400,
+			"the request's target is neither a path nor an http(s) URL\n"},
+		{"fragment", "GET", []string{"GET /a#b HTTP/1.1", "Host: api.test", ""}, 400,
+			"the request's target has a fragment\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -400,7 +407,8 @@ func TestCallouts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", tt.cluster, "x-authority", "callout.test", "x-callout-path", tt.path)
+			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", tt.cluster, "x-authority", "callout.test",
+				"x-callout-path", tt.path)
 			if diff := cmp.Diff([]string{tt.want}, seen(t, body).Values("x-callout")); diff != "" {
 				t.Errorf("the plugin saw (-want +got):\n%s", diff)
 			}
@@ -455,7 +463,8 @@ func TestLargeBody(t *testing.T) {
 	s := serve(t, nil)
 	const size = 5 << 20
 	_, body := s.do(t, "POST", "/", bytes.NewReader(make([]byte, size)))
-	if got := seen(t, body); got.BodyBytes != size || got.BodySHA256 != "c036cbb7553a909f8b8877d4461924307f27ecb66cff928eeeafd569c3887e29" {
+	if got := seen(t, body); got.BodyBytes != size ||
+		got.BodySHA256 != "c036cbb7553a909f8b8877d4461924307f27ecb66cff928eeeafd569c3887e29" {
 		t.Errorf("%d bytes, %s", got.BodyBytes, got.BodySHA256)
 	}
 }
@@ -475,9 +484,11 @@ func TestUpstreamDown(t *testing.T) {
 
 func TestClientGone(t *testing.T) {
 	tests := map[string][]string{
-		"while the headers wait":              {"GET /gone HTTP/1.1", "Host: api.test", "X-Do: forever", "", ""},
-		"while a request with a body waits":   {"POST /gone HTTP/1.1", "Host: api.test", "X-Do: forever", "Content-Length: 3", "", "abc"},
-		"while the body is still to come":     {"POST /gone HTTP/1.1", "Host: api.test", "X-Do: forever", "Content-Length: 3", "", ""},
+		"while the headers wait": {"GET /gone HTTP/1.1", "Host: api.test", "X-Do: forever", "", ""},
+		"while a request with a body waits": {"POST /gone HTTP/1.1", "Host: api.test", "X-Do: forever",
+			"Content-Length: 3", "", "abc"},
+		"while the body is still to come": {"POST /gone HTTP/1.1", "Host: api.test", "X-Do: forever",
+			"Content-Length: 3", "", ""},
 		"while the upstream waits for a body": {"POST /gone HTTP/1.1", "Host: api.test", "Content-Length: 3", "", "a"},
 	}
 	for name, lines := range tests {
@@ -509,7 +520,8 @@ func TestBrokenBody(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "POST /broken HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"); err != nil {
+	if _, err := io.WriteString(conn,
+		"POST /broken HTTP/1.1\r\nHost: api.test\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n"); err != nil {
 		t.Fatal(err)
 	}
 	s.log.wait(t, "msg=request", "path=/broken", "status=0", `note="the request's body cannot be read"`)
@@ -589,7 +601,8 @@ func TestWorkersTakeTurns(t *testing.T) {
 func TestRefusedConfiguration(t *testing.T) {
 	plugin := guest(t)
 	before := runtime.NumGoroutine()
-	_, err := New(Config{Plugin: plugin, Upstream: parse(t, "http://127.0.0.1:1"), Configuration: []byte("refuse"), Workers: 2})
+	_, err := New(Config{Plugin: plugin, Upstream: parse(t, "http://127.0.0.1:1"), Configuration: []byte("refuse"),
+		Workers: 2})
 	var refused *RefusedError
 	if !errors.As(err, &refused) {
 		t.Fatal(err)
@@ -607,7 +620,8 @@ func TestBadConfig(t *testing.T) {
 		"no plugin":          {Upstream: parse(t, "http://a.test")},
 		"no upstream":        {Plugin: guest(t)},
 		"upstream with path": {Plugin: guest(t), Upstream: parse(t, "http://a.test/x")},
-		"relative cluster":   {Plugin: guest(t), Upstream: parse(t, "http://a.test"), Clusters: map[string]*url.URL{"c": parse(t, "x")}},
+		"relative cluster": {Plugin: guest(t), Upstream: parse(t, "http://a.test"),
+			Clusters: map[string]*url.URL{"c": parse(t, "x")}},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -620,9 +634,11 @@ func TestBadConfig(t *testing.T) {
 
 func TestLog(t *testing.T) {
 	s := serve(t, nil)
-	s.do(t, "GET", "/a?token=secret1", nil, "authorization", "Bearer secret2", "x-reason", "ok", "x-issuer", "i1", "x-organization", "o1", "x-rule", "r1")
+	s.do(t, "GET", "/a?token=secret1", nil, "authorization", "Bearer secret2", "x-reason", "ok", "x-issuer", "i1",
+		"x-organization", "o1", "x-rule", "r1")
 	s.do(t, "POST", "/b?token=secret1", strings.NewReader("secret3"), "x-do", "answer", "x-reason", "missing")
-	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 reason=ok issuer=i1 organization=o1 rule=r1 duration=")
+	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 reason=ok issuer=i1 organization=o1 "+
+		"rule=r1 duration=")
 	s.log.wait(t, "level=INFO msg=request worker=0 method=POST path=/b status=401 reason=missing duration=")
 	s.log.wait(t, `level=INFO msg="guest started" worker=0 source=plugin`)
 	if text := s.log.text(); strings.Contains(text, "secret") {
@@ -742,7 +758,10 @@ func TestAdmin(t *testing.T) {
 }
 
 func TestManyClientsSomeOfWhomLeave(t *testing.T) {
-	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") }))
+	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_,
+			_ = io.WriteString(w, "ok")
+	}))
 	defer provider.Close()
 	s := serve(t, func(c *Config) {
 		c.Workers = 2

@@ -41,7 +41,8 @@ func TestWebSocket(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: yes\r\n\r\n")
+		fmt.Fprint(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: "+
+			"websocket\r\nSec-WebSocket-Accept: yes\r\n\r\n")
 		_, _ = io.Copy(conn, buffered)
 	}))
 	defer upstream.Close()
@@ -51,7 +52,8 @@ func TestWebSocket(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		headers = append(headers, "Connection", "Upgrade", "Upgrade", "WebSocket", "Sec-WebSocket-Key", "key", "Sec-WebSocket-Version", "13")
+		headers = append(headers, "Connection", "Upgrade", "Upgrade", "WebSocket", "Sec-WebSocket-Key", "key",
+			"Sec-WebSocket-Version", "13")
 		for i := 0; i < len(headers); i += 2 {
 			req.Header.Set(headers[i], headers[i+1])
 		}
@@ -65,8 +67,10 @@ func TestWebSocket(t *testing.T) {
 	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Accept") != "yes" {
 		t.Fatalf("%d %v", res.StatusCode, res.Header)
 	}
-	want := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"}, "Sec-Websocket-Key": {"key"}, "Sec-Websocket-Version": {"13"},
-		"X-Guest": {"was here"}, "X-Agent": {"named"}, "X-Request-Id": handshake["X-Request-Id"], "User-Agent": {"Go-http-client/1.1"}}
+	want := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"WebSocket"}, "Sec-Websocket-Key": {"key"},
+		"Sec-Websocket-Version": {"13"},
+		"X-Guest":               {"was here"}, "X-Agent": {"named"}, "X-Request-Id": handshake["X-Request-Id"],
+		"User-Agent": {"Go-http-client/1.1"}}
 	if diff := cmp.Diff(want, handshake); diff != "" {
 		t.Errorf("handshake (-want +got):\n%s", diff)
 	}
@@ -145,7 +149,8 @@ func TestHTTP2WithPriorKnowledge(t *testing.T) {
 // "curl --http2" asks for h2c and takes HTTP/1.1 for an answer.
 func TestUpgradeToH2C(t *testing.T) {
 	s := serve(t, nil)
-	res, body := s.raw(t, "GET", "GET /a HTTP/1.1", "Host: api.test", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
+	res, body := s.raw(t, "GET", "GET /a HTTP/1.1", "Host: api.test", "Connection: Upgrade, HTTP2-Settings",
+		"Upgrade: h2c",
 		"HTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA", "")
 	want := []echo.Header{{Name: "x-guest", Value: "was here"}}
 	var got []echo.Header
@@ -197,7 +202,8 @@ func TestGRPC(t *testing.T) {
 	s := serve(t, func(c *Config) { c.Upstream = grpcEcho(t) })
 	s.speakHTTP2()
 	dials := 0
-	s.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+	s.client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, address string) (net.Conn,
+		error) {
 		dials++
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
@@ -233,7 +239,8 @@ func TestGRPC(t *testing.T) {
 		if _, err := io.ReadAll(res.Body); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(http.Header{"Grpc-Status": {"0"}, "X-Sum": {"2"}}, res.Trailer); res.StatusCode != 200 || diff != "" {
+		if diff := cmp.Diff(http.Header{"Grpc-Status": {"0"}, "X-Sum": {"2"}}, res.Trailer); res.StatusCode != 200 ||
+			diff != "" {
 			t.Errorf("%d, trailers (-want +got):\n%s", res.StatusCode, diff)
 		}
 	})
@@ -281,9 +288,12 @@ func TestServersOwnAnswers(t *testing.T) {
 	tests := map[string][]string{
 		`status=400 refused="Bad Request: malformed Host header"`: {"GET / HTTP/1.1", "Host: a b", ""},
 		`status=400 refused="Bad Request"`:                        {"nonsense and more", ""},
-		`status=431 refused="Request Header Fields Too Large"`:    {"GET / HTTP/1.1", "Host: api.test", "X-Long: " + strings.Repeat("x", 100<<10), ""},
-		`status=501 refused="Not Implemented"`:                    {"POST / HTTP/1.1", "Host: api.test", "Transfer-Encoding: gzip", ""},
-		`status=417 refused="Expectation Failed"`:                 {"POST / HTTP/1.1", "Host: api.test", "Expect: tea", "Content-Length: 1", "", "x"},
+		`status=431 refused="Request Header Fields Too Large"`: {"GET / HTTP/1.1", "Host: api.test", "X-Long: " +
+			strings.Repeat("x", 100<<10), ""},
+		`status=501 refused="Not Implemented"`: {"POST / HTTP/1.1", "Host: api.test",
+			"Transfer-Encoding: gzip", ""},
+		`status=417 refused="Expectation Failed"`: {"POST / HTTP/1.1", "Host: api.test", "Expect: tea",
+			"Content-Length: 1", "", "x"},
 	}
 	for want, lines := range tests {
 		res, _ := s.raw(t, "GET", lines...)
@@ -307,9 +317,12 @@ func TestEndInTwoPlaces(t *testing.T) {
 	s := serve(t, nil)
 	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: api.test\r\n\r\n"
 	for name, request := range map[string]string{
-		"Content-Length and Transfer-Encoding": "POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"the same, refused":                    "POST / HTTP/1.1\r\nHost: api.test\r\nX-Do: answer\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-		"Transfer-Encoding in HTTP/1.0":        "POST / HTTP/1.0\r\nHost: api.test\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"Content-Length and Transfer-Encoding": "POST / HTTP/1.1\r\nHost: api.test\r\nContent-Length: " +
+			"60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"the same, refused": "POST / HTTP/1.1\r\nHost: api.test\r\nX-Do: answer\r\nContent-Length: " +
+			"60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"Transfer-Encoding in HTTP/1.0": "POST / HTTP/1.0\r\nHost: api.test\r\nConnection: " +
+			"keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
@@ -321,7 +334,8 @@ func TestEndInTwoPlaces(t *testing.T) {
 				t.Fatal(err)
 			}
 			all, _ := io.ReadAll(conn) // which may end with a reset
-			if n := strings.Count(string(all), "HTTP/1."); n != 1 || !strings.Contains(string(all), "\r\nConnection: close\r\n") {
+			if n := strings.Count(string(all), "HTTP/1."); n != 1 ||
+				!strings.Contains(string(all), "\r\nConnection: close\r\n") {
 				t.Errorf("%d responses:\n%s", n, all)
 			}
 		})
@@ -357,7 +371,8 @@ func TestClusterTLS(t *testing.T) {
 				c.Clusters = map[string]*url.URL{"idp": parse(t, provider.URL)}
 				c.RootCAs = test.roots
 			})
-			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", "idp", "x-authority", test.authority, "x-callout-path", "/")
+			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", "idp", "x-authority", test.authority,
+				"x-callout-path", "/")
 			if diff := cmp.Diff([]string{test.want}, seen(t, body).Values("x-callout")); diff != "" {
 				t.Errorf("the plugin saw (-want +got):\n%s", diff)
 			}

@@ -171,14 +171,16 @@ func count() {
 
 func (p *plugin) call(cluster string) error {
 	id := uint32(0)
-	id, err := proxywasm.DispatchHttpCall(cluster, [][2]string{{":method", "GET"}, {":path", "/keys"}, {":authority", "idp.example"}, {"X-Test", ""}},
+	id, err := proxywasm.DispatchHttpCall(cluster, [][2]string{{":method", "GET"}, {":path", "/keys"},
+		{":authority", "idp.example"}, {"X-Test", ""}},
 		[]byte("body"), [][2]string{{"x-trailer", "t"}}, 1500, func(headers, size, trailers int) {
 			hurt("http_call_response")
 			h, hErr := proxywasm.GetHttpCallResponseHeaders()
 			b, bErr := proxywasm.GetHttpCallResponseBody(0, size)
 			t, tErr := proxywasm.GetHttpCallResponseTrailers()
 			code, message, sErr := wasip1.Status()
-			proxywasm.LogInfof("answer %d: %d %d %d: %q %v %q %v %q %v %d %q %v", id, headers, size, trailers, h, hErr, b, bErr, t, tErr, code, message, sErr)
+			proxywasm.LogInfof("answer %d: %d %d %d: %q %v %q %v %q %v %d %q %v", id, headers, size, trailers, h, hErr, b, bErr,
+				t, tErr, code, message, sErr)
 			if told("answer_streams") {
 				for _, stream := range p.waiting {
 					if proxywasm.SetEffectiveContext(stream) == nil {
@@ -322,7 +324,8 @@ var table = map[string]func(*lines) types.Action{
 	},
 	"properties": func(w *lines) types.Action {
 		for _, path := range [][]string{
-			{"plugin_name"}, {"plugin_root_id"}, {"plugin_vm_id"}, {"metadata", "filter_metadata", "x"}, {"given.to.root"}, {"empty"}, {"unknown"},
+			{"plugin_name"}, {"plugin_root_id"}, {"plugin_vm_id"}, {"metadata", "filter_metadata", "x"}, {"given.to.root"},
+			{"empty"}, {"unknown"},
 		} {
 			value, err := proxywasm.GetProperty(path)
 			w.add("%s %q %v", strings.Join(path, " "), value, err)

@@ -122,7 +122,8 @@ func Import(sources []Source, o Options) *Result {
 		im.translate(r)
 	}
 	if len(im.resources) == 0 && im.sound() {
-		im.findings = append(im.findings, Finding{Problem: true, Message: "no TokenIssuer and no Helm values with an idp section"})
+		im.findings = append(im.findings, Finding{Problem: true,
+			Message: "no TokenIssuer and no Helm values with an idp section"})
 	}
 	im.names()
 	im.organizations()
@@ -247,7 +248,8 @@ func (im *importer) names() {
 			i.Name = renamed
 		}
 		if taken[i.Name] {
-			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of its own", i.Organization)
+			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of its own",
+				i.Organization)
 		}
 		taken[i.Name] = true
 	}
@@ -265,7 +267,8 @@ func (im *importer) organizations() {
 		}
 		p := pair{i.Issuer, i.Organization}
 		if other, ok := first[p]; ok {
-			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already", i.Issuer, i.Organization, other)
+			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already", i.Issuer,
+				i.Organization, other)
 			continue
 		}
 		first[p] = i.from
@@ -279,9 +282,10 @@ func (im *importer) organizations() {
 		for _, o := range of[i.Issuer] {
 			quoted = append(quoted, fmt.Sprintf("%q", o))
 		}
-		im.problem(i.from, i.from.field("claimMappings"), "the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
-			" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
-			" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
+		im.problem(i.from, i.from.field("claimMappings"),
+			"the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
+				" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
+				" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
 	}
 }
 
@@ -297,7 +301,8 @@ func (im *importer) write(result *Result) {
 		im.connect(i)
 		out.Issuers = append(out.Issuers, i.settings)
 		if len(i.Environments) > 0 && im.options.Environment == "" && !slices.Contains(i.Environments, config.Any) {
-			im.note(i.from, i.from.field("environments"), "is kept, and has no effect while the configuration names no environment (--environment)")
+			im.note(i.from, i.from.field("environments"),
+				"is kept, and has no effect while the configuration names no environment (--environment)")
 		}
 	}
 	var b bytes.Buffer
@@ -342,12 +347,15 @@ func (im *importer) required() any {
 	o := im.options.Organization
 	if o.IsZero() {
 		common := im.issuers[0].Organization
-		if common != config.Any && !slices.ContainsFunc(im.issuers, func(i *issuer) bool { return i.Organization != common }) {
+		if common != config.Any && !slices.ContainsFunc(im.issuers,
+			func(i *issuer) bool { return i.Organization != common }) {
 			return nil
 		}
-		im.findings = append(im.findings, Finding{Message: "organization: which organization a request needs is not in these files:" +
-			" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a route without it is refused;" +
-			" --organization takes it from the host or the path"})
+		im.findings = append(im.findings,
+			Finding{Message: "organization: which organization a request needs is not in these files:" +
+				" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a route without " +
+				"it is refused;" +
+				" --organization takes it from the host or the path"})
 		o.FromRouteMetadata = RouteMetadata
 	}
 	return source(o)

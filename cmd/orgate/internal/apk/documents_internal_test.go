@@ -52,9 +52,11 @@ last: "x: y"
 	want := map[string]int{
 		"": 2, "kind": 2, "items": 3, "items[0]": 4, "items[0].spec": 4, "items[0].spec.a": 5, "items[0].spec.b c": 8,
 		"items[0].spec.list": 9, "items[0].spec.list[0]": 10, "items[0].spec.list[0].x": 10, "items[0].spec.list[0].y": 11,
-		"items[0].spec.list[1]": 12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13, "items[0].spec.list[1][1].q": 13,
-		"items[0].other": 14, "items[0].other.flow": 14, "items[0].other.next": 15, "items[0].other.next[0]": 15, "items[0].other.next[1]": 15,
-		"items[1]": 18, "items[1].late": 18, "end": 19, "last": 21,
+		"items[0].spec.list[1]": 12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13,
+		"items[0].spec.list[1][1].q": 13,
+		"items[0].other":             14, "items[0].other.flow": 14, "items[0].other.next": 15, "items[0].other.next[0]": 15,
+		"items[0].other.next[1]": 15,
+		"items[1]":               18, "items[1].late": 18, "end": 19, "last": 21,
 	}
 	if diff := cmp.Diff(want, lines(documents[0])); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
@@ -62,12 +64,14 @@ last: "x: y"
 }
 
 func TestDocumentsOfAFile(t *testing.T) {
-	documents, problems := split("f", "a: 1\r\n---\n\n--- # nothing\n---\nb: |\n  -----BEGIN X-----\n...\n--- 7\n---x: 1\n")
+	documents, problems := split("f",
+		"a: 1\r\n---\n\n--- # nothing\n---\nb: |\n  -----BEGIN X-----\n...\n--- 7\n---x: 1\n")
 	var got []string
 	for _, d := range documents {
 		got = append(got, strings.Join(d.members(), " ")+d.at("b").text())
 	}
-	if diff := cmp.Diff([]string{"a", "b-----BEGIN X-----\n"}, got); diff != "" || documents[0].line != 1 || documents[1].line != 6 {
+	if diff := cmp.Diff([]string{"a", "b-----BEGIN X-----\n"}, got); diff != "" || documents[0].line != 1 ||
+		documents[1].line != 6 {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
 	if len(problems) != 1 {
@@ -76,7 +80,13 @@ func TestDocumentsOfAFile(t *testing.T) {
 }
 
 func TestAliases(t *testing.T) {
-	merged := "base: &base {a: 1, b: two}\nother: &other\n  c: [x]\nd: {<<: *base, b: own}\ne: {<<: [*base, *other]}\nf: *other\n"
+	const merged = `base: &base {a: 1, b: two}
+other: &other
+  c: [x]
+d: {<<: *base, b: own}
+e: {<<: [*base, *other]}
+f: *other
+`
 	documents, problems := split("f", merged)
 	if len(documents) != 1 || len(problems) != 0 {
 		t.Fatalf("%v %v", documents, problems)
@@ -84,7 +94,8 @@ func TestAliases(t *testing.T) {
 	root := documents[0]
 	got := map[string]any{
 		"d.a": root.at("d").at("a").value, "d.b": root.at("d").at("b").value, "e.b": root.at("e").at("b").value,
-		"e.c": len(root.at("e").at("c").elements()), "f.c": root.at("f").at("c").elements()[0].value, "line": root.at("f").line,
+		"e.c": len(root.at("e").at("c").elements()), "f.c": root.at("f").at("c").elements()[0].value,
+		"line": root.at("f").line,
 	}
 	want := map[string]any{"d.a": number("1"), "d.b": "own", "e.b": "two", "e.c": 1, "f.c": "x", "line": 6}
 	if diff := cmp.Diff(want, got); diff != "" {

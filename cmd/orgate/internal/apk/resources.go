@@ -50,7 +50,8 @@ func (im *importer) sort(n node) {
 		}
 		return
 	}
-	r := resource{kind: kind, namespace: n.at("metadata").at("namespace").text(), name: n.at("metadata").at("name").text(), node: n}
+	r := resource{kind: kind, namespace: n.at("metadata").at("namespace").text(),
+		name: n.at("metadata").at("name").text(), node: n}
 	if r.namespace == "" {
 		r.namespace = im.options.Namespace
 	}
@@ -64,7 +65,8 @@ func (im *importer) sort(n node) {
 		im.problem(r, n.at("apiVersion"), "must be %sv1alpha1 or %sv1alpha2, got %q", group, group, version)
 	case (kind == kindSecret || kind == kindConfigMap) && version == "v1":
 		if other, ok := im.stored[r.String()]; ok {
-			im.problem(r, n.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place",
+			im.problem(r, n.at("metadata").at("name"),
+				"is there twice (see %s): in a cluster the one that comes last takes the other's place",
 				other.at("kind").where(n.file))
 			return
 		}
@@ -95,8 +97,9 @@ func (im *importer) checkTwice() {
 			first[r.String()] = r
 			continue
 		}
-		im.problem(r, r.node.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
-			" and the tokens of organization %q are refused. Give each resource a name of its own",
+		im.problem(r, r.node.at("metadata").at("name"),
+			"is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
+				" and the tokens of organization %q are refused. Give each resource a name of its own",
 			other.node.at("metadata").at("name").where(r.node.file), other.field("organization").text())
 	}
 }
@@ -168,7 +171,8 @@ func (rd reader) refer(n node, kind, name, key string) string {
 	target := resource{kind: kind, namespace: rd.r.namespace, name: name}
 	stored, ok := rd.im.stored[target.String()]
 	if !ok {
-		rd.im.problem(rd.r, n, "refers to %s, which is in none of the files: add what \"kubectl get %s %s -n %s -o yaml\" prints",
+		rd.im.problem(rd.r, n,
+			"refers to %s, which is in none of the files: add what \"kubectl get %s %s -n %s -o yaml\" prints",
 			target, strings.ToLower(kind), name, rd.r.namespace)
 		return ""
 	}

@@ -31,7 +31,8 @@ func (c *Cluster) YAML() (string, error) {
 	if err == nil {
 		discovery, san = "STATIC", "IP_ADDRESS"
 	}
-	return write(clusterElement, map[string]any{"C": c, "Type": cmp.Or(c.Type, discovery), "SAN": san, "CA": strings.TrimSpace(c.CA)})
+	return write(clusterElement, map[string]any{"C": c, "Type": cmp.Or(c.Type, discovery), "SAN": san,
+		"CA": strings.TrimSpace(c.CA)})
 }
 
 const clusterElement = `- name: {{quote .C.Name}}

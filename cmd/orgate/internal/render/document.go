@@ -31,7 +31,8 @@ func (d *Document) json(rename func(cluster, location string) string) string {
 	if err := json.Indent(&indented, []byte(doc), "", "  "); err != nil {
 		panic(err) // package config has read it
 	}
-	return stringLiteral.ReplaceAllStringFunc(indented.String(), func(literal string) string { return quote(gjson.Parse(literal).String()) })
+	return stringLiteral.ReplaceAllStringFunc(indented.String(),
+		func(literal string) string { return quote(gjson.Parse(literal).String()) })
 }
 
 // asWritten keeps the clusters.
