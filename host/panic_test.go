@@ -13,7 +13,7 @@ import (
 // panicAnswer is what the bridge answers when a stream's callback panics.
 var panicAnswer = &host.LocalResponse{Status: 500, Details: "orgate_panic", Headers: host.Headers{}, GRPCStatus: 13}
 
-// checkPanic finds the report of a panic in the log, all of it at error level.
+// checkPanic finds a panic in the log, all of it at error level.
 func checkPanic(t *testing.T, logs []string, callback, value string) {
 	t.Helper()
 	for i, line := range logs {

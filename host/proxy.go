@@ -6,7 +6,7 @@ import (
 )
 
 // The host calls of the ABI. Each takes its arguments from the stack and
-// answers a [Status].
+// returns a [Status].
 
 // Greatest values of arguments.
 const (
@@ -76,10 +76,10 @@ func (vm *VM) buffer(kind uint32) (data []byte, writable *[]byte, status Status)
 		}
 		return nil, nil, OK
 	case 4:
-		if g.root == nil || g.root.answer.body == nil {
+		if g.root == nil || g.root.response.body == nil {
 			return nil, nil, NotFound
 		}
-		return *g.root.answer.body, nil, OK
+		return *g.root.response.body, nil, OK
 	case 2, 3, 5, maxBufferType:
 		return nil, nil, OK // TCP, gRPC and foreign functions have none here.
 	case 6:
@@ -175,9 +175,9 @@ func (g *guest) readable(kind uint32) *Headers {
 	case kind < 4:
 		return g.maps[kind]
 	case kind == 6 && g.root != nil:
-		return g.root.answer.headers
+		return g.root.response.headers
 	case kind == 7 && g.root != nil:
-		return g.root.answer.trailers
+		return g.root.response.trailers
 	}
 	return nil
 }
@@ -341,7 +341,7 @@ func proxyCloseStream(vm *VM, stack []uint64) uint32 {
 	return uint32(OK)
 }
 
-// proxySendLocalResponse answers OK and does nothing for what is no stream and
+// proxySendLocalResponse returns OK and does nothing for what is no stream and
 // for a stream that is answered already, as Envoy does. It stops the callback
 // that runs, whichever stream it answers.
 func proxySendLocalResponse(vm *VM, stack []uint64) uint32 {

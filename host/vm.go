@@ -335,8 +335,8 @@ type Root struct {
 	calls         map[uint32]*Callout
 	ending        bool // proxy_on_done answered no
 
-	answer        answer // to a call-out, while it is delivered
-	statusCode    uint32 // of proxy_get_status
+	response      calloutResponse // to a call-out, while it is delivered
+	statusCode    uint32          // of proxy_get_status
 	statusMessage string
 }
 
@@ -419,7 +419,7 @@ func (r *Root) Tick() {
 }
 
 // Close calls proxy_on_done and, if the plugin is done or as soon as it calls
-// proxy_done, proxy_on_delete. The answers to open call-outs are dropped then.
+// proxy_done, proxy_on_delete. The responses to open call-outs are dropped then.
 // It reports whether the context is gone.
 func (r *Root) Close() (gone bool) {
 	if r.gone || r.ending {

@@ -12,10 +12,10 @@ import (
 	"orgate/host"
 )
 
-// maxCalloutBody is the longest answer to a callout that is passed on.
+// maxCalloutBody is the longest response to a callout that is passed on.
 const maxCalloutBody = 1 << 20
 
-var errLongAnswer = errors.New("the answer is longer than 1 MiB")
+var errLongResponse = errors.New("the response is longer than 1 MiB")
 
 // callout makes an HTTP call for the plugin. It runs on the loop; the call does
 // not.
@@ -33,8 +33,8 @@ func (w *worker) callout(c *host.Callout) host.Status {
 		begin := time.Now()
 		headers, body, trailers, err := w.call(ctx, base.Scheme, c)
 		log := w.log.With("cluster", c.Cluster, "duration", time.Since(begin))
-		// Envoy answers for an upstream that is down or slow with a response
-		// of its own, and with nothing at all where the answer broke off.
+		// Envoy makes up a response of an upstream that is down or slow, and has
+		// none at all if the response broke off.
 		switch {
 		case w.ctx.Err() != nil:
 			return // the gateway stops
@@ -56,7 +56,7 @@ func (w *worker) callout(c *host.Callout) host.Status {
 	return host.OK
 }
 
-// call sends the request and reads the answer. If only the body could not be
+// call sends the request and reads the response. If only the body could not be
 // read, the headers are there along with the error.
 func (w *worker) call(ctx context.Context, scheme string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
 	authority, _ := c.Headers.Get(":authority")
@@ -85,7 +85,7 @@ func (w *worker) call(ctx context.Context, scheme string, c *host.Callout) (host
 	headers := append(host.Headers{{":status", strconv.Itoa(res.StatusCode)}}, pairs(res.Header)...)
 	body, err := io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
 	if err == nil && len(body) > maxCalloutBody {
-		err = errLongAnswer
+		err = errLongResponse
 	}
 	return headers, body, pairs(res.Trailer), err
 }

@@ -312,8 +312,8 @@ func (im *importer) write(result *Result) {
 	if err := e.Encode(out); err != nil {
 		panic(err) // strings are always JSON
 	}
-	report := advice.Read(b.String())
-	for _, m := range report.Mistakes {
+	checked := advice.Read(b.String())
+	for _, m := range checked.Mistakes {
 		im.mistake(m)
 	}
 	result.Configuration = b.Bytes()
