@@ -112,7 +112,11 @@ func TestRunServesUntilASignal(t *testing.T) {
 	}
 	provider := idp.New(idp.WithURL("https://example.com"),
 		idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
-	server := httptest.NewTLSServer(provider)
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS.ServerName == "example.com" {
+			provider.ServeHTTP(w, r)
+		}
+	}))
 	defer server.Close()
 	ca := write(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	upstream := httptest.NewServer(echo.Handler())

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -233,7 +232,8 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.checkClusters(configuration); err != nil {
+	serverNames, err := s.checkClusters(configuration)
+	if err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", s.listen)
@@ -251,6 +251,7 @@ func (s *server) serve(ctx context.Context) error {
 		Configuration: configuration,
 		Upstream:      s.upstream,
 		Clusters:      s.clusters,
+		ServerNames:   serverNames,
 		RootCAs:       roots,
 		Workers:       s.workers,
 		Log:           s.log,
@@ -303,29 +304,44 @@ func (s *server) serveAdmin(g *gateway.Gateway) (stop func(), err error) {
 	}, nil
 }
 
-// checkClusters finds the clusters that the configuration names and the flags
-// do not. A configuration with mistakes is left for the plugin to judge.
-func (s *server) checkClusters(configuration []byte) error {
+// checkClusters returns the hosts that the configuration has its clusters at. It
+// finds clusters that the flags do not name, and those whose certificate would
+// have to be of several hosts. A configuration with mistakes is left for the
+// plugin to judge.
+func (s *server) checkClusters(configuration []byte) (hosts map[string]string, err error) {
 	c, err := config.Parse(string(configuration))
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var missing []string
+	hosts = map[string]string{}
+	var wrong []string
 	for i := range c.Issuers {
-		jwks := c.Issuers[i].SignatureValidation.JWKS
-		if jwks == nil || jwks.Cluster == "" || s.clusters[jwks.Cluster] != nil {
+		keys := c.Issuers[i].SignatureValidation.JWKS
+		if keys == nil || keys.Cluster == "" {
 			continue
 		}
-		line := fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", c.Issuers[i].Name, jwks.Cluster,
-			jwks.Cluster)
-		if !slices.Contains(missing, line) {
-			missing = append(missing, line)
+		line, address, first := "", s.clusters[keys.Cluster], hosts[keys.Cluster]
+		u, err := url.Parse(keys.URL + keys.WellKnown) // one of them is empty
+		switch {
+		case err != nil:
+			return nil, err
+		case address == nil:
+			line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL",
+				c.Issuers[i].Name, keys.Cluster, keys.Cluster)
+		case first != "" && first != u.Hostname() && address.Scheme == "https":
+			line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for one server",
+				c.Issuers[i].Name, keys.Cluster, first, u.Hostname())
+		default:
+			hosts[keys.Cluster] = u.Hostname()
+		}
+		if line != "" {
+			wrong = append(wrong, line)
 		}
 	}
-	if len(missing) > 0 {
-		return errors.New(s.configFile + ": " + strings.Join(missing, "\n"+s.configFile+": "))
+	if len(wrong) > 0 {
+		return nil, errors.New(s.configFile + ": " + strings.Join(wrong, "\n"+s.configFile+": "))
 	}
-	return nil
+	return hosts, nil
 }
 
 // refusal is the error for a gateway that did not start: the plugin's own

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -31,7 +32,7 @@ func (w *worker) callout(c *host.Callout) host.Status {
 		}
 		defer cancel()
 		begin := time.Now()
-		headers, body, trailers, err := w.call(ctx, base.Scheme, c)
+		headers, body, trailers, err := w.call(ctx, base, c)
 		log := w.log.With("cluster", c.Cluster, "duration", time.Since(begin))
 		// Envoy makes up a response of an upstream that is down or slow, and has
 		// none at all if the response broke off.
@@ -58,9 +59,10 @@ func (w *worker) callout(c *host.Callout) host.Status {
 
 // call sends the request and reads the response. If only the body could not be
 // read, the headers are there along with the error.
-func (w *worker) call(ctx context.Context, scheme string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
-	authority, _ := c.Headers.Get(":authority")
-	req, err := outgoing(ctx, scheme, authority, c.Headers)
+func (w *worker) call(ctx context.Context, base *url.URL, c *host.Callout) (
+	headers host.Headers, body []byte, trailers host.Headers, err error,
+) {
+	req, err := outgoing(ctx, base.Scheme, base.Host, c.Headers)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -82,8 +84,8 @@ func (w *worker) call(ctx context.Context, scheme string, c *host.Callout) (host
 		return nil, nil, nil, err
 	}
 	defer res.Body.Close()
-	headers := append(host.Headers{{":status", strconv.Itoa(res.StatusCode)}}, pairs(res.Header)...)
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
+	headers = append(host.Headers{{":status", strconv.Itoa(res.StatusCode)}}, pairs(res.Header)...)
+	body, err = io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
 	if err == nil && len(body) > maxCalloutBody {
 		err = errLongResponse
 	}

@@ -36,7 +36,6 @@
 package gateway
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -65,10 +64,11 @@ type Config struct {
 	// Upstream is where requests go: scheme, host and port, no path.
 	Upstream *url.URL
 	// Clusters are what the plugin may call, by name: scheme, host and port,
-	// no path. They say where a server is: over https its certificate has to be
-	// that of the call's own :authority, as in a proxy that "orgate render"
-	// configures.
+	// no path.
 	Clusters map[string]*url.URL
+	// ServerNames are the hosts that the certificates of https clusters have to
+	// be of, by the cluster's name. Of one that is not here it is the URL's.
+	ServerNames map[string]string
 	// RootCAs are the certificate authorities of the upstream and of clusters.
 	// nil: those of the system.
 	RootCAs *x509.CertPool
@@ -145,15 +145,15 @@ func New(c Config) (*Gateway, error) {
 		log:      c.Log,
 		metrics:  host.NewMetrics(),
 		shared:   host.NewSharedData(),
-		upstream: transport(c.RootCAs, nil),
-		grpc:     transport(c.RootCAs, nil),
+		upstream: transport(c.RootCAs, ""),
+		grpc:     transport(c.RootCAs, ""),
 		clusters: make(map[string]*http.Transport, len(c.Clusters)),
 	}
 	g.grpc.Protocols = new(http.Protocols)
 	g.grpc.Protocols.SetHTTP2(true)
 	g.grpc.Protocols.SetUnencryptedHTTP2(true)
-	for name, u := range c.Clusters {
-		g.clusters[name] = transport(c.RootCAs, u)
+	for name := range c.Clusters {
+		g.clusters[name] = transport(c.RootCAs, c.ServerNames[name])
 	}
 	g.ctx, g.endAll = context.WithCancelCause(context.Background())
 	protocols := new(http.Protocols)
@@ -196,26 +196,18 @@ func CheckServer(u *url.URL) error {
 }
 
 // transport sends requests as they are: no proxy, no compression of its own,
-// and over HTTP/1.1. They go to the address, if there is one, whichever host
-// they are for.
-func transport(roots *x509.CertPool, address *url.URL) *http.Transport {
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}
-	t := &http.Transport{
-		DialContext:         dialer.DialContext,
-		TLSClientConfig:     &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
+// and over HTTP/1.1. Certificates have to be the server name's or, if that is
+// empty, the URL's host's.
+func transport(roots *x509.CertPool, serverName string) *http.Transport {
+	return &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, ServerName: serverName, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 5 * time.Second,
 		DisableCompression:  true,
 		MaxIdleConns:        256,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     90 * time.Second,
 	}
-	if address != nil {
-		port := cmp.Or(address.Port(), address.Scheme) // a service's name will do
-		t.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
-			return dialer.DialContext(ctx, network, net.JoinHostPort(address.Hostname(), port))
-		}
-	}
-	return t
 }
 
 // transport is the one to the upstream for a request with these headers.

@@ -345,11 +345,12 @@ func TestEndInTwoPlaces(t *testing.T) {
 	}
 }
 
-// TestClusterTLS: a cluster's certificate is to be that of the host in the
-// call, as in the rendered proxies, wherever the cluster is.
+// TestClusterTLS: a cluster's certificate has to be that of the name that it is
+// said to have, as in the rendered proxies, whatever its address is.
 func TestClusterTLS(t *testing.T) {
+	names := make(chan string, 1)
 	provider := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.TLS.ServerName+" "+r.Host)
+		names <- r.TLS.ServerName + " " + r.Host
 	}))
 	provider.Config.ErrorLog = log.New(io.Discard, "", 0)
 	provider.StartTLS()
@@ -357,24 +358,31 @@ func TestClusterTLS(t *testing.T) {
 	roots := x509.NewCertPool()
 	roots.AddCert(provider.Certificate()) // for example.com and 127.0.0.1
 	for _, test := range []struct {
-		name, authority string
-		roots           *x509.CertPool
-		want            string
+		name, serverName string
+		roots            *x509.CertPool
+		want, saw        string
 	}{
-		{"the certificate's host", "example.com", roots, "200 23"},
-		{"with a port", "example.com:8443", roots, "200 28"},
-		{"another host", "other.test", roots, "503 19"},
-		{"authorities of the system", "example.com", nil, "503 19"},
+		{"the certificate's host", "example.com", roots, "200 0", "example.com idp.test"},
+		{"its address", "", roots, "200 0", " idp.test"},
+		{"another host", "other.test", roots, "503 19", ""},
+		{"authorities of the system", "example.com", nil, "503 19", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, func(c *Config) {
 				c.Clusters = map[string]*url.URL{"idp": parse(t, provider.URL)}
+				c.ServerNames = map[string]string{"idp": test.serverName}
 				c.RootCAs = test.roots
 			})
-			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", "idp", "x-authority", test.authority,
+			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", "idp", "x-authority", "idp.test",
 				"x-callout-path", "/")
 			if diff := cmp.Diff([]string{test.want}, seen(t, body).Values("x-callout")); diff != "" {
 				t.Errorf("the plugin saw (-want +got):\n%s", diff)
+			}
+			if test.saw == "" {
+				return
+			}
+			if saw := <-names; saw != test.saw {
+				t.Errorf("the provider is asked for %q, want %q", saw, test.saw)
 			}
 		})
 	}
