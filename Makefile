@@ -83,7 +83,7 @@ check-modules:
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
-	$(GO) run ./internal/wasmfile/check $<
+	$(GO) run ./internal/wasmfile $<
 
 # Copies of the tree as it stands, changes and new files included. Neither the
 # index nor the objects of the repository are touched, and "./..." leaves out
@@ -119,11 +119,11 @@ vuln: $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck ## Look for known vulnerabil
 
 .PHONY: bench
 bench: build/orgate.wasm ## Measure the plugin against a bare verification (BENCH="regular expression").
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 1h ./e2e | $(GO) run ./e2e/benchtable
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -timeout 1h ./e2e
 
 .PHONY: soak
 soak: build/orgate.wasm ## Send SOAK=1000000 requests with distinct tokens through one VM.
-	ORGATE_SOAK=$(SOAK) $(GO) test -run '^$$' -bench '^Benchmark(Soak|Mixture)$$' -benchtime 1x -timeout 4h ./e2e | $(GO) run ./e2e/benchtable
+	ORGATE_SOAK=$(SOAK) $(GO) test -run '^$$' -bench '^Benchmark(Soak|Mixture)$$' -benchtime 1x -timeout 4h ./e2e
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).

@@ -14,6 +14,7 @@ require (
 	github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1 v0.0.0
 	github.com/tetratelabs/wazero v1.12.0
 	github.com/tidwall/gjson v1.20.0
+	go.yaml.in/yaml/v3 v3.0.4
 	golang.org/x/crypto v0.58.0
 	google.golang.org/protobuf v1.36.12
 	istio.io/api v1.31.1

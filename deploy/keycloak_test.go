@@ -111,9 +111,9 @@ var keys = sync.OnceValue(func() (list []*rsa.PrivateKey) {
 func newKeycloak(t *testing.T) *keycloak {
 	t.Helper()
 	k := &keycloak{realms: realms(t)}
-	options := []idp.Option{idp.WithURL(keycloakURL), idp.WithKeys(keys()...)}
+	options := []idp.Option{idp.WithURL(keycloakURL)}
 	for name := range k.realms {
-		options = append(options, idp.WithTenant(idp.Tenant{Name: name, Style: idp.Keycloak}))
+		options = append(options, idp.WithTenant(idp.Tenant{Name: name, Style: idp.Keycloak, Key: keys()[len(options)-1]}))
 	}
 	k.provider = idp.New(options...)
 	return k

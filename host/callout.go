@@ -7,7 +7,7 @@ import (
 
 // Callout is an HTTP call that the plugin made. One of its methods is called,
 // once, from the VM's goroutine; a further call, or one after the root is gone,
-// returns [ErrClosed]. From within a callback the answer is put off until the
+// returns [ErrClosed]. From within a callback the response is put off until the
 // callback has returned.
 type Callout struct {
 	// ID is what proxy_on_http_call_response is given.
@@ -31,24 +31,24 @@ func (vm *VM) TakeCallouts() []*Callout {
 	return callouts
 }
 
-// Respond hands over the answer, which holds ":status".
+// Respond hands over the response, which holds ":status".
 func (c *Callout) Respond(headers Headers, body []byte, trailers Headers) error {
 	lowered := headers.lower()
-	answer := answer{headers: &lowered, body: &body}
+	response := calloutResponse{headers: &lowered, body: &body}
 	if trailers != nil {
 		lowered := trailers.lower()
-		answer.trailers = &lowered
+		response.trailers = &lowered
 	}
-	return c.deliver(answer)
+	return c.deliver(response)
 }
 
-// Fail answers as Envoy does for a connection that broke: with no headers at
+// Fail responds as Envoy does for a connection that broke: with no headers at
 // all.
 func (c *Callout) Fail() error {
-	return c.deliver(answer{failure: BrokenConnection, message: "reset"})
+	return c.deliver(calloutResponse{failure: BrokenConnection, message: "reset"})
 }
 
-// FailStatus answers as proxies do that make up a response, with 503 when there
+// FailStatus responds as proxies do that make up a response, with 503 when there
 // is no upstream and 504 when the time is up.
 func (c *Callout) FailStatus(status int) error {
 	var body string
@@ -65,15 +65,15 @@ func (c *Callout) FailStatus(status int) error {
 	}, []byte(body), nil)
 }
 
-// answer is what proxy_on_http_call_response can read.
-type answer struct {
+// calloutResponse is what proxy_on_http_call_response can read.
+type calloutResponse struct {
 	headers, trailers *Headers
 	body              *[]byte
 	failure           Status
 	message           string
 }
 
-func (c *Callout) deliver(a answer) error {
+func (c *Callout) deliver(a calloutResponse) error {
 	r := c.Root
 	if r.vm.err != nil {
 		return r.vm.err
@@ -90,7 +90,7 @@ func (c *Callout) deliver(a answer) error {
 	return r.vm.err
 }
 
-func (r *Root) respond(id uint32, a answer) {
+func (r *Root) respond(id uint32, a calloutResponse) {
 	if r.gone {
 		return
 	}
@@ -105,9 +105,9 @@ func (r *Root) respond(id uint32, a answer) {
 		r.statusCode = uint32(a.failure)
 	}
 	r.statusMessage = a.message
-	r.answer = a
+	r.response = a
 	r.vm.invoke(&r.guest, onHTTPCallResponse, 0, r.id, id, uint32(headers), uint32(size), uint32(trailers))
-	r.answer, r.statusMessage = answer{}, ""
+	r.response, r.statusMessage = calloutResponse{}, ""
 	r.vm.settle()
 }
 
@@ -115,7 +115,7 @@ func (r *Root) respond(id uint32, a answer) {
 func (r *Root) httpCall(c *Callout) (id uint32, status Status) {
 	vm := r.vm
 	if r.configuring {
-		trap("proxy_http_call while configuring: proxies trap there or never answer")
+		trap("proxy_http_call while configuring: proxies trap there or never respond")
 	}
 	if !vm.clusters[c.Cluster] || c.Timeout < 0 {
 		return 0, BadArgument

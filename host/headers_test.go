@@ -124,7 +124,8 @@ func TestHeapShrinks(t *testing.T) {
 			for i := range load.requests {
 				stream := root.NewStream()
 				if action := stream.RequestHeaders(randomHeaders(random, load.headers), true); action != host.Continue {
-					t.Fatalf("round %d, %d headers, request %d: %s\n%v\n%s", round, load.headers, i, action, vm.Err(), strings.Join(logs, "\n"))
+					t.Fatalf("round %d, %d headers, request %d: %s\n%v\n%s", round, load.headers, i, action, vm.Err(),
+						strings.Join(logs, "\n"))
 				}
 				if load.headers > 4 {
 					streams = append(streams, stream)

@@ -2,8 +2,8 @@
 // of ABI 0.2.1 (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1)
 // on wazero, for tests and for serving HTTP during development.
 //
-// It stands in for Envoy. Where the ABI leaves room it does what Envoy and its
-// proxy-wasm-cpp-host do, and where those are lenient it refuses: a module that
+// It stands in for Envoy. If the ABI leaves room it does what Envoy and its
+// proxy-wasm-cpp-host do, and if those are lenient it refuses: a module that
 // imports anything but the proxy's host calls and a short list of WASI is not
 // compiled, nothing but logging and clocks may be called while the guest
 // allocates, and a trap closes the [VM] for good.
@@ -118,7 +118,7 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
-// A ForeignFunction answers proxy_call_foreign_function. The arguments are
+// A ForeignFunction is what proxy_call_foreign_function calls. The arguments are
 // valid during the call only.
 type ForeignFunction func(arguments []byte) (result []byte, status Status)
 
@@ -126,7 +126,7 @@ type ForeignFunction func(arguments []byte) (result []byte, status Status)
 // functions, the system's clock, no log.
 type Config struct {
 	// VMID names the VM. VMs of one id that are given the same SharedData see
-	// the same keys and queues.
+	// the same keys.
 	VMID string
 	// VMConfiguration is what proxy_on_vm_start can read.
 	VMConfiguration []byte
@@ -136,11 +136,11 @@ type Config struct {
 	// is refused with BadArgument.
 	Clusters []string
 	// Callout is told of each HTTP call-out from within the host call, and
-	// decides what the host call answers. It may keep the call-out and answer
-	// it later, or at once: the plugin sees the answer when the callback that
+	// decides what the host call returns. It may keep the call-out and respond
+	// later, or at once: the plugin sees the response when the callback that
 	// it is in has returned. If nil, call-outs wait in [VM.TakeCallouts].
 	Callout func(*Callout) Status
-	// Shared holds shared data and queues. If nil, the VM has its own.
+	// Shared holds shared data. If nil, the VM has its own.
 	Shared *SharedData
 	// Metrics holds the metrics. If nil, the VM has its own.
 	Metrics *Metrics
@@ -149,7 +149,7 @@ type Config struct {
 	// Log is given each line at LogLevel or above.
 	Log func(level LogLevel, message string)
 	// LogLevel is the lowest level that is logged, and what
-	// proxy_get_log_level answers. The zero value is LogTrace: every line.
+	// proxy_get_log_level returns. The zero value is LogTrace: every line.
 	LogLevel LogLevel
 	// Clock is the time. If nil, [time.Now].
 	Clock func() time.Time
@@ -175,7 +175,7 @@ type RootConfig struct {
 	Properties map[string][]byte
 }
 
-// LocalResponse is an answer that the plugin sent in place of the upstream's,
+// LocalResponse is a response that the plugin sent in place of the upstream's,
 // as the plugin gave it.
 type LocalResponse struct {
 	// Status is the HTTP status.
@@ -185,7 +185,7 @@ type LocalResponse struct {
 	// Headers are the additional headers.
 	Headers Headers
 	Body    []byte
-	// GRPCStatus is sent in place of Status where the request was gRPC.
+	// GRPCStatus is sent in place of Status if the request was gRPC.
 	// Negative: derived from Status.
 	GRPCStatus int32
 }

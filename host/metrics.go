@@ -1,7 +1,6 @@
 package host
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -13,9 +12,6 @@ const (
 	histogramMetric
 )
 
-// histogramKept is how many recorded values of a histogram are kept.
-const histogramKept = 1 << 12
-
 // Metrics holds the values of metrics. VMs that are given the same Metrics
 // count together, as Envoy's workers do. It may be used by several goroutines.
 type Metrics struct {
@@ -23,12 +19,7 @@ type Metrics struct {
 	byName [3]map[string]*metric
 }
 
-type metric struct {
-	value atomic.Uint64
-
-	mu       sync.Mutex
-	recorded []uint64
-}
+type metric struct{ value atomic.Uint64 }
 
 // NewMetrics returns an empty one.
 func NewMetrics() *Metrics {
@@ -52,20 +43,6 @@ func (m *Metrics) Values() map[string]uint64 {
 	return values
 }
 
-// Histogram are the latest values recorded in a histogram, oldest first. Some
-// thousands are kept.
-func (m *Metrics) Histogram(name string) []uint64 {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	h := m.byName[histogramMetric][name]
-	if h == nil {
-		return nil
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return slices.Clone(h.recorded)
-}
-
 func (m *Metrics) define(kind uint32, name string) *metric {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -75,15 +52,6 @@ func (m *Metrics) define(kind uint32, name string) *metric {
 		m.byName[kind][name] = found
 	}
 	return found
-}
-
-func (m *metric) record(value uint64) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.recorded) >= 2*histogramKept {
-		m.recorded = slices.Delete(m.recorded, 0, histogramKept)
-	}
-	m.recorded = append(m.recorded, value)
 }
 
 // Metric ids are as Envoy makes them: the type in the two lowest bits, counted
@@ -129,9 +97,7 @@ func (vm *VM) recordMetric(id uint32, value uint64) Status {
 		m.value.Add(value)
 	case kind == gaugeMetric:
 		m.value.Store(value)
-	default:
-		m.record(value)
-	}
+	} // Nobody reads a histogram here.
 	return OK
 }
 

@@ -1,6 +1,9 @@
 package host_test
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // module writes small WebAssembly modules, for what no Go guest can be made to
 // do.
@@ -10,6 +13,8 @@ type module struct {
 	functions [][]byte // type indexes
 	exports   [][]byte
 	codes     [][]byte
+	memory    string // the name of the exported memory, if it is another than "memory"
+	noMemory  bool   // of its own: it is imported
 }
 
 const i32, i64 = 0x7f, 0x7e
@@ -46,7 +51,8 @@ func (m *module) typeOf(params, results []byte) []byte {
 
 // imported adds an import before all functions, and returns a call of it.
 func (m *module) imported(from, name string, params, results []byte) []byte {
-	m.imports = append(m.imports, slices.Concat(sized([]byte(from)), sized([]byte(name)), []byte{0}, m.typeOf(params, results)))
+	m.imports = append(m.imports, slices.Concat(sized([]byte(from)), sized([]byte(name)), []byte{0},
+		m.typeOf(params, results)))
 	return append([]byte{0x10}, uleb(len(m.imports)-1)...)
 }
 
@@ -66,13 +72,17 @@ var drop = []byte{0x1a}
 
 func (m *module) bytes() []byte {
 	section := func(id byte, content []byte) []byte { return append([]byte{id}, sized(content)...) }
-	exports := append(slices.Clone(m.exports), slices.Concat(sized([]byte("memory")), []byte{2, 0}))
+	memories := section(5, []byte{1, 0, 1})
+	if m.noMemory {
+		memories = nil
+	}
+	exports := append(slices.Clone(m.exports), slices.Concat(sized([]byte(cmp.Or(m.memory, "memory"))), []byte{2, 0}))
 	return slices.Concat(
 		[]byte("\x00asm\x01\x00\x00\x00"),
 		section(1, vector(m.types)),
 		section(2, vector(m.imports)),
 		section(3, vector(m.functions)),
-		section(5, []byte{1, 0, 1}),
+		memories,
 		section(7, vector(exports)),
 		section(10, vector(m.codes)),
 	)

@@ -13,7 +13,7 @@ import (
 // panicAnswer is what the bridge answers when a stream's callback panics.
 var panicAnswer = &host.LocalResponse{Status: 500, Details: "orgate_panic", Headers: host.Headers{}, GRPCStatus: 13}
 
-// checkPanic finds the report of a panic in the log, all of it at error level.
+// checkPanic finds a panic in the log, all of it at error level.
 func checkPanic(t *testing.T, logs []string, callback, value string) {
 	t.Helper()
 	for i, line := range logs {
@@ -76,13 +76,23 @@ func TestPanicInStream(t *testing.T) {
 		want           host.Action
 	}{
 		{"stream_create", "proxy_on_context_create", nil, 0},
-		{"request_headers", "proxy_on_request_headers", func(s *host.Stream) host.Action { return s.RequestHeaders(get, false) }, host.Answer},
-		{"request_body", "proxy_on_request_body", func(s *host.Stream) host.Action { return s.RequestBody(body, false) }, host.Answer},
-		{"request_trailers", "proxy_on_request_trailers", func(s *host.Stream) host.Action { return s.RequestTrailers(trailers) }, host.Answer},
-		{"response_headers", "proxy_on_response_headers", func(s *host.Stream) host.Action { return s.ResponseHeaders(ok, false) }, host.Answer},
+		{"request_headers", "proxy_on_request_headers", func(s *host.Stream) host.Action {
+			return s.RequestHeaders(get,
+				false)
+		}, host.Answer},
+		{"request_body", "proxy_on_request_body", func(s *host.Stream) host.Action { return s.RequestBody(body, false) },
+			host.Answer},
+		{"request_trailers", "proxy_on_request_trailers",
+			func(s *host.Stream) host.Action { return s.RequestTrailers(trailers) }, host.Answer},
+		{"response_headers", "proxy_on_response_headers", func(s *host.Stream) host.Action {
+			return s.ResponseHeaders(ok,
+				false)
+		}, host.Answer},
 		// The status is on its way: all that is left is to cut the response.
-		{"response_body", "proxy_on_response_body", func(s *host.Stream) host.Action { return s.ResponseBody(body, false) }, host.Reset},
-		{"response_trailers", "proxy_on_response_trailers", func(s *host.Stream) host.Action { return s.ResponseTrailers(trailers) }, host.Reset},
+		{"response_body", "proxy_on_response_body", func(s *host.Stream) host.Action { return s.ResponseBody(body, false) },
+			host.Reset},
+		{"response_trailers", "proxy_on_response_trailers",
+			func(s *host.Stream) host.Action { return s.ResponseTrailers(trailers) }, host.Reset},
 	}
 	values := []struct{ kind, value string }{
 		{"string", ""},
@@ -125,7 +135,8 @@ func TestPanicInStream(t *testing.T) {
 					}
 				}
 				passed := string(stream.TakeRequestBody()) + string(stream.TakeResponseBody())
-				if want := map[string]string{"request_trailers": "body", "response_headers": "body", "response_body": "body", "response_trailers": "bodybody"}[panics.word]; passed != want {
+				if want := map[string]string{"request_trailers": "body", "response_headers": "body", "response_body": "body",
+					"response_trailers": "bodybody"}[panics.word]; passed != want {
 					t.Errorf("passed %q, want %q", passed, want)
 				}
 				stream.Close()
@@ -180,10 +191,6 @@ func TestPanicElsewhere(t *testing.T) {
 		do             func(t *testing.T, p probe)
 	}{
 		{"tick", "proxy_on_tick", nil, func(t *testing.T, p probe) { p.root.Tick() }},
-		{"queue_ready", "proxy_on_queue_ready", []string{"queue"}, func(t *testing.T, p probe) {
-			p.lines(t, "queues")
-			p.DeliverQueued()
-		}},
 		{"http_call_response", "proxy_on_http_call_response", []string{"tick_callout"}, func(t *testing.T, p probe) {
 			p.root.Tick()
 			if err := p.TakeCallouts()[0].Respond(host.Headers{{":status", "200"}}, nil, nil); err != nil {
@@ -217,46 +224,5 @@ func TestPanicElsewhere(t *testing.T) {
 				p.serves(t)
 			})
 		}
-	}
-}
-
-func TestPanicInConnection(t *testing.T) {
-	tests := []struct {
-		word, callback string
-		want           []host.Action
-	}{
-		{"none", "", []host.Action{host.Continue, host.Continue, host.Continue}},
-		{"new_connection", "proxy_on_new_connection", []host.Action{host.Reset, host.Reset, host.Reset}},
-		{"downstream_data", "proxy_on_downstream_data", []host.Action{host.Continue, host.Reset, host.Reset}},
-		{"upstream_data", "proxy_on_upstream_data", []host.Action{host.Continue, host.Continue, host.Reset}},
-		{"downstream_connection_close", "proxy_on_downstream_connection_close", []host.Action{host.Continue, host.Continue, host.Continue}},
-		{"upstream_connection_close", "proxy_on_upstream_connection_close", []host.Action{host.Continue, host.Continue, host.Continue}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.word, func(t *testing.T) {
-			p := newProbe(t, host.Config{}, "tcp", tt.word, "once")
-			connect := func() []host.Action {
-				connection, action := p.root.NewConnection()
-				defer connection.Close()
-				return []host.Action{action, connection.DownstreamData([]byte("down"), false), connection.UpstreamData([]byte("up"), true)}
-			}
-			if diff := cmp.Diff(tt.want, connect()); diff != "" {
-				t.Error(diff)
-			}
-			if tt.callback != "" {
-				checkPanic(t, *p.logs, tt.callback, "told to panic in "+tt.word)
-			} else if diff := cmp.Diff([]string{`2 downstream "down" <nil>`, `2 upstream "up" <nil>`, "2 upstream closed", "2 downstream closed"}, *p.logs); diff != "" {
-				t.Error(diff)
-			}
-			if err := p.Err(); err != nil {
-				t.Error(err)
-			}
-			if n := p.LiveContexts(); n != 1 {
-				t.Errorf("%d contexts are left", n)
-			}
-			if diff := cmp.Diff(tests[0].want, connect()); diff != "" {
-				t.Errorf("the next connection: %s", diff)
-			}
-		})
 	}
 }

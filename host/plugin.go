@@ -69,11 +69,14 @@ func (p *Plugin) compile(ctx context.Context, wasm []byte) (err error) {
 	if p.module, err = p.runtime.CompileModule(ctx, wasm); err != nil {
 		return fmt.Errorf("compile: %w", err)
 	}
-	if err := checkImports(p.module); err != nil {
-		return err
+	if faults := importFaults(p.module); len(faults) > 0 {
+		return fmt.Errorf("%w: %s", ErrImports, strings.Join(faults, ", "))
 	}
-	if err := checkExports(p.module); err != nil {
-		return err
+	if faults := exportFaults(p.module, func(name string) bool {
+		return slices.Contains(required,
+			name)
+	}); len(faults) > 0 {
+		return fmt.Errorf("%w: %s", ErrABI, strings.Join(faults, ", "))
 	}
 	return instantiateImports(ctx, p.runtime)
 }
@@ -99,65 +102,10 @@ func (o options) cache() (wazero.CompilationCache, error) {
 	}
 }
 
-func checkImports(module wazero.CompiledModule) error {
-	var unknown []string
-	for _, f := range module.ImportedFunctions() {
-		from, name, _ := f.Import()
-		i := slices.IndexFunc(imports, func(known hostFunction) bool {
-			return known.module == from && known.name == name
-		})
-		switch {
-		case i < 0:
-			unknown = append(unknown, from+"."+name)
-		case !slices.Equal(f.ParamTypes(), imports[i].params) || !slices.Equal(f.ResultTypes(), imports[i].results):
-			unknown = append(unknown, from+"."+name+" (of another type)")
-		}
-	}
-	for _, m := range module.ImportedMemories() {
-		from, name, _ := m.Import()
-		unknown = append(unknown, from+"."+name+" (a memory)")
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	slices.Sort(unknown)
-	return fmt.Errorf("%w: %s", ErrImports, strings.Join(slices.Compact(unknown), ", "))
-}
-
-func checkExports(module wazero.CompiledModule) error {
-	functions := module.ExportedFunctions()
-	for _, name := range []string{"proxy_abi_version_0_2_1", "_initialize", exportNames[onMemoryAllocate]} {
-		if functions[name] == nil {
-			return fmt.Errorf("%w: no function %s", ErrABI, name)
-		}
-	}
-	if module.ExportedMemories()["memory"] == nil {
-		return fmt.Errorf("%w: no memory", ErrABI)
-	}
-	for callback, name := range exportNames {
-		f := functions[name]
-		if f == nil {
-			continue
-		}
-		params := make([]api.ValueType, exportParams[callback])
-		for i := range params {
-			params[i] = api.ValueTypeI32
-		}
-		if !slices.Equal(f.ParamTypes(), params) || len(f.ResultTypes()) > 1 {
-			return fmt.Errorf("%w: %s has another type", ErrABI, name)
-		}
-	}
-	return nil
-}
-
-// Exports are the names of the functions that the module exports, sorted.
-func (p *Plugin) Exports() []string {
-	var names []string
-	for name := range p.module.ExportedFunctions() {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
+// Faults says what keeps the module from being a plugin for every proxy, beyond
+// what [Compile] asks for: some crash if a callback is not exported.
+func (p *Plugin) Faults() []string {
+	return exportFaults(p.module, func(string) bool { return true })
 }
 
 // Imports are the functions that the module imports, as "module.name", sorted.
@@ -168,7 +116,7 @@ func (p *Plugin) Imports() []string {
 		names = append(names, from+"."+name)
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 // Close closes the plugin and all of its VMs.

@@ -6,7 +6,7 @@ import (
 )
 
 // The host calls of the ABI. Each takes its arguments from the stack and
-// answers a [Status].
+// returns a [Status].
 
 // Greatest values of arguments.
 const (
@@ -70,18 +70,18 @@ func proxyDone(vm *VM, _ []uint64) uint32 {
 func (vm *VM) buffer(kind uint32) (data []byte, writable *[]byte, status Status) {
 	g := vm.context()
 	switch kind {
-	case 0, 1, 2, 3:
+	case request, response:
 		if b := g.buffers[kind]; b != nil {
 			return *b, b, OK
 		}
 		return nil, nil, OK
 	case 4:
-		if g.root == nil || g.root.answer.body == nil {
+		if g.root == nil || g.root.response.body == nil {
 			return nil, nil, NotFound
 		}
-		return *g.root.answer.body, nil, OK
-	case 5:
-		return nil, nil, OK // No gRPC call is answered.
+		return *g.root.response.body, nil, OK
+	case 2, 3, 5, maxBufferType:
+		return nil, nil, OK // TCP, gRPC and foreign functions have none here.
 	case 6:
 		return vm.config.VMConfiguration, nil, OK
 	case 7:
@@ -89,8 +89,6 @@ func (vm *VM) buffer(kind uint32) (data []byte, writable *[]byte, status Status)
 			return nil, nil, NotFound
 		}
 		return g.root.configuration, nil, OK
-	case maxBufferType:
-		return nil, nil, OK
 	}
 	return nil, nil, BadArgument
 }
@@ -177,9 +175,9 @@ func (g *guest) readable(kind uint32) *Headers {
 	case kind < 4:
 		return g.maps[kind]
 	case kind == 6 && g.root != nil:
-		return g.root.answer.headers
+		return g.root.response.headers
 	case kind == 7 && g.root != nil:
-		return g.root.answer.trailers
+		return g.root.response.trailers
 	}
 	return nil
 }
@@ -314,12 +312,10 @@ func proxyContinueStream(vm *VM, stack []uint64) uint32 {
 	d := int(uint32(stack[0]))
 	g := vm.context()
 	switch {
-	case d == 2:
-		return uint32(OK)
-	case d == maxStreamType:
-		return uint32(Unimplemented)
 	case d > maxStreamType:
 		return uint32(BadArgument)
+	case d > response:
+		return uint32(Unimplemented) // TCP
 	}
 	if s := g.stream; s != nil && !s.over(d) {
 		w := &s.ways[d]
@@ -334,20 +330,18 @@ func proxyContinueStream(vm *VM, stack []uint64) uint32 {
 }
 
 func proxyCloseStream(vm *VM, stack []uint64) uint32 {
-	if stack[0] > maxStreamType {
+	switch s := vm.context().stream; {
+	case stack[0] > maxStreamType:
 		return uint32(BadArgument)
-	}
-	g := vm.context()
-	switch s, c := g.stream, g.tcp; {
-	case s != nil && stack[0] <= response:
+	case stack[0] > response:
+		return uint32(Unimplemented) // TCP
+	case s != nil:
 		vm.later(s.end)
-	case c != nil && stack[0] > response:
-		c.closed = true
 	}
 	return uint32(OK)
 }
 
-// proxySendLocalResponse answers OK and does nothing for what is no stream and
+// proxySendLocalResponse returns OK and does nothing for what is no stream and
 // for a stream that is answered already, as Envoy does. It stops the callback
 // that runs, whichever stream it answers.
 func proxySendLocalResponse(vm *VM, stack []uint64) uint32 {
@@ -400,35 +394,6 @@ func proxyHTTPCall(vm *VM, stack []uint64) uint32 {
 	return wrote(vm.write32(stack[9], id))
 }
 
-// gRPC services are unknown. Envoy answers so for a name that is neither a
-// cluster nor a serialized GrpcService.
-
-func proxyGRPCCall(vm *VM, stack []uint64) uint32 {
-	return grpcUnknown(vm, stack, 0, 2, 4, 6, 8)
-}
-
-func proxyGRPCStream(vm *VM, stack []uint64) uint32 {
-	return grpcUnknown(vm, stack, 0, 2, 4, 6)
-}
-
-func grpcUnknown(vm *VM, stack []uint64, arguments ...int) uint32 {
-	for _, i := range arguments {
-		if _, ok := vm.read(stack[i], stack[i+1]); !ok {
-			return uint32(InvalidMemoryAccess)
-		}
-	}
-	return uint32(ParseFailure)
-}
-
-func proxyGRPCSend(vm *VM, stack []uint64) uint32 {
-	if _, ok := vm.read(stack[1], stack[2]); !ok {
-		return uint32(InvalidMemoryAccess)
-	}
-	return uint32(NotFound)
-}
-
-func proxyGRPCCancel(*VM, []uint64) uint32 { return uint32(NotFound) }
-
 func proxyGetStatus(vm *VM, stack []uint64) uint32 {
 	r := vm.context().root
 	if !vm.write32(stack[0], r.statusCode) {
@@ -437,7 +402,7 @@ func proxyGetStatus(vm *VM, stack []uint64) uint32 {
 	return uint32(vm.giveString(r.statusMessage, stack[1], stack[2]))
 }
 
-// Shared data and queues.
+// Shared data.
 
 func proxyGetSharedData(vm *VM, stack []uint64) uint32 {
 	key, ok := vm.read(stack[0], stack[1])
@@ -461,48 +426,6 @@ func proxySetSharedData(vm *VM, stack []uint64) uint32 {
 		return uint32(InvalidMemoryAccess)
 	}
 	return uint32(vm.config.Shared.Set(vm.config.VMID, string(key), value, uint32(stack[4])))
-}
-
-func proxyRegisterSharedQueue(vm *VM, stack []uint64) uint32 {
-	name, ok := vm.read(stack[0], stack[1])
-	if !ok {
-		return uint32(InvalidMemoryAccess)
-	}
-	return wrote(vm.write32(stack[2], vm.config.Shared.register(vm, vm.context().root.id, string(name))))
-}
-
-// proxyResolveSharedQueue takes an empty VM id for the VM's own.
-func proxyResolveSharedQueue(vm *VM, stack []uint64) uint32 {
-	vmID, vmIDOK := vm.read(stack[0], stack[1])
-	name, nameOK := vm.read(stack[2], stack[3])
-	if !vmIDOK || !nameOK {
-		return uint32(InvalidMemoryAccess)
-	}
-	from := vm.config.VMID
-	if len(vmID) > 0 {
-		from = string(vmID)
-	}
-	id, ok := vm.config.Shared.resolve(from, string(name))
-	if !ok {
-		return uint32(NotFound)
-	}
-	return wrote(vm.write32(stack[4], id))
-}
-
-func proxyEnqueueSharedQueue(vm *VM, stack []uint64) uint32 {
-	item, ok := vm.read(stack[1], stack[2])
-	if !ok {
-		return uint32(InvalidMemoryAccess)
-	}
-	return uint32(vm.config.Shared.enqueue(uint32(stack[0]), item))
-}
-
-func proxyDequeueSharedQueue(vm *VM, stack []uint64) uint32 {
-	item, status := vm.config.Shared.dequeue(uint32(stack[0]))
-	if status != OK {
-		return uint32(status)
-	}
-	return uint32(vm.give(item, stack[1], stack[2]))
 }
 
 // Metrics.

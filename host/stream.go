@@ -236,7 +236,7 @@ func (s *Stream) changed() {
 // shut closes all maps and buffers.
 func (s *Stream) shut() {
 	s.maps = [4]*Headers{}
-	s.buffers = [4]*[]byte{}
+	s.buffers = [2]*[]byte{}
 }
 
 func (s *Stream) deliverHeaders(d int, h Headers, endOfStream bool) Action {

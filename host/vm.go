@@ -21,7 +21,7 @@ type VM struct {
 	ctx       *callContext
 	module    api.Module
 	memory    api.Memory
-	callbacks [callbacks]api.Function
+	callbacks [called]api.Function
 	stack     [8]uint64
 	allocated [1]uint64 // the stack of proxy_on_memory_allocate
 	counts    []int     // by index in imports
@@ -49,13 +49,12 @@ const (
 	allocating
 )
 
-// guest is a context as the guest knows it: a root, a stream or a connection.
+// guest is a context as the guest knows it: a root or a stream.
 type guest struct {
 	vm     *VM
 	id     uint32
 	root   *Root
-	stream *Stream // nil for others
-	tcp    *Connection
+	stream *Stream // nil for a root
 
 	// created says that proxy_on_context_create was called.
 	created bool
@@ -66,8 +65,8 @@ type guest struct {
 	maps [4]*Headers
 	// logging: proxy_on_log runs, where all maps can be read and none written.
 	logging bool
-	// buffers are those that are open, by type (0 to 3).
-	buffers [4]*[]byte
+	// buffers are those that are open, by direction.
+	buffers [2]*[]byte
 }
 
 // callContext carries the VM to the host functions. It answers no values.
@@ -106,13 +105,14 @@ func (p *Plugin) NewVM(c Config) (*VM, error) {
 		vm.config.Clock = time.Now
 	}
 	vm.ctx = &callContext{context.Background(), vm}
-	module, err := p.runtime.InstantiateModule(vm.ctx, p.module, wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	module, err := p.runtime.InstantiateModule(vm.ctx, p.module,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return nil, fmt.Errorf("instantiate: %w", err)
 	}
 	vm.module, vm.memory = module, module.ExportedMemory("memory")
 	for i := range vm.callbacks {
-		vm.callbacks[i] = module.ExportedFunction(exportNames[i])
+		vm.callbacks[i] = module.ExportedFunction(exported[i].name)
 	}
 	if err := vm.initialize(); err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func (vm *VM) HostCalls() map[string]int {
 // MemoryBytes is the size of the linear memory, which never shrinks.
 func (vm *VM) MemoryBytes() uint64 { return uint64(vm.memory.Size()) }
 
-// LiveContexts counts the root, stream and connection contexts.
+// LiveContexts counts the root and stream contexts.
 func (vm *VM) LiveContexts() int { return len(vm.contexts) }
 
 // Close frees the instance. No callback is called.
@@ -157,7 +157,6 @@ func (vm *VM) Close() error {
 	if vm.err == nil {
 		vm.err = ErrClosed
 	}
-	vm.config.Shared.forget(vm)
 	return vm.module.Close(context.Background())
 }
 
@@ -175,7 +174,7 @@ func (vm *VM) invoke(g *guest, c callback, otherwise uint32, args ...uint32) (re
 		return 0, false
 	}
 	if vm.current != nil {
-		panic("host: " + exportNames[c] + " from within a host call")
+		panic("host: " + exported[c].name + " from within a host call")
 	}
 	function := vm.callbacks[c]
 	if function == nil {
@@ -222,7 +221,6 @@ func (vm *VM) fail(cause error) {
 	vm.err = fmt.Errorf("%w: %w", ErrTrap, cause)
 	vm.phase, vm.after = running, nil
 	vm.logf(LogCritical, "%v", vm.err)
-	vm.config.Shared.forget(vm)
 	_ = vm.module.Close(context.Background())
 	var waiting []*Stream
 	for _, g := range vm.contexts {
@@ -337,8 +335,8 @@ type Root struct {
 	calls         map[uint32]*Callout
 	ending        bool // proxy_on_done answered no
 
-	answer        answer // to a call-out, while it is delivered
-	statusCode    uint32 // of proxy_get_status
+	response      calloutResponse // to a call-out, while it is delivered
+	statusCode    uint32          // of proxy_get_status
 	statusMessage string
 }
 
@@ -421,7 +419,7 @@ func (r *Root) Tick() {
 }
 
 // Close calls proxy_on_done and, if the plugin is done or as soon as it calls
-// proxy_done, proxy_on_delete. The answers to open call-outs are dropped then.
+// proxy_done, proxy_on_delete. The responses to open call-outs are dropped then.
 // It reports whether the context is gone.
 func (r *Root) Close() (gone bool) {
 	if r.gone || r.ending {
@@ -441,16 +439,6 @@ func (r *Root) delete() {
 	clear(r.calls)
 	r.tickPeriod = 0
 	r.vm.drop(&r.guest)
-}
-
-// DeliverQueued calls proxy_on_queue_ready for what was enqueued, by this VM or
-// by others, to queues that this VM registered last.
-func (vm *VM) DeliverQueued() {
-	for _, ready := range vm.config.Shared.takeReady(vm) {
-		if g := vm.contexts[ready.context]; g != nil {
-			vm.call(g, onQueueReady, 0, g.id, ready.queue)
-		}
-	}
 }
 
 // Path joins the parts of a property's path.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -48,10 +47,6 @@ func TestImportedInTheGateway(t *testing.T) {
 	defer provider.Close()
 	upstream := httptest.NewServer(echo.Handler())
 	defer upstream.Close()
-	binary := filepath.Join(t.TempDir(), "orgate")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
 	for _, test := range []struct {
 		file, claim   string
@@ -62,28 +57,21 @@ func TestImportedInTheGateway(t *testing.T) {
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := exec.Command(binary, "import", "internal/apk/testdata/"+test.file, "--organization", "/t/{org}/", "--out", dir).CombinedOutput()
+			out, err := exec.Command("orgate", "import", "internal/apk/testdata/"+test.file, "--organization", "/t/{org}/",
+				"--out", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			cmd := exec.Command(binary, "run", "--config", filepath.Join(dir, "orgate.json"), "--wasm", wasm,
-				"--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--workers", "1", "--cluster", "idp-tenant-eu-auth0-com="+provider.URL)
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewReader(stderr)
-			gateway := address(t, lines, `msg=listening .*address=(\S+)`)
+			g := run(t, "orgate", "--config", filepath.Join(dir, "orgate.json"), "--wasm", wasm,
+				"--upstream", upstream.URL, "--workers", "1", "--cluster", "idp-tenant-eu-auth0-com="+provider.URL)
 			now := time.Now().Unix()
 			got, want := map[string]string{}, map[string]string{}
 			for _, of := range test.organizations {
-				token := scenario.First().Token(scenario.Claims{"iss": "https://tenant.eu.auth0.com/", "sub": "alice", "azp": "app", "org_id": nil,
+				token := scenario.First().Token(scenario.Claims{"iss": "https://tenant.eu.auth0.com/", "sub": "alice",
+					"azp": "app", "org_id": nil,
 					test.claim: of, "iat": now - 60, "nbf": now - 60, "exp": now + 3600})
 				for _, to := range test.organizations {
-					req, err := http.NewRequest(http.MethodGet, "http://"+gateway+"/t/"+to+"/orders", nil)
+					req, err := http.NewRequest(http.MethodGet, "http://"+g.listen+"/t/"+to+"/orders", nil)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -105,15 +93,7 @@ func TestImportedInTheGateway(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("answers (-want +got):\n%s", diff)
 			}
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.Copy(io.Discard, lines); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Wait(); err != nil {
-				t.Error(err)
-			}
+			g.stop(t, os.Interrupt)
 		})
 	}
 }

@@ -3,8 +3,8 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -82,9 +82,11 @@ func write(t *testing.T, name string, content []byte) string {
 
 func TestConfigurationThatThePluginRefuses(t *testing.T) {
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
-	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "org1", "issuer": "x", "organization": "org1", "oops": 1}], "rulez": []}`))
+	file := write(t, "orgate.json",
+		[]byte(`{"issuers": [{"name": "org1", "issuer": "x", "organization": "org1", "oops": 1}], "rulez": []}`))
 	var stdout, stderr bytes.Buffer
-	code := execute(t.Context(), []string{"run", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0"}, &stdout, &stderr)
+	code := execute(t.Context(), []string{"run", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1",
+		"--listen", "127.0.0.1:0"}, &stdout, &stderr)
 	if code != 1 || stdout.Len() > 0 {
 		t.Errorf("exit status %d, standard output %q", code, &stdout)
 	}
@@ -100,17 +102,23 @@ func TestConfigurationThatThePluginRefuses(t *testing.T) {
 	}
 }
 
+// TestRunServesUntilASignal, with the plugin beside the command and keys from
+// a provider on this machine that has the certificate of its real host.
 func TestRunServesUntilASignal(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "orgate")
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	binary := filepath.Join(filepath.Dir(wasm), "orgate")
 	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
-	provider := idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
-	if err := provider.Start(); err != nil {
-		t.Fatal(err)
-	}
-	defer provider.Close()
+	provider := idp.New(idp.WithURL("https://example.com"),
+		idp.WithTenant(idp.Tenant{Name: "org1", Clients: []idp.Client{{ID: "app", Scopes: []string{"read"}}}}))
+	server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.TLS.ServerName == "example.com" {
+			provider.ServeHTTP(w, r)
+		}
+	}))
+	defer server.Close()
+	ca := write(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
 	upstream := httptest.NewServer(echo.Handler())
 	defer upstream.Close()
 	configuration, err := json.Marshal(map[string]any{
@@ -127,26 +135,15 @@ func TestRunServesUntilASignal(t *testing.T) {
 	token := provider.Mint("org1")
 	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
-			cmd := exec.CommandContext(context.Background(), binary, "run", "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
-				"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--workers", "2", "--cluster", "idp="+provider.URL())
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			var log strings.Builder
-			lines := bufio.NewReader(io.TeeReader(stderr, &log))
-			admin := address(t, lines, `msg=administration .*address=(\S+)`)
-			listen := address(t, lines, `msg=listening .*address=(\S+)`)
+			g := run(t, binary, "--config", file, "--ca", ca, "--upstream", upstream.URL,
+				"--admin", "127.0.0.1:0", "--workers", "2", "--cluster", "idp="+server.URL)
 			type verdict struct {
 				Status       int
 				Organization []string
 			}
 			got := map[string]verdict{}
 			for name, authorization := range map[string]string{"token": "Bearer " + token, "none": ""} {
-				req, err := http.NewRequest("GET", "http://"+listen+"/orders?q=secret", nil)
+				req, err := http.NewRequest("GET", "http://"+g.listen+"/orders?q=secret", nil)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -164,24 +161,15 @@ func TestRunServesUntilASignal(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("verdicts (-want +got):\n%s", diff)
 			}
-			req, err := http.NewRequest("GET", "http://"+admin+"/stats", nil)
+			req, err := http.NewRequest("GET", "http://"+g.admin+"/stats", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if status, body := fetch(t, req); status != 200 || !bytes.Contains(body, []byte("orgate_requests")) {
 				t.Errorf("stats: %d %s", status, body)
 			}
-			if err := cmd.Process.Signal(signal); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.Copy(io.Discard, lines); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("%v\n%s", err, &log)
-			}
-			if strings.Contains(log.String(), "secret") || strings.Contains(log.String(), token) {
-				t.Errorf("the log has what it must not:\n%s", &log)
+			if log := g.stop(t, signal); strings.Contains(log, "secret") || strings.Contains(log, token) {
+				t.Errorf("the log has what it must not:\n%s", log)
 			}
 		})
 	}
@@ -190,30 +178,19 @@ func TestRunServesUntilASignal(t *testing.T) {
 // TestRunOffersVerifySignature: the plugin, which is asked to have signatures
 // verified by the proxy, finds the function where the flag is, and there alone.
 func TestRunOffersVerifySignature(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "orgate")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
 	upstream := httptest.NewServer(echo.Handler())
 	defer upstream.Close()
-	file := write(t, "orgate.json", []byte(`{"signatureVerification": "host", "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+	file := write(t, "orgate.json", []byte(`{
+		"signatureVerification": "host", "issuers": [{
+		"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
 		"signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}]}`))
 	token := scenario.First().Token(scenario.Claims{"iat": nil, "nbf": nil, "exp": time.Now().Unix() + 3600})
 	for _, flags := range [][]string{nil, {"--verify-signature"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			cmd := exec.Command(binary, append([]string{"run", "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
-				"--listen", "127.0.0.1:0", "--workers", "1"}, flags...)...)
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			var log strings.Builder
-			lines := bufio.NewReader(io.TeeReader(stderr, &log))
-			req, err := http.NewRequest("GET", "http://"+address(t, lines, `msg=listening .*address=(\S+)`), nil)
+			g := run(t, "orgate", append(flags, "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers",
+				"1")...)
+			req, err := http.NewRequest("GET", "http://"+g.listen, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -221,37 +198,67 @@ func TestRunOffersVerifySignature(t *testing.T) {
 			if status, body := fetch(t, req); status != 200 {
 				t.Errorf("%d %s", status, body)
 			}
-			if err := cmd.Process.Signal(os.Interrupt); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := io.Copy(io.Discard, lines); err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Wait(); err != nil {
-				t.Errorf("%v\n%s", err, &log)
-			}
-			if missing, want := strings.Contains(log.String(), "the proxy has no verify_signature"), flags == nil; missing != want {
-				t.Errorf("verify_signature is missing: %v, want %v\n%s", missing, want, &log)
+			log := g.stop(t, os.Interrupt)
+			if missing, want := strings.Contains(log, "the proxy has no verify_signature"), flags == nil; missing != want {
+				t.Errorf("verify_signature is missing: %v, want %v\n%s", missing, want, log)
 			}
 		})
 	}
 }
 
-// address reads lines until one matches.
-func address(t *testing.T, lines *bufio.Reader, pattern string) string {
+// running is an "orgate run".
+type running struct {
+	cmd           *exec.Cmd
+	listen, admin string // addresses
+	log           bytes.Buffer
+	logged        chan struct{} // to its end
+}
+
+// run starts "orgate run" on a free port, and waits until it listens. The
+// command "orgate" is this test's own.
+func run(t *testing.T, command string, args ...string) *running {
 	t.Helper()
-	expression := regexp.MustCompile(pattern)
-	var read strings.Builder
-	for {
+	g := &running{cmd: exec.Command(command, append([]string{"run", "--listen", "127.0.0.1:0"}, args...)...),
+		logged: make(chan struct{})}
+	stderr, err := g.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := g.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewReader(io.TeeReader(stderr, &g.log))
+	at := regexp.MustCompile(`msg=(\w+) .*address=(\S+)`)
+	for g.listen == "" {
 		line, err := lines.ReadString('\n')
-		read.WriteString(line)
-		if m := expression.FindStringSubmatch(line); m != nil {
-			return m[1]
-		}
 		if err != nil {
-			t.Fatalf("no line matches %s:\n%s", pattern, &read)
+			t.Fatalf("it does not listen: %v\n%s", g.cmd.Wait(), &g.log)
+		}
+		switch m := at.FindStringSubmatch(line); {
+		case m != nil && m[1] == "administration":
+			g.admin = m[2]
+		case m != nil && m[1] == "listening":
+			g.listen = m[2]
 		}
 	}
+	go func() {
+		defer close(g.logged)
+		_, _ = io.Copy(io.Discard, lines)
+	}()
+	return g
+}
+
+// stop ends it with a signal, and returns its log.
+func (g *running) stop(t *testing.T, signal os.Signal) string {
+	t.Helper()
+	if err := g.cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	<-g.logged
+	if err := g.cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, &g.log)
+	}
+	return g.log.String()
 }
 
 func fetch(t *testing.T, req *http.Request) (int, []byte) {

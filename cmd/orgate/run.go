@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,8 +10,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -26,10 +27,10 @@ const maxWorkers = 8
 
 // runOptions are the flags of "orgate run" as they were given.
 type runOptions struct {
-	config, listen, admin, upstream, wasm, logLevel string
-	clusters                                        []string
-	workers                                         int
-	verifySignature                                 bool
+	config, listen, admin, upstream, wasm, ca, logLevel string
+	clusters                                            []string
+	workers                                             int
+	verifySignature                                     bool
 }
 
 func newRun() *cobra.Command {
@@ -46,7 +47,12 @@ production.
 
 FILE is the plugin's configuration, the same JSON document that Envoy gives
 it. Each cluster that the configuration names is given its address with
---cluster; a path belongs in the configuration's URLs, not here.
+--cluster; a path belongs in the configuration's URLs, not here. Over https the
+certificate has to be that of the host in the configuration's URL, wherever the
+cluster is, and of an authority in --ca: as in the proxies of "orgate render".
+
+Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). WebSockets pass, and gRPC,
+which goes on over HTTP/2; everything else goes on over HTTP/1.1.
 
 Each request is logged on standard error, with the plugin's verdict and without
 its query. SIGINT and SIGTERM let requests finish, for ten seconds at most.
@@ -59,7 +65,11 @@ a port in use.`,
 
   orgate run --config orgate.json --listen 127.0.0.1:8080 --workers 2 \
     --upstream http://127.0.0.1:9000 --admin 127.0.0.1:8081 --log-level debug \
-    --cluster keycloak=http://127.0.0.1:8180`,
+    --cluster keycloak=http://127.0.0.1:8180
+
+  # A provider on this machine, with the name and the certificate that it will have.
+  orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
+    --cluster sso=https://127.0.0.1:8443 --ca ca.pem`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := o.check()
@@ -76,13 +86,17 @@ a port in use.`,
 	f := cmd.Flags()
 	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
 	f.StringVar(&o.upstream, "upstream", "", "send requests on to `URL`: scheme, host and port (required)")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /stats and /ready on `ADDR` (default none)")
-	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
+	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
+	f.StringVar(&o.wasm, "wasm", "",
+		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
-	f.BoolVar(&o.verifySignature, "verify-signature", false, "offer the plugin the function verify_signature, as Envoy does")
+	f.BoolVar(&o.verifySignature, "verify-signature", false,
+		"offer the plugin the function verify_signature, as Envoy does")
 	// The default depends on the machine; help should not.
 	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"
 	return cmd
@@ -91,6 +105,7 @@ a port in use.`,
 // server is what "orgate run" is to do.
 type server struct {
 	configFile, wasmFile string
+	caFile               string
 	listen, admin        string
 	upstream             *url.URL
 	clusters             map[string]*url.URL
@@ -105,6 +120,7 @@ func (o *runOptions) check() (*server, error) {
 	s := &server{
 		configFile: o.config,
 		wasmFile:   o.wasm,
+		caFile:     o.ca,
 		listen:     o.listen,
 		admin:      o.admin,
 		workers:    o.workers,
@@ -144,13 +160,48 @@ func (o *runOptions) check() (*server, error) {
 // parseServer reads a URL that names a server: scheme, host and port.
 func parseServer(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
-	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+	if err != nil {
 		return nil, fmt.Errorf("must be an absolute http(s) URL, got %q", text)
 	}
-	if (u.Path != "" && u.Path != "/") || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return nil, fmt.Errorf("must name scheme, host and port alone, got %q", text)
+	return u, gateway.CheckServer(u)
+}
+
+// compile compiles the plugin in the flag's file, or where "make build" leaves it.
+func compile(ctx context.Context, file string) (*host.Plugin, error) {
+	if file == "" {
+		file = "build/orgate.wasm"
+		if self, err := os.Executable(); err == nil {
+			beside := filepath.Join(filepath.Dir(self), "orgate.wasm")
+			if _, err := os.Stat(beside); err == nil {
+				file = beside
+			}
+		}
 	}
-	return u, nil
+	wasm, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w (make build builds the plugin)", err)
+	}
+	plugin, err := host.Compile(ctx, wasm)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return plugin, nil
+}
+
+// authorities reads the certificates in a file; nil are those of the system.
+func authorities(file string) (*x509.CertPool, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no PEM certificate", file)
+	}
+	return pool, nil
 }
 
 // checkAddress finds what cannot be an address to listen on. Whether it is one
@@ -172,11 +223,12 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	wasm, err := os.ReadFile(s.wasmFile)
+	roots, err := authorities(s.caFile)
 	if err != nil {
-		return fmt.Errorf("%w (make build builds the plugin)", err)
+		return err
 	}
-	if err := s.checkClusters(configuration); err != nil {
+	serverNames, err := s.checkClusters(configuration)
+	if err != nil {
 		return err
 	}
 	listener, err := net.Listen("tcp", s.listen)
@@ -184,9 +236,9 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	plugin, err := host.Compile(ctx, wasm)
+	plugin, err := compile(ctx, s.wasmFile)
 	if err != nil {
-		return fmt.Errorf("%s: %w", s.wasmFile, err)
+		return err
 	}
 	defer plugin.Close()
 	g, err := gateway.New(gateway.Config{
@@ -194,6 +246,8 @@ func (s *server) serve(ctx context.Context) error {
 		Configuration: configuration,
 		Upstream:      s.upstream,
 		Clusters:      s.clusters,
+		ServerNames:   serverNames,
+		RootCAs:       roots,
 		Workers:       s.workers,
 		Log:           s.log,
 
@@ -215,9 +269,9 @@ func (s *server) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.log.Info("stopping")
-	patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	if late := g.Shutdown(patience); late != nil {
+	if late := g.Shutdown(grace); late != nil {
 		s.log.Warn("requests were cut off", "error", late)
 	}
 	return err
@@ -245,28 +299,44 @@ func (s *server) serveAdmin(g *gateway.Gateway) (stop func(), err error) {
 	}, nil
 }
 
-// checkClusters finds the clusters that the configuration names and the flags
-// do not. A configuration with mistakes is left for the plugin to judge.
-func (s *server) checkClusters(configuration []byte) error {
+// checkClusters returns the hosts that the configuration has its clusters at. It
+// finds clusters that the flags do not name, and those whose certificate would
+// have to be of several hosts. A configuration with mistakes is left for the
+// plugin to judge.
+func (s *server) checkClusters(configuration []byte) (hosts map[string]string, err error) {
 	c, err := config.Parse(string(configuration))
 	if err != nil {
-		return nil
+		return nil, nil
 	}
-	var missing []string
+	hosts = map[string]string{}
+	var wrong []string
 	for i := range c.Issuers {
-		jwks := c.Issuers[i].SignatureValidation.JWKS
-		if jwks == nil || jwks.Cluster == "" || s.clusters[jwks.Cluster] != nil {
+		keys := c.Issuers[i].SignatureValidation.JWKS
+		if keys == nil || keys.Cluster == "" {
 			continue
 		}
-		line := fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", c.Issuers[i].Name, jwks.Cluster, jwks.Cluster)
-		if !slices.Contains(missing, line) {
-			missing = append(missing, line)
+		line, address, first := "", s.clusters[keys.Cluster], hosts[keys.Cluster]
+		u, err := url.Parse(keys.URL + keys.WellKnown) // one of them is empty
+		switch {
+		case err != nil:
+			return nil, err
+		case address == nil:
+			line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL",
+				c.Issuers[i].Name, keys.Cluster, keys.Cluster)
+		case first != "" && first != u.Hostname() && address.Scheme == "https":
+			line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for one server",
+				c.Issuers[i].Name, keys.Cluster, first, u.Hostname())
+		default:
+			hosts[keys.Cluster] = u.Hostname()
+		}
+		if line != "" {
+			wrong = append(wrong, line)
 		}
 	}
-	if len(missing) > 0 {
-		return errors.New(s.configFile + ": " + strings.Join(missing, "\n"+s.configFile+": "))
+	if len(wrong) > 0 {
+		return nil, errors.New(s.configFile + ": " + strings.Join(wrong, "\n"+s.configFile+": "))
 	}
-	return nil
+	return hosts, nil
 }
 
 // refusal is the error for a gateway that did not start: the plugin's own

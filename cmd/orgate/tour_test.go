@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"crypto/x509"
 	"encoding/json"
@@ -12,8 +11,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -38,7 +35,8 @@ func TestTour(t *testing.T) {
 		t.Fatal(err)
 	}
 	tour := newTour(t, string(page))
-	exchanges := regexp.MustCompile("(?s)```text request\n(.*?)\n```.*?```text answer\n(.*?)\n```").FindAllStringSubmatch(string(page), -1)
+	exchange := regexp.MustCompile("(?s)```text request\n(.*?)\n```.*?```text answer\n(.*?)\n```")
+	exchanges := exchange.FindAllStringSubmatch(string(page), -1)
 	if len(exchanges) < 10 {
 		t.Fatalf("%d exchanges", len(exchanges))
 	}
@@ -120,34 +118,11 @@ func newTour(t *testing.T, page string) *tour {
 	upstream := httptest.NewServer(echo.Handler())
 	t.Cleanup(upstream.Close)
 
-	binary := filepath.Join(t.TempDir(), "orgate")
-	if out, err := exec.Command("go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	cmd := exec.Command(binary, "run", "--config", write(t, "everything.json", tourConfig(t, provider.URL)),
-		"--wasm", write(t, "orgate.wasm", hosttest.Wasm(t)), "--upstream", upstream.URL, "--listen", "127.0.0.1:0", "--workers", "1",
+	g := run(t, "orgate", "--config", write(t, "everything.json", tourConfig(t, provider.URL)),
+		"--wasm", write(t, "orgate.wasm", hosttest.Wasm(t)), "--upstream", upstream.URL, "--workers", "1",
 		"--cluster", "auth0="+provider.URL, "--cluster", "keycloak="+provider.URL)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewReader(stderr)
-	tr := &tour{gateway: address(t, lines, `msg=listening .*address=(\S+)`), tokens: map[string]string{}}
-	drained := make(chan struct{})
-	go func() {
-		defer close(drained)
-		_, _ = io.Copy(io.Discard, lines)
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(os.Interrupt)
-		<-drained
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("orgate run: %v", err)
-		}
-	})
+	t.Cleanup(func() { g.stop(t, os.Interrupt) })
+	tr := &tour{gateway: g.listen, tokens: map[string]string{}}
 	for _, m := range regexp.MustCompile("(?s)```json token (\\w+)\n(.*?)\n```").FindAllStringSubmatch(page, -1) {
 		claims := scenario.Claims{}
 		if err := json.Unmarshal([]byte(m[2]), &claims); err != nil {

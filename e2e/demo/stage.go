@@ -26,16 +26,48 @@ const kid = "2026-01"
 // What the clients of the two providers are.
 var (
 	ordersApp = idp.Client{ID: "orders-app", Secret: "orders-secret", Scopes: []string{"orders:read", "orders:write"}}
-	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"}, Roles: []string{"accountant"}}
+	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"},
+		Roles: []string{"accountant"}}
 )
 
 // stage is all that takes part in the story.
 type stage struct {
 	org1, org2 *idp.Provider
-	gateway    *gateway.Gateway
 	url        string
 	client     *http.Client
 	closers    []func()
+}
+
+// telling is how the story is told.
+type telling struct {
+	wasm          string
+	stay, verbose bool
+}
+
+// run tells the story, and counts what was answered otherwise than it should be.
+func (t *telling) run(ctx context.Context, stdout, stderr io.Writer) (wrong int, err error) {
+	log := io.Discard
+	if t.verbose {
+		log = stderr
+	}
+	s, err := newStage(ctx, t.wasm, log)
+	if err != nil {
+		return 0, err
+	}
+	defer s.close()
+	_, _ = fmt.Fprintf(stdout, "%s\n\n", s.introduction())
+	outcomes := s.tell(ctx, story)
+	printTable(stdout, outcomes)
+	if wrong = countWrong(outcomes); wrong > 0 {
+		_, _ = fmt.Fprintf(stdout, "\n%d of %d requests were not answered as they should be.\n", wrong, len(outcomes))
+	} else {
+		_, _ = fmt.Fprintf(stdout, "\nAll %d requests were answered as they should be.\n", len(outcomes))
+	}
+	if t.stay && ctx.Err() == nil {
+		_, _ = fmt.Fprintf(stdout, "\n%s\nCtrl-C ends it.\n", s.curls())
+		<-ctx.Done()
+	}
+	return wrong, nil
 }
 
 // newStage starts everything. The error names what did not start.
@@ -54,82 +86,66 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 	if err != nil {
 		return nil, fmt.Errorf("%w (make build builds the plugin)", err)
 	}
-	s.org1 = idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Style: idp.Auth0, KeyID: kid, Audience: audience, Clients: []idp.Client{ordersApp}}))
-	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience, Clients: []idp.Client{billing}}))
-	for _, p := range []*idp.Provider{s.org1, s.org2} {
-		s.closers = append(s.closers, p.Close)
-		if err := p.Start(); err != nil {
-			return nil, err
-		}
-	}
-	upstream, err := s.startUpstream()
+	plugin, err := host.Compile(ctx, wasm)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("plugin: %w", err)
 	}
+	s.closers = append(s.closers, func() { _ = plugin.Close() })
+	s.org1 = idp.New(idp.WithTenant(idp.Tenant{Name: "org1", Style: idp.Auth0, KeyID: kid, Audience: audience,
+		Clients: []idp.Client{ordersApp}}))
+	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience,
+		Clients: []idp.Client{billing}}))
+	for _, p := range []*idp.Provider{s.org1, s.org2} {
+		p.Start()
+		s.closers = append(s.closers, p.Close)
+	}
+	upstream, closeUpstream, err := listen("127.0.0.1:0", echo.Handler())
+	if err != nil {
+		return nil, fmt.Errorf("upstream: %w", err)
+	}
+	s.closers = append(s.closers, closeUpstream)
 	configuration, err := s.configuration()
 	if err != nil {
 		return nil, err
 	}
-	return s, s.startGateway(ctx, wasm, upstream, configuration, log)
-}
-
-func (s *stage) startUpstream() (*url.URL, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("upstream: %w", err)
-	}
-	server := &http.Server{Handler: echo.Handler(), ReadHeaderTimeout: 10 * time.Second}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = server.Serve(l)
-	}()
-	s.closers = append(s.closers, func() {
-		_ = server.Close()
-		<-done
-	})
-	return &url.URL{Scheme: "http", Host: l.Addr().String()}, nil
-}
-
-func (s *stage) startGateway(ctx context.Context, wasm []byte, upstream *url.URL, configuration []byte, log io.Writer) error {
-	clusters := map[string]*url.URL{}
-	for name, p := range map[string]*idp.Provider{"idp1": s.org1, "idp2": s.org2} {
-		u, err := url.Parse(p.URL())
-		if err != nil {
-			return err
-		}
-		clusters[name] = u
-	}
-	plugin, err := host.Compile(ctx, wasm)
-	if err != nil {
-		return fmt.Errorf("plugin: %w", err)
-	}
-	s.closers = append(s.closers, func() { _ = plugin.Close() })
-	s.gateway, err = gateway.New(gateway.Config{
+	return s, s.startGateway(gateway.Config{
 		Plugin:        plugin,
 		Configuration: configuration,
-		Upstream:      upstream,
-		Clusters:      clusters,
+		Upstream:      parse(upstream),
+		Clusters:      map[string]*url.URL{"idp1": parse(s.org1.URL()), "idp2": parse(s.org2.URL())},
 		Workers:       2,
 		Log:           slog.New(slog.NewTextHandler(log, nil)),
 	})
+}
+
+// parse reads a URL of this program's own.
+func parse(text string) *url.URL {
+	u, err := url.Parse(text)
 	if err != nil {
-		return err
+		panic(err)
 	}
+	return u
+}
+
+func (s *stage) startGateway(c gateway.Config) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return errors.Join(fmt.Errorf("gateway: %w", err), s.gateway.Shutdown(ctx))
+		return fmt.Errorf("gateway: %w", err)
+	}
+	g, err := gateway.New(c)
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
 	s.url = "http://" + l.Addr().String()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = s.gateway.Serve(l)
+		_ = g.Serve(l)
 	}()
 	s.closers = append(s.closers, func() {
-		patience, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		grace, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		_ = s.gateway.Shutdown(patience)
+		_ = g.Shutdown(grace)
 		<-done
 	})
 	return nil
@@ -175,7 +191,8 @@ func (s *stage) configuration() ([]byte, error) {
 		},
 		"rules": []object{
 			{"name": "public", "match": object{"pathPrefix": "/public"}, "public": true},
-			{"name": "org1-admin", "match": object{"pathPrefix": "/org1/admin"}, "organization": "org1", "scopes": []string{"orders:write"}},
+			{"name": "org1-admin", "match": object{"pathPrefix": "/org1/admin"}, "organization": "org1",
+				"scopes": []string{"orders:write"}},
 			{"name": "org1", "match": object{"pathPrefix": "/org1"}, "organization": "org1"},
 			{"name": "org2", "match": object{"pathPrefix": "/org2"}, "organization": "org2"},
 		},
@@ -192,7 +209,8 @@ gateway with the plugin                   %s`, s.org1.Issuer("org1"), s.org2.Iss
 
 // fetch gets a token from a token endpoint (RFC 6749 §4.4).
 func (s *stage) fetch(ctx context.Context, p *idp.Provider, tenant string, c idp.Client, scope string) (string, error) {
-	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret}, "scope": {scope}}
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {c.ID}, "client_secret": {c.Secret},
+		"scope": {scope}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.TokenURL(tenant), strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", err
@@ -234,7 +252,8 @@ func (s *stage) curls() string {
 	line("a scope is missing: 403", bearer(read, "/org1/admin"))
 	line("the scope is there: 200", bearer(write, "/org1/admin"))
 	line("a fresh token from org1's provider: 200", fmt.Sprintf(
-		`TOKEN=$(curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d scope=orders:read %s | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -si -H "Authorization: Bearer $TOKEN" %s/org1/orders`,
+		`TOKEN=$(curl -s -d grant_type=client_credentials -d client_id=%s -d client_secret=%s -d scope=orders:read %s | `+
+			`sed 's/.*"access_token":"\([^"]*\)".*/\1/'); curl -si -H "Authorization: Bearer $TOKEN" %s/org1/orders`,
 		ordersApp.ID, ordersApp.Secret, s.org1.TokenURL("org1"), s.url))
 	return b.String()
 }

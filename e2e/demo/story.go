@@ -52,17 +52,22 @@ func nobody() map[string]string { return map[string]string{} }
 
 // story is the table of requests, in the order they are sent.
 var story = []step{
-	{name: "org1's token on org1's API", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: orgOne("orders:read")},
+	{name: "org1's token on org1's API", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200,
+		identity: orgOne("orders:read")},
 	{name: "org2's token on org2's API", path: "/org2/invoices", tokens: fetchedTwo, status: 200, identity: orgTwo()},
 	{name: "org2's token on org1's API", path: "/org1/orders", tokens: fetchedTwo, status: 403, code: "900908"},
-	{name: "org1's token on org2's API", path: "/org2/invoices", tokens: fetchedOne("orders:read"), status: 403, code: "900908"},
+	{name: "org1's token on org2's API", path: "/org2/invoices", tokens: fetchedOne("orders:read"), status: 403,
+		code: "900908"},
 	{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
-	{name: "expired token", path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }), status: 401, code: "900903"},
+	{name: "expired token", path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }),
+		status: 401, code: "900903"},
 	{name: "payload changed after signing", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		return idp.Tamper(s.org1.Mint("org1"), "sub", "admin")
 	}), status: 401, code: "900901"},
-	{name: `algorithm "none"`, path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Unsigned("org1") }), status: 401, code: "900901"},
-	{name: "HS256 with the public key as the secret", path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Confused("org1") }), status: 401, code: "900901"},
+	{name: `algorithm "none"`, path: "/org1/orders",
+		tokens: minted(func(s *stage) string { return s.org1.Unsigned("org1") }), status: 401, code: "900901"},
+	{name: "HS256 with the public key as the secret", path: "/org1/orders",
+		tokens: minted(func(s *stage) string { return s.org1.Confused("org1") }), status: 401, code: "900901"},
 	{name: "signed by the other provider, same kid", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		return s.org1.Imposed("org1", s.org2, "org2")
 	}), status: 401, code: "900901"},
@@ -77,7 +82,8 @@ var story = []step{
 	{name: "spoofed organization, public path", path: "/public/prices",
 		header: [2]string{"X-WSO2-Organization", "org2"}, status: 200, identity: nobody()},
 	{name: "scope missing", path: "/org1/admin", tokens: fetchedOne("orders:read"), status: 403, code: "900910"},
-	{name: "scope there", path: "/org1/admin", tokens: fetchedOne("orders:write"), status: 200, identity: orgOne("orders:write")},
+	{name: "scope there", path: "/org1/admin", tokens: fetchedOne("orders:write"), status: 200,
+		identity: orgOne("orders:write")},
 	{name: "public path, no token", path: "/public/prices", status: 200, identity: nobody()},
 	{name: "two tokens", path: "/org1/orders", tokens: func(ctx context.Context, s *stage) ([]string, error) {
 		one, err := fetchedOne("orders:read")(ctx, s)
@@ -87,7 +93,8 @@ var story = []step{
 		two, err := fetchedTwo(ctx, s)
 		return append(one, two...), err
 	}, status: 401, code: "900901"},
-	{name: "path that reads in two ways", path: "/org1/..%2forg2/invoices", tokens: fetchedOne("orders:read"), status: 400},
+	{name: "path that reads in two ways", path: "/org1/..%2forg2/invoices", tokens: fetchedOne("orders:read"),
+		status: 400},
 }
 
 // fetchedOne gets a token from org1's token endpoint.
@@ -116,7 +123,7 @@ type outcome struct {
 	gotStatus    int
 	gotCode      string
 	gotIdentity  map[string]string
-	wrongHeaders []string
+	wrongHeaders map[string]bool
 }
 
 // right reports whether everything is as the step expects.
@@ -187,19 +194,19 @@ func (s *stage) send(ctx context.Context, st step) (*http.Response, error) {
 
 // judgeHeaders compares who the upstream saw with who it should have seen.
 func (o *outcome) judgeHeaders(saw *echo.Answer) {
-	o.gotIdentity = map[string]string{}
+	o.gotIdentity, o.wrongHeaders = map[string]string{}, map[string]bool{}
 	for _, h := range saw.Headers {
 		if !strings.HasPrefix(h.Name, "x-wso2-") && h.Name != "authorization" {
 			continue
 		}
 		if _, twice := o.gotIdentity[h.Name]; twice || o.identity[h.Name] != h.Value {
-			o.wrongHeaders = append(o.wrongHeaders, h.Name)
+			o.wrongHeaders[h.Name] = true
 		}
 		o.gotIdentity[h.Name] = h.Value
 	}
 	for name := range o.identity {
 		if _, ok := o.gotIdentity[name]; !ok {
-			o.wrongHeaders = append(o.wrongHeaders, name)
+			o.wrongHeaders[name] = true
 		}
 	}
 }

@@ -23,8 +23,9 @@ func TestRequestIsDescribed(t *testing.T) {
 		want    Answer
 	}{
 		{
-			name:    "no body",
-			request: []string{"GET /a//b?x=1&x=2 HTTP/1.1", "Host: api.test", "B: 2", "A: 1", "b: 3", "Connection: close", "", ""},
+			name: "no body",
+			request: []string{"GET /a//b?x=1&x=2 HTTP/1.1", "Host: api.test", "B: 2", "A: 1", "b: 3", "Connection: close", "",
+				""},
 			want: Answer{
 				Method: "GET", Path: "/a//b?x=1&x=2", Host: "api.test",
 				Headers:    []Header{{"a", "1"}, {"b", "2"}, {"b", "3"}, {"connection", "close"}},
@@ -34,7 +35,8 @@ func TestRequestIsDescribed(t *testing.T) {
 		},
 		{
 			name: "chunked body with a trailer",
-			request: []string{"POST / HTTP/1.1", "Host: api.test", "Transfer-Encoding: chunked", "Trailer: Sum", "Connection: close", "",
+			request: []string{"POST / HTTP/1.1", "Host: api.test", "Transfer-Encoding: chunked", "Trailer: Sum",
+				"Connection: close", "",
 				"3", "abc", "0", "Sum: 7", "", ""},
 			want: Answer{
 				Method: "POST", Path: "/", Host: "api.test",

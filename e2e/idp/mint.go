@@ -6,14 +6,28 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
+)
 
-	// The hashes of the algorithms in hashes.
-	_ "crypto/sha512"
+// lifetime is how long tokens are valid.
+const lifetime = time.Hour
+
+// Style is whose access tokens a tenant's look like.
+type Style int
+
+// The styles, with the issuer a tenant gets by default.
+const (
+	// Auth0 issues with "<url>/<tenant>/".
+	Auth0 Style = iota
+	// Keycloak issues with "<url>/realms/<tenant>".
+	Keycloak
 )
 
 // MintOption changes the token that [Provider.Mint] makes.
@@ -26,81 +40,38 @@ type mint struct {
 	header     map[string]any
 	claims     map[string]any
 	key        *rsa.PrivateKey
-	secret     []byte
+	secret     []byte // signs with HMAC
 	rawHeader  string
 	rawPayload string
-	age        time.Duration
+	issued     time.Time
 }
 
 // ForClient issues the token to a client of the tenant, known or not. The
 // default is the tenant's first client with all its scopes, or one called
 // "test-client".
-func ForClient(c Client) MintOption {
-	return func(m *mint) { m.client, m.scopes = c, c.Scopes }
-}
+func ForClient(c Client) MintOption { return func(m *mint) { m.client, m.scopes = c, c.Scopes } }
 
 // WithScopes sets the granted scopes.
-func WithScopes(scopes ...string) MintOption {
-	return func(m *mint) { m.scopes = scopes }
-}
+func WithScopes(scopes ...string) MintOption { return func(m *mint) { m.scopes = scopes } }
 
 // WithAudience sets the audience.
-func WithAudience(aud string) MintOption {
-	return func(m *mint) { m.audience = aud }
-}
+func WithAudience(aud string) MintOption { return func(m *mint) { m.audience = aud } }
 
 // Claim sets a claim to what [json.Marshal] makes of the value.
-func Claim(name string, value any) MintOption {
-	return func(m *mint) { m.claims[name] = value }
-}
+func Claim(name string, value any) MintOption { return func(m *mint) { m.claims[name] = value } }
 
-// WithoutClaim leaves a claim out.
-func WithoutClaim(name string) MintOption {
-	return func(m *mint) { m.claims[name] = absent }
-}
-
-// Header sets a member of the JOSE header. An "alg" among RS256, RS384, RS512,
-// PS256, PS384 and PS512 is also how the token is signed; with "none" there is
-// no signature; with HS256 the secret is the one of [SignedWithSecret]; with
-// any other value the signature is RS256's.
-func Header(name string, value any) MintOption {
-	return func(m *mint) { m.header[name] = value }
-}
-
-// WithoutHeader leaves a member of the JOSE header out.
-func WithoutHeader(name string) MintOption {
-	return func(m *mint) { m.header[name] = absent }
-}
+// Header sets a member of the JOSE header. The signature is RS256's all the
+// same.
+func Header(name string, value any) MintOption { return func(m *mint) { m.header[name] = value } }
 
 // SignedBy signs with another key. The header's "kid" stays.
-func SignedBy(key *rsa.PrivateKey) MintOption {
-	return func(m *mint) { m.key = key }
-}
-
-// SignedWithSecret signs with HMAC SHA-256 and says so in the header.
-func SignedWithSecret(secret []byte) MintOption {
-	return func(m *mint) { m.secret, m.header["alg"] = secret, "HS256" }
-}
-
-// Aged issues the token that long ago: "iat", "nbf" and "exp" are earlier.
-func Aged(d time.Duration) MintOption {
-	return func(m *mint) { m.age = d }
-}
+func SignedBy(key *rsa.PrivateKey) MintOption { return func(m *mint) { m.key = key } }
 
 // RawHeader signs this text as the header, whatever it is.
-func RawHeader(text string) MintOption {
-	return func(m *mint) { m.rawHeader = text }
-}
+func RawHeader(text string) MintOption { return func(m *mint) { m.rawHeader = text } }
 
 // RawPayload signs this text as the payload, whatever it is.
-func RawPayload(text string) MintOption {
-	return func(m *mint) { m.rawPayload = text }
-}
-
-type absence struct{}
-
-// absent, as the value of a claim or header member, removes it.
-var absent any = absence{}
+func RawPayload(text string) MintOption { return func(m *mint) { m.rawPayload = text } }
 
 // Mint signs an access token of the tenant. It panics if there is no such
 // tenant or if a value cannot be written as JSON.
@@ -114,6 +85,7 @@ func (p *Provider) Mint(tenant string, opts ...MintOption) string {
 		header:   map[string]any{},
 		claims:   map[string]any{},
 		key:      t.signing().key,
+		issued:   p.now(),
 	}
 	if len(t.Clients) > 0 {
 		ForClient(t.Clients[0])(&m)
@@ -121,20 +93,10 @@ func (p *Provider) Mint(tenant string, opts ...MintOption) string {
 	for _, opt := range opts {
 		opt(&m)
 	}
-	return p.sign(t, &m)
-}
-
-func (p *Provider) sign(t *tenant, m *mint) string {
-	header := overlay(map[string]any{"alg": "RS256", "typ": t.Style.typ(), "kid": t.signing().id}, m.header)
-	claims := overlay(t.Style.claims(grant{
-		issuer:       p.issuer(t),
-		organization: t.Organization,
-		client:       m.client,
-		audience:     m.audience,
-		scopes:       m.scopes,
-		now:          p.now().Add(-m.age),
-		lifetime:     t.Lifetime,
-	}), m.claims)
+	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": t.signing().id}
+	maps.Copy(header, m.header)
+	claims := t.claims(p.issuer(t), &m)
+	maps.Copy(claims, m.claims)
 	rawHeader, rawPayload := m.rawHeader, m.rawPayload
 	if rawHeader == "" {
 		rawHeader = marshal(header)
@@ -143,26 +105,53 @@ func (p *Provider) sign(t *tenant, m *mint) string {
 		rawPayload = marshal(claims)
 	}
 	input := encode(rawHeader) + "." + encode(rawPayload)
-	alg, _ := header["alg"].(string)
-	return input + "." + encode(string(signature(alg, input, m)))
+	return input + "." + encode(string(m.sign(input)))
 }
 
-// overlay sets or removes the members of base that changes names.
-func overlay(base, changes map[string]any) map[string]any {
-	for name, value := range changes {
-		if value == absent {
-			delete(base, name)
-			continue
-		}
-		base[name] = value
+// claims returns a token's claims as the style writes them.
+func (t *tenant) claims(issuer string, m *mint) map[string]any {
+	c := map[string]any{
+		"iss":   issuer,
+		"iat":   m.issued.Unix(),
+		"exp":   m.issued.Add(lifetime).Unix(),
+		"azp":   m.client.ID,
+		"scope": strings.Join(m.scopes, " "),
 	}
-	return base
+	if t.Style == Keycloak {
+		roles := map[string]any{"roles": append([]string{}, m.client.Roles...)}
+		maps.Copy(c, map[string]any{
+			"sub":                guid([]byte(issuer + "\x00" + m.client.ID)),
+			"aud":                m.audience,
+			"jti":                "trrtcc:" + guid([]byte(rand.Text())),
+			"typ":                "Bearer",
+			"acr":                "1",
+			"client_id":          m.client.ID,
+			"preferred_username": "service-account-" + m.client.ID,
+			"realm_access":       roles,
+			"resource_access":    map[string]any{m.client.ID: roles},
+		})
+		return c
+	}
+	maps.Copy(c, map[string]any{
+		"sub":         m.client.ID + "@clients",
+		"aud":         []string{m.audience},
+		"permissions": append([]string{}, m.scopes...),
+		"gty":         "client-credentials",
+		"org_id":      t.Name,
+	})
+	return c
 }
 
-var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
+// guid returns a GUID of a text.
+func guid(of []byte) string {
+	b := sha256.Sum256(of)
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
+}
 
-func signature(alg, input string, m *mint) []byte {
-	if alg == "none" {
+func (m *mint) sign(input string) []byte {
+	if m.header["alg"] == "none" {
 		return nil
 	}
 	if m.secret != nil {
@@ -170,26 +159,53 @@ func signature(alg, input string, m *mint) []byte {
 		mac.Write([]byte(input))
 		return mac.Sum(nil)
 	}
-	hash, pss := crypto.SHA256, false
-	if size, ok := strings.CutPrefix(alg, "RS"); ok && hashes[size] != 0 {
-		hash = hashes[size]
-	} else if size, ok := strings.CutPrefix(alg, "PS"); ok && hashes[size] != 0 {
-		hash, pss = hashes[size], true
-	}
-	h := hash.New()
-	h.Write([]byte(input))
-	digest := h.Sum(nil)
-	var sig []byte
-	var err error
-	if pss {
-		sig, err = rsa.SignPSS(rand.Reader, m.key, hash, digest, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
-	} else {
-		sig, err = rsa.SignPKCS1v15(nil, m.key, hash, digest)
-	}
+	digest := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPKCS1v15(nil, m.key, crypto.SHA256, digest[:])
 	if err != nil {
-		panic(fmt.Sprintf("idp: sign with %s: %v", alg, err))
+		panic(fmt.Sprintf("idp: sign: %v", err))
 	}
-	return sig
+	return signature
+}
+
+// Unsigned mints a token whose algorithm is "none", without a signature
+// (RFC 7519 §6.1).
+func (p *Provider) Unsigned(tenant string) string { return p.Mint(tenant, Header("alg", "none")) }
+
+// Confused mints a token signed with HS256, the secret being the tenant's
+// public key in PEM: a verifier that lets the token choose the algorithm
+// accepts it (RFC 8725 §2.1).
+func (p *Provider) Confused(tenant string) string {
+	key, _ := p.Key(tenant)
+	secret := publicPEM(&key.PublicKey)
+	return p.Mint(tenant, Header("alg", "HS256"), func(m *mint) { m.secret = secret })
+}
+
+// Expired mints a token that expired longer ago than any skew, a day, allows.
+func (p *Provider) Expired(tenant string, opts ...MintOption) string {
+	return p.Mint(tenant, append(opts, func(m *mint) { m.issued = m.issued.Add(-lifetime - 24*time.Hour) })...)
+}
+
+// Imposed mints a token of the tenant, with its issuer, claims and kid, that
+// is signed by another provider's key.
+func (p *Provider) Imposed(tenant string, other *Provider, otherTenant string) string {
+	key, _ := other.Key(otherTenant)
+	return p.Mint(tenant, SignedBy(key))
+}
+
+// Tamper changes a claim of a signed token and leaves the signature as it is.
+// It panics if the token is none.
+func Tamper(token, claim string, value any) string {
+	parts := strings.Split(token, ".")
+	doc, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		panic(fmt.Sprintf("idp: tamper: payload: %v", err))
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(doc, &claims); err != nil {
+		panic(fmt.Sprintf("idp: tamper: payload: %v", err))
+	}
+	claims[claim] = value
+	return parts[0] + "." + encode(marshal(claims)) + "." + parts[2]
 }
 
 func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
@@ -197,9 +213,17 @@ func encode(s string) string { return base64.RawURLEncoding.EncodeToString([]byt
 func marshal(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("idp: mint: %v", err))
+		panic(fmt.Sprintf("idp: %v", err))
 	}
 	return string(b)
+}
+
+func publicPEM(key *rsa.PublicKey) []byte {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		panic(fmt.Sprintf("idp: public key: %v", err))
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 }
 
 // GenerateKey makes an RSA key of 2048 bits.

@@ -6,15 +6,17 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
 	"orgate/host"
 )
 
-// maxCalloutBody is the longest answer to a callout that is passed on.
+// maxCalloutBody is the longest response to a callout that is passed on.
 const maxCalloutBody = 1 << 20
 
-var errLongAnswer = errors.New("the answer is longer than 1 MiB")
+var errLongResponse = errors.New("the response is longer than 1 MiB")
 
 // callout makes an HTTP call for the plugin. It runs on the loop; the call does
 // not.
@@ -30,10 +32,10 @@ func (w *worker) callout(c *host.Callout) host.Status {
 		}
 		defer cancel()
 		begin := time.Now()
-		headers, body, trailers, err := w.call(ctx, base.Scheme, base.Host, c)
+		headers, body, trailers, err := w.call(ctx, base, c)
 		log := w.log.With("cluster", c.Cluster, "duration", time.Since(begin))
-		// Envoy answers for an upstream that is down or slow with a response
-		// of its own, and with nothing at all where the answer broke off.
+		// Envoy makes up a response of an upstream that is down or slow, and has
+		// none at all if the response broke off.
 		switch {
 		case w.ctx.Err() != nil:
 			return // the gateway stops
@@ -55,10 +57,12 @@ func (w *worker) callout(c *host.Callout) host.Status {
 	return host.OK
 }
 
-// call sends the request and reads the answer. If only the body could not be
+// call sends the request and reads the response. If only the body could not be
 // read, the headers are there along with the error.
-func (w *worker) call(ctx context.Context, scheme, server string, c *host.Callout) (host.Headers, []byte, host.Headers, error) {
-	req, err := outgoing(ctx, scheme, server, c.Headers)
+func (w *worker) call(ctx context.Context, base *url.URL, c *host.Callout) (
+	headers host.Headers, body []byte, trailers host.Headers, err error,
+) {
+	req, err := outgoing(ctx, base.Scheme, base.Host, c.Headers)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -75,15 +79,15 @@ func (w *worker) call(ctx context.Context, scheme, server string, c *host.Callou
 			req.Body = io.NopCloser(bytes.NewReader(nil))
 		}
 	}
-	res, err := w.g.callouts.RoundTrip(req) // follows no redirects
+	res, err := w.g.clusters[c.Cluster].RoundTrip(req) // follows no redirects
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	defer res.Body.Close()
-	headers := responseHeaders(res)
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
+	headers = append(host.Headers{{":status", strconv.Itoa(res.StatusCode)}}, pairs(res.Header)...)
+	body, err = io.ReadAll(io.LimitReader(res.Body, maxCalloutBody+1))
 	if err == nil && len(body) > maxCalloutBody {
-		err = errLongAnswer
+		err = errLongResponse
 	}
 	return headers, body, pairs(res.Trailer), err
 }

@@ -1,27 +1,35 @@
-// Package gateway serves HTTP/1.1 through a Proxy-Wasm plugin: a stand-in for
+// Package gateway serves HTTP through a Proxy-Wasm plugin: a stand-in for
 // Envoy, for development, that needs nothing but this module.
 //
 // As in Envoy, a [Gateway] has a few workers, each with a VM of its own that
 // one goroutine (the worker's event loop) uses, and every request stays with
-// the worker it came to. Request and response run through the plugin's
-// callbacks as they come, header by header and chunk by chunk, and are
-// streamed: nothing is buffered unless the plugin pauses a body, and then at
-// most 1 MiB.
+// the worker it came to. What passes goes through net/http/httputil.ReverseProxy:
+// bodies and trailers are streamed, and nothing is buffered.
+//
+// # Protocols
+//
+// Clients speak HTTP/1.1, or HTTP/2 with prior knowledge; an upgrade to h2c is
+// answered over HTTP/1.1. gRPC goes to the upstream over HTTP/2 (without TLS as
+// h2c), everything else over HTTP/1.1. A WebSocket's handshake is judged like
+// any request, and what follows it passes.
 //
 // # What the plugin sees
 //
-// The pseudo-headers :authority, :path, :method and :scheme, then the headers
-// in lower case, sorted by name, because net/http does not keep the order
-// between names; headers of one name stay in the order they came in, and are
-// not joined. The path is the one that was received, byte for byte. Hop-by-hop
-// headers (RFC 9110 §7.6.1) are gone before the plugin sees the request: what a
-// plugin adds is never dropped because a client named it in Connection.
+// The request's headers and trailers. Its body and the response pass without
+// the plugin, which has no use for them. The headers are the pseudo-headers
+// :authority, :path, :method and :scheme, then the others in lower case, sorted
+// by name, because net/http does not keep the order between names; those of one
+// name stay in the order they came in, and are not joined. The path is the one
+// that was received, byte for byte. Hop-by-hop headers (RFC 9110 §7.6.1) but
+// those of an upgrade and "te: trailers" are gone before the plugin sees the
+// request: what a plugin adds is never dropped because a client named it in
+// Connection.
 //
 // # What it refuses
 //
-// CONNECT and upgrades are answered 403, and a target with a fragment or without
-// a host 400, as Envoy does by default. While a worker's VM is being restarted after a trap,
-// its requests are answered 503.
+// CONNECT and other upgrades are answered 403, and a target with a fragment or
+// without a host 400, as Envoy does by default. While a worker's VM is being
+// restarted after a trap, its requests are answered 503.
 //
 // The package knows nothing of what the plugin does but the names of the
 // properties that it writes to the log: see [Config].
@@ -29,12 +37,16 @@ package gateway
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +66,12 @@ type Config struct {
 	// Clusters are what the plugin may call, by name: scheme, host and port,
 	// no path.
 	Clusters map[string]*url.URL
+	// ServerNames are the hosts that the certificates of https clusters have to
+	// be of, by the cluster's name. Of one that is not here it is the URL's.
+	ServerNames map[string]string
+	// RootCAs are the certificate authorities of the upstream and of clusters.
+	// nil: those of the system.
+	RootCAs *x509.CertPool
 	// Workers is the number of workers. Zero or less: one.
 	Workers int
 	// VerifySignature offers the plugin the foreign function verify_signature,
@@ -92,9 +110,10 @@ type Gateway struct {
 	next      atomic.Uint64
 	server    *http.Server
 	upstream  *http.Transport
-	callouts  *http.Transport
-	ctx       context.Context // ends when requests must
-	endAll    context.CancelFunc
+	grpc      *http.Transport            // to the upstream
+	clusters  map[string]*http.Transport // by name
+	ctx       context.Context            // ends when requests must
+	endAll    context.CancelCauseFunc
 	mu        sync.Mutex
 	closing   bool
 	exchanges sync.WaitGroup
@@ -107,11 +126,11 @@ func New(c Config) (*Gateway, error) {
 	if c.Plugin == nil || c.Upstream == nil {
 		return nil, errors.New("a gateway needs a plugin and an upstream")
 	}
-	if err := checkBase(c.Upstream); err != nil {
+	if err := CheckServer(c.Upstream); err != nil {
 		return nil, fmt.Errorf("upstream: %w", err)
 	}
 	for name, u := range c.Clusters {
-		if err := checkBase(u); err != nil {
+		if err := CheckServer(u); err != nil {
 			return nil, fmt.Errorf("cluster %q: %w", name, err)
 		}
 	}
@@ -126,13 +145,26 @@ func New(c Config) (*Gateway, error) {
 		log:      c.Log,
 		metrics:  host.NewMetrics(),
 		shared:   host.NewSharedData(),
-		upstream: transport(),
-		callouts: transport(),
+		upstream: transport(c.RootCAs, ""),
+		grpc:     transport(c.RootCAs, ""),
+		clusters: make(map[string]*http.Transport, len(c.Clusters)),
 	}
-	g.ctx, g.endAll = context.WithCancel(context.Background())
+	g.grpc.Protocols = new(http.Protocols)
+	g.grpc.Protocols.SetHTTP2(true)
+	g.grpc.Protocols.SetUnencryptedHTTP2(true)
+	for name := range c.Clusters {
+		g.clusters[name] = transport(c.RootCAs, c.ServerNames[name])
+	}
+	g.ctx, g.endAll = context.WithCancelCause(context.Background())
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetUnencryptedHTTP2(true)
 	g.server = &http.Server{
 		Handler:           http.HandlerFunc(g.serve),
+		Protocols:         protocols,
 		BaseContext:       func(net.Listener) context.Context { return g.ctx },
+		ConnContext:       withConnection,
+		ConnState:         connectionState,
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    60 << 10, // Envoy's limit
@@ -151,8 +183,9 @@ func New(c Config) (*Gateway, error) {
 	return g, nil
 }
 
-// checkBase reports what is wrong with a URL that only names a server.
-func checkBase(u *url.URL) error {
+// CheckServer reports what is wrong with a URL that should only name a server:
+// scheme, host and port.
+func CheckServer(u *url.URL) error {
 	if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
 		return fmt.Errorf("must be an absolute http(s) URL, got %q", u.Redacted())
 	}
@@ -163,10 +196,12 @@ func checkBase(u *url.URL) error {
 }
 
 // transport sends requests as they are: no proxy, no compression of its own,
-// no HTTP/2.
-func transport() *http.Transport {
+// and over HTTP/1.1. Certificates have to be the server name's or, if that is
+// empty, the URL's host's.
+func transport(roots *x509.CertPool, serverName string) *http.Transport {
 	return &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:     &tls.Config{RootCAs: roots, ServerName: serverName, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 5 * time.Second,
 		DisableCompression:  true,
 		MaxIdleConns:        256,
@@ -175,10 +210,20 @@ func transport() *http.Transport {
 	}
 }
 
+// transport is the one to the upstream for a request with these headers.
+func (g *Gateway) transport(headers host.Headers) *http.Transport {
+	contentType, _ := headers.Get("content-type")
+	if rest, ok := strings.CutPrefix(contentType, "application/grpc"); ok &&
+		(rest == "" || rest[0] == '+' || rest[0] == ';') {
+		return g.grpc
+	}
+	return g.upstream
+}
+
 // Serve answers requests that come to the listener until [Gateway.Shutdown],
 // and then returns nil.
 func (g *Gateway) Serve(l net.Listener) error {
-	if err := g.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := g.server.Serve(&listener{l, g.log}); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil
@@ -192,15 +237,25 @@ func (g *Gateway) Shutdown(ctx context.Context) error {
 	g.mu.Lock()
 	g.closing = true
 	g.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		g.exchanges.Wait() // also for WebSockets, of which the server knows nothing
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	g.endAll(errStopping)
 	if err != nil {
-		g.endAll()
 		_ = g.server.Close()
 	}
-	g.exchanges.Wait()
-	g.endAll()
+	<-done
 	g.stopWorkers()
-	g.upstream.CloseIdleConnections()
-	g.callouts.CloseIdleConnections()
+	for _, t := range slices.AppendSeq([]*http.Transport{g.upstream, g.grpc}, maps.Values(g.clusters)) {
+		t.CloseIdleConnections()
+	}
 	return err
 }
 
@@ -228,12 +283,19 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer g.exchanges.Done()
+	if c, ok := r.Context().Value(connectionKey{}).(*connection); ok {
+		c.handling.Store(true)
+	}
+	upgrade := strings.ToLower(r.Header.Get("Upgrade"))
+	if upgrade == "h2c" {
+		r.Header.Del("Upgrade") // a server may ignore it (RFC 9110 §7.8)
+	}
 	path, ok := originForm(r.Method, r.RequestURI)
 	switch {
 	case r.Method == http.MethodConnect:
 		g.refuse(rw, r, http.StatusForbidden, "CONNECT is not supported")
-	case r.Header.Get("Upgrade") != "":
-		g.refuse(rw, r, http.StatusForbidden, "upgrades are not supported")
+	case upgrade != "" && upgrade != "h2c" && upgrade != "websocket":
+		g.refuse(rw, r, http.StatusForbidden, "of upgrades, WebSocket alone is supported")
 	case !ok:
 		g.refuse(rw, r, http.StatusBadRequest, "the request's target is neither a path nor an http(s) URL")
 	case strings.Contains(path, "#"):
@@ -242,7 +304,7 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 		g.refuse(rw, r, http.StatusBadRequest, "the request names no host")
 	default:
 		w := g.workers[(g.next.Add(1)-1)%uint64(len(g.workers))]
-		newExchange(w, rw, r).run(path)
+		newExchange(w, rw, r, path).run()
 	}
 }
 
@@ -250,5 +312,6 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 func (g *Gateway) refuse(rw http.ResponseWriter, r *http.Request, status int, why string) {
 	rw.Header().Set("Connection", "close")
 	http.Error(rw, why, status)
-	g.log.Info("request", "method", r.Method, "path", pathOnly(r), "status", status, "refused", why)
+	path, _ := originForm(r.Method, r.RequestURI)
+	g.log.Info("request", "method", r.Method, "path", withoutQuery(path), "status", status, "refused", why)
 }

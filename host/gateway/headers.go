@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httputil"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,38 +15,16 @@ import (
 	"orgate/host"
 )
 
-// hopByHop are the headers that concern one connection (RFC 9110 §7.6.1), and
-// those that net/http and this gateway write themselves.
-var hopByHop = map[string]bool{
-	"connection":          true,
-	"expect":              true, // answered by this gateway
-	"keep-alive":          true,
-	"proxy-authenticate":  true,
-	"proxy-authorization": true,
-	"proxy-connection":    true,
-	"te":                  true,
-	"trailer":             true,
-	"transfer-encoding":   true,
-	"upgrade":             true,
-	"http2-settings":      true,
-}
-
-// endToEnd drops the headers that concern the connection and those that
-// Connection names.
-func endToEnd(h http.Header) http.Header {
-	named := map[string]bool{}
-	for _, v := range h["Connection"] {
-		for name := range strings.SplitSeq(v, ",") {
-			named[strings.ToLower(strings.TrimSpace(name))] = true
+// rewrite prepares a request for the plugin, after the proxy has taken out the
+// headers that concern the connection (RFC 9110 §7.6.1).
+func rewrite(pr *httputil.ProxyRequest) {
+	pr.Out.Header.Del("Expect") // answered by this gateway
+	named := strings.ToLower(strings.Join(pr.In.Header["Connection"], ","))
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"} {
+		if values := pr.In.Header[name]; values != nil && !strings.Contains(named, strings.ToLower(name)) {
+			pr.Out.Header[name] = values // which the proxy takes out, too
 		}
 	}
-	kept := make(http.Header, len(h))
-	for name, values := range h {
-		if lower := strings.ToLower(name); !hopByHop[lower] && !named[lower] {
-			kept[name] = values
-		}
-	}
-	return kept
 }
 
 // pairs flattens a header: names in lower case and sorted, values in the order
@@ -61,12 +40,11 @@ func pairs(h http.Header) host.Headers {
 	return list
 }
 
-// headerOf is the reverse of pairs. Pseudo-headers and the headers of the
-// connection are left out.
+// headerOf is the reverse of pairs, without pseudo-headers.
 func headerOf(list host.Headers) http.Header {
 	h := make(http.Header, len(list))
 	for _, p := range list {
-		if strings.HasPrefix(p[0], ":") || hopByHop[p[0]] || p[0] == "host" {
+		if strings.HasPrefix(p[0], ":") || p[0] == "host" || p[0] == "transfer-encoding" {
 			continue
 		}
 		name := http.CanonicalHeaderKey(p[0])
@@ -75,16 +53,16 @@ func headerOf(list host.Headers) http.Header {
 	return h
 }
 
-// requestHeaders are the headers of a request as the plugin sees them. The path
-// is that of originForm.
-func requestHeaders(r *http.Request, path string) host.Headers {
+// requestHeaders are the headers of a request as the plugin sees them, given
+// those that are end to end. The path is that of originForm.
+func requestHeaders(h http.Header, r *http.Request, path string) host.Headers {
 	list := host.Headers{
 		{":authority", r.Host},
 		{":path", path},
 		{":method", r.Method},
 		{":scheme", "http"},
 	}
-	list = append(list, pairs(endToEnd(r.Header))...)
+	list = append(list, pairs(h)...)
 	if _, ok := list.Get("x-request-id"); !ok {
 		list = append(list, [2]string{"x-request-id", requestID()})
 	}
@@ -115,10 +93,9 @@ func originForm(method, target string) (path string, ok bool) {
 	return rest[i:], true
 }
 
-// pathOnly is a request's path without the query, which is nobody's business
-// but the upstream's.
-func pathOnly(r *http.Request) string {
-	path, _ := originForm(r.Method, r.RequestURI)
+// withoutQuery is a path without the query, which is nobody's business but the
+// upstream's.
+func withoutQuery(path string) string {
 	path, _, _ = strings.Cut(path, "?")
 	return path
 }
@@ -129,12 +106,6 @@ func requestID() string {
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[0:4], b[4:6], b[6:8], b[8:10], b[10:16])
-}
-
-// responseHeaders are the headers of a response as the plugin sees them.
-func responseHeaders(res *http.Response) host.Headers {
-	list := host.Headers{{":status", strconv.Itoa(res.StatusCode)}}
-	return append(list, pairs(endToEnd(res.Header))...)
 }
 
 var errPseudoHeader = errors.New("the plugin left a request without a method, a path or an authority")

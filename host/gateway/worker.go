@@ -167,7 +167,6 @@ func (w *worker) settle() {
 	if w.root == nil {
 		return
 	}
-	w.vm.DeliverQueued()
 	if err := w.vm.Err(); err != nil {
 		w.trapped(err)
 		return

@@ -95,7 +95,8 @@ func goBuild(dir string, tags []string) ([]byte, error) {
 	if err := noteInputs(dir, tags); err != nil {
 		return nil, err
 	}
-	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-tags", strings.Join(tags, ","), "-o", file, ".")
+	command := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-tags",
+		strings.Join(tags, ","), "-o", file, ".")
 	command.Dir = dir
 	command.Env = wasm()
 	if output, err := command.CombinedOutput(); err != nil {
@@ -110,7 +111,8 @@ func goBuild(dir string, tags []string) ([]byte, error) {
 // reads that the test started.
 func noteInputs(dir string, tags []string) error {
 	list := exec.Command("go", "list", "-deps", "-tags", strings.Join(tags, ","), "-f",
-		`{{if and .Module (or .Module.Main .Module.Replace)}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, ".")
+		`{{if and .Module (or .Module.Main .Module.Replace)}}{{$dir := .Dir}}{{range `+
+			`.GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`, ".")
 	list.Dir = dir
 	list.Env = wasm()
 	output, err := list.Output()

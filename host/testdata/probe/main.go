@@ -82,7 +82,6 @@ type plugin struct {
 	types.DefaultPluginContext
 	id            uint32
 	configuration string
-	queue         uint32
 	waiting       []uint32
 }
 
@@ -102,9 +101,6 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 	if p.configuration == "refuse" {
 		return types.OnPluginStartStatusFailed
 	}
-	if told("queue") {
-		p.queue, _ = proxywasm.RegisterSharedQueue("q")
-	}
 	if told("tick") {
 		proxywasm.SetTickPeriodMilliSeconds(250)
 	}
@@ -114,18 +110,6 @@ func (p *plugin) OnPluginStart(size int) types.OnPluginStartStatus {
 func (p *plugin) OnPluginDone() bool {
 	hurt("plugin_done")
 	return !told("later")
-}
-
-func (p *plugin) OnQueueReady(id uint32) {
-	hurt("queue_ready")
-	for {
-		item, err := proxywasm.DequeueSharedQueue(id)
-		if err != nil {
-			proxywasm.LogInfof("queue of %d: %v", p.id, err)
-			return
-		}
-		proxywasm.LogInfof("queue of %d: %q", p.id, item)
-	}
 }
 
 func (p *plugin) OnTick() {
@@ -187,14 +171,16 @@ func count() {
 
 func (p *plugin) call(cluster string) error {
 	id := uint32(0)
-	id, err := proxywasm.DispatchHttpCall(cluster, [][2]string{{":method", "GET"}, {":path", "/keys"}, {":authority", "idp.example"}, {"X-Test", ""}},
+	id, err := proxywasm.DispatchHttpCall(cluster, [][2]string{{":method", "GET"}, {":path", "/keys"},
+		{":authority", "idp.example"}, {"X-Test", ""}},
 		[]byte("body"), [][2]string{{"x-trailer", "t"}}, 1500, func(headers, size, trailers int) {
 			hurt("http_call_response")
 			h, hErr := proxywasm.GetHttpCallResponseHeaders()
 			b, bErr := proxywasm.GetHttpCallResponseBody(0, size)
 			t, tErr := proxywasm.GetHttpCallResponseTrailers()
 			code, message, sErr := wasip1.Status()
-			proxywasm.LogInfof("answer %d: %d %d %d: %q %v %q %v %q %v %d %q %v", id, headers, size, trailers, h, hErr, b, bErr, t, tErr, code, message, sErr)
+			proxywasm.LogInfof("answer %d: %d %d %d: %q %v %q %v %q %v %d %q %v", id, headers, size, trailers, h, hErr, b, bErr,
+				t, tErr, code, message, sErr)
 			if told("answer_streams") {
 				for _, stream := range p.waiting {
 					if proxywasm.SetEffectiveContext(stream) == nil {
@@ -208,47 +194,9 @@ func (p *plugin) call(cluster string) error {
 }
 
 func (p *plugin) NewHttpContext(id uint32) types.HttpContext {
-	if told("tcp") {
-		return nil
-	}
 	hurt("stream_create")
 	return &stream{plugin: p, id: id}
 }
-
-func (p *plugin) NewTcpContext(id uint32) types.TcpContext { return &connection{} }
-
-type connection struct{ types.DefaultTcpContext }
-
-func (*connection) OnNewConnection() types.Action {
-	hurt("new_connection")
-	return types.ActionContinue
-}
-
-func (*connection) OnDownstreamData(n int, _ bool) types.Action {
-	hurt("downstream_data")
-	data, err := proxywasm.GetDownstreamData(0, n)
-	proxywasm.LogInfof("downstream %q %v", data, err)
-	return types.ActionContinue
-}
-
-func (*connection) OnUpstreamData(n int, _ bool) types.Action {
-	hurt("upstream_data")
-	data, err := proxywasm.GetUpstreamData(0, n)
-	proxywasm.LogInfof("upstream %q %v", data, err)
-	return types.ActionContinue
-}
-
-func (*connection) OnDownstreamClose(types.PeerType) {
-	hurt("downstream_connection_close")
-	proxywasm.LogInfo("downstream closed")
-}
-
-func (*connection) OnUpstreamClose(types.PeerType) {
-	hurt("upstream_connection_close")
-	proxywasm.LogInfo("upstream closed")
-}
-
-func (*connection) OnStreamDone() { hurt("log") }
 
 type stream struct {
 	types.DefaultHttpContext
@@ -376,9 +324,8 @@ var table = map[string]func(*lines) types.Action{
 	},
 	"properties": func(w *lines) types.Action {
 		for _, path := range [][]string{
-			{"plugin_name"}, {"plugin_root_id"}, {"plugin_vm_id"}, {"request", "path"}, {"request", "url_path"}, {"request", "query"},
-			{"request", "host"}, {"request", "method"}, {"request", "headers", "X-Two"}, {"request", "headers", "x-none"}, {"request", "scheme"},
-			{"response", "code"}, {"metadata", "filter_metadata", "x"}, {"given.to.root"}, {"empty"}, {"unknown"},
+			{"plugin_name"}, {"plugin_root_id"}, {"plugin_vm_id"}, {"metadata", "filter_metadata", "x"}, {"given.to.root"},
+			{"empty"}, {"unknown"},
 		} {
 			value, err := proxywasm.GetProperty(path)
 			w.add("%s %q %v", strings.Join(path, " "), value, err)
@@ -405,19 +352,6 @@ var table = map[string]func(*lines) types.Action{
 		value, cas, err = proxywasm.GetSharedData("k")
 		w.add("get empty %q %d %v", value, cas, err)
 		w.add("any %v", proxywasm.SetSharedData("k", []byte("x"), 0))
-		return types.ActionPause
-	},
-	"queues": func(w *lines) types.Action {
-		_, err := proxywasm.ResolveSharedQueue("", "other")
-		w.add("unknown %v", err)
-		id, err := proxywasm.ResolveSharedQueue("", "q")
-		w.add("resolve %d %v", id, err)
-		same, err := proxywasm.ResolveSharedQueue("vm", "q")
-		w.add("resolve by id %d %v", same, err)
-		_, err = proxywasm.DequeueSharedQueue(id)
-		w.add("dequeue nothing %v", err)
-		w.add("enqueue %v", proxywasm.EnqueueSharedQueue(id, []byte("one")))
-		w.add("enqueue to nobody %v", proxywasm.EnqueueSharedQueue(99, []byte("x")))
 		return types.ActionPause
 	},
 	"metrics": func(w *lines) types.Action {
@@ -459,6 +393,15 @@ var table = map[string]func(*lines) types.Action{
 		code, message, err := wasip1.Status()
 		w.add("status %d %q %v", code, message, err)
 		w.add("effective %v", proxywasm.SetEffectiveContext(4711))
+		_, err = proxywasm.RegisterSharedQueue("q")
+		w.add("register queue %v", err)
+		_, err = proxywasm.ResolveSharedQueue("", "q")
+		w.add("resolve queue %v", err)
+		_, err = proxywasm.DequeueSharedQueue(1)
+		w.add("dequeue %v", err)
+		w.add("enqueue %v", proxywasm.EnqueueSharedQueue(1, []byte("x")))
+		w.add("continue tcp %v", proxywasm.ContinueTcpStream())
+		w.add("close tcp %v", proxywasm.CloseDownstream())
 		return types.ActionPause
 	},
 	"foreign": func(w *lines) types.Action {
@@ -510,9 +453,5 @@ var table = map[string]func(*lines) types.Action{
 		proxywasm.SetEffectiveContext(w.stream.id - 1)
 		proxywasm.SendHttpResponse(403, nil, nil, 7)
 		return types.ActionContinue
-	},
-	"close": func(w *lines) types.Action {
-		proxywasm.CloseDownstream()
-		return types.ActionPause
 	},
 }

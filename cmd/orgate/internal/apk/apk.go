@@ -20,6 +20,7 @@ import (
 	"strings"
 
 	"orgate/cmd/orgate/internal/advice"
+	"orgate/cmd/orgate/internal/render"
 	"orgate/config"
 )
 
@@ -113,7 +114,7 @@ func Import(sources []Source, o Options) *Result {
 		documents, problems := split(s.Name, s.Text)
 		im.findings = append(im.findings, problems...)
 		for i := range documents {
-			im.sort(documents[i].root())
+			im.sort(documents[i])
 		}
 	}
 	im.checkTwice()
@@ -121,7 +122,8 @@ func Import(sources []Source, o Options) *Result {
 		im.translate(r)
 	}
 	if len(im.resources) == 0 && im.sound() {
-		im.findings = append(im.findings, Finding{Problem: true, Message: "no TokenIssuer and no Helm values with an idp section"})
+		im.findings = append(im.findings, Finding{Problem: true,
+			Message: "no TokenIssuer and no Helm values with an idp section"})
 	}
 	im.names()
 	im.organizations()
@@ -159,7 +161,7 @@ type importer struct {
 	stored    map[string]node // Secrets and ConfigMaps by identity
 	findings  []Finding
 	issuers   []*issuer
-	clusters  []*cluster
+	clusters  []*render.Cluster
 }
 
 // issuer is an issuer of the configuration, and where it comes from.
@@ -209,7 +211,7 @@ func (im *importer) sound() bool {
 
 func (im *importer) find(problem bool, r resource, n node, format string, args ...any) {
 	im.findings = append(im.findings, Finding{
-		File: n.doc.file, Line: n.line(), Problem: problem, Resource: r.String(),
+		File: n.file, Line: n.line, Problem: problem, Resource: r.String(),
 		Field: strings.TrimPrefix(strings.TrimPrefix(n.path, r.node.path), "."), Message: fmt.Sprintf(format, args...),
 	})
 }
@@ -246,7 +248,8 @@ func (im *importer) names() {
 			i.Name = renamed
 		}
 		if taken[i.Name] {
-			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of its own", i.Organization)
+			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of its own",
+				i.Organization)
 		}
 		taken[i.Name] = true
 	}
@@ -264,7 +267,8 @@ func (im *importer) organizations() {
 		}
 		p := pair{i.Issuer, i.Organization}
 		if other, ok := first[p]; ok {
-			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already", i.Issuer, i.Organization, other)
+			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already", i.Issuer,
+				i.Organization, other)
 			continue
 		}
 		first[p] = i.from
@@ -278,9 +282,10 @@ func (im *importer) organizations() {
 		for _, o := range of[i.Issuer] {
 			quoted = append(quoted, fmt.Sprintf("%q", o))
 		}
-		im.problem(i.from, i.from.field("claimMappings"), "the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
-			" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
-			" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
+		im.problem(i.from, i.from.field("claimMappings"),
+			"the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
+				" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
+				" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
 	}
 }
 
@@ -296,7 +301,8 @@ func (im *importer) write(result *Result) {
 		im.connect(i)
 		out.Issuers = append(out.Issuers, i.settings)
 		if len(i.Environments) > 0 && im.options.Environment == "" && !slices.Contains(i.Environments, config.Any) {
-			im.note(i.from, i.from.field("environments"), "is kept, and has no effect while the configuration names no environment (--environment)")
+			im.note(i.from, i.from.field("environments"),
+				"is kept, and has no effect while the configuration names no environment (--environment)")
 		}
 	}
 	var b bytes.Buffer
@@ -306,15 +312,15 @@ func (im *importer) write(result *Result) {
 	if err := e.Encode(out); err != nil {
 		panic(err) // strings are always JSON
 	}
-	report := advice.Read(b.String())
-	for _, m := range report.Mistakes {
+	checked := advice.Read(b.String())
+	for _, m := range checked.Mistakes {
 		im.mistake(m)
 	}
 	result.Configuration = b.Bytes()
 	if len(im.clusters) > 0 {
 		result.Clusters = renderClusters(im.clusters)
 		for _, c := range im.clusters {
-			result.ClusterNames = append(result.ClusterNames, c.name)
+			result.ClusterNames = append(result.ClusterNames, c.Name)
 		}
 	}
 }
@@ -328,7 +334,7 @@ func (im *importer) mistake(m advice.Finding) {
 	}
 	_, field, _ := strings.Cut(m.Path, ".")
 	from := im.issuers[i].from
-	at := from.field(field)
+	at := from.node.at("spec").find(field)
 	if from.kind == kindValues {
 		at = from.node
 	}
@@ -341,12 +347,15 @@ func (im *importer) required() any {
 	o := im.options.Organization
 	if o.IsZero() {
 		common := im.issuers[0].Organization
-		if common != config.Any && !slices.ContainsFunc(im.issuers, func(i *issuer) bool { return i.Organization != common }) {
+		if common != config.Any && !slices.ContainsFunc(im.issuers,
+			func(i *issuer) bool { return i.Organization != common }) {
 			return nil
 		}
-		im.findings = append(im.findings, Finding{Message: "organization: which organization a request needs is not in these files:" +
-			" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a route without it is refused;" +
-			" --organization takes it from the host or the path"})
+		im.findings = append(im.findings,
+			Finding{Message: "organization: which organization a request needs is not in these files:" +
+				" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a route without " +
+				"it is refused;" +
+				" --organization takes it from the host or the path"})
 		o.FromRouteMetadata = RouteMetadata
 	}
 	return source(o)

@@ -39,7 +39,8 @@ func sources(t *testing.T, files ...string) []apk.Source {
 	return all
 }
 
-var options = apk.Options{Namespace: "apk", TrustedCA: "/ca.crt", Organization: config.Organization{FromPath: "/t/{org}/"}}
+var options = apk.Options{Namespace: "apk", TrustedCA: "/ca.crt",
+	Organization: config.Organization{FromPath: "/t/{org}/"}}
 
 func imported(t *testing.T, o apk.Options, all []apk.Source) *apk.Result {
 	t.Helper()
@@ -74,14 +75,20 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 	}{
 		{"token issuers of one provider for two organizations", []string{"filled-in.yaml"}, nil, []request{
 			{"default to its own", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})), "200 ok default"},
-			{"default to the system", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "default"})), "403 organization"},
-			{"system to its own", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})), "200 ok apk-system"},
+			{"default to the system", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "default"})),
+				"403 organization"},
+			{"system to its own", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})),
+				"200 ok apk-system"},
 			{"system to default", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})), "403 organization"},
-			{"another organization to its own", "/t/org9/", own(with(tenant, scenario.Claims{"orgId": "org9"})), "403 organization"},
+			{"another organization to its own", "/t/org9/", own(with(tenant, scenario.Claims{"orgId": "org9"})),
+				"403 organization"},
 			{"no organization", "/t/default/", own(tenant), "401 claim"},
-			{"an array of organizations", "/t/default/", own(with(tenant, scenario.Claims{"orgId": []string{"default"}})), "401 claim"},
-			{"forged", "/t/default/", scenario.Stranger().Token(with(tenant, scenario.Claims{"orgId": "default"})), "401 bad_signature"},
-			{"without the slash", "/t/default/", own(with(tenant, scenario.Claims{"iss": "https://tenant.eu.auth0.com", "orgId": "default"})), "401 unknown_issuer"},
+			{"an array of organizations", "/t/default/", own(with(tenant, scenario.Claims{"orgId": []string{"default"}})),
+				"401 claim"},
+			{"forged", "/t/default/", scenario.Stranger().Token(with(tenant, scenario.Claims{"orgId": "default"})),
+				"401 bad_signature"},
+			{"without the slash", "/t/default/", own(with(tenant,
+				scenario.Claims{"iss": "https://tenant.eu.auth0.com", "orgId": "default"})), "401 unknown_issuer"},
 			{"no path", "/", own(with(tenant, scenario.Claims{"orgId": "default"})), "403 organization"},
 		}},
 		{"values of the documents", []string{"values.yaml"}, nil, []request{
@@ -93,20 +100,29 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			{"none", "/t/org1/", own(tenant), "401 claim"},
 		}},
 		{"values of the chart", []string{"chart.yaml", "chart-ca.yaml"}, nil, []request{
-			{"org1 to its own", "/t/org1/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token", "organization": "org1"}), "200 ok org1"},
-			{"org1 to org2", "/t/org2/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token", "organization": "org1"}), "403 organization"},
+			{"org1 to its own", "/t/org1/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token",
+				"organization": "org1"}), "200 ok org1"},
+			{"org1 to org2", "/t/org2/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token", "organization": "org1"}),
+				"403 organization"},
 		}},
-		{"a list, in its environment", []string{"list.yaml"}, func(o *apk.Options) { o.Environment = "Development" }, []request{
-			{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})), "200 ok org1"},
-			{"org2 by org1's provider", "/t/org2/", own(with(asgardeo, scenario.Claims{"user_organization": "org2"})), "403 organization"},
-			{"org2, signed by nobody of the certificate", "/t/org2/", own(scenario.Claims{"iss": "https://idp.apk.svc:9443/token"}), "401 bad_signature"},
-		}},
-		{"a list, in another environment", []string{"list.yaml"}, func(o *apk.Options) { o.Environment = "Production" }, []request{
-			{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})), "401 unknown_issuer"},
-		}},
-		{"organization from the route", []string{"filled-in.yaml"}, func(o *apk.Options) { o.Organization = config.Organization{} }, []request{
-			{"a route that does not say", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})), "403 organization"},
-		}},
+		{"a list, in its environment", []string{"list.yaml"}, func(o *apk.Options) { o.Environment = "Development" },
+			[]request{
+				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})), "200 ok org1"},
+				{"org2 by org1's provider", "/t/org2/", own(with(asgardeo, scenario.Claims{"user_organization": "org2"})),
+					"403 organization"},
+				{"org2, signed by nobody of the certificate", "/t/org2/",
+					own(scenario.Claims{"iss": "https://idp.apk.svc:9443/token"}), "401 bad_signature"},
+			}},
+		{"a list, in another environment", []string{"list.yaml"}, func(o *apk.Options) { o.Environment = "Production" },
+			[]request{
+				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})),
+					"401 unknown_issuer"},
+			}},
+		{"organization from the route", []string{"filled-in.yaml"},
+			func(o *apk.Options) { o.Organization = config.Organization{} }, []request{
+				{"a route that does not say", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})),
+					"403 organization"},
+			}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			o := options
@@ -114,14 +130,16 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				c.options(&o)
 			}
 			result := imported(t, o, sources(t, c.files...))
-			w, err := e2e.NewWorker(hosttest.Plugin(t), string(result.Configuration), func(h *host.Config) { h.Clusters = result.ClusterNames })
+			w, err := e2e.NewWorker(hosttest.Plugin(t), string(result.Configuration),
+				func(h *host.Config) { h.Clusters = result.ClusterNames })
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer w.VM.Close()
 			w.Tick()
 			for _, callout := range w.VM.TakeCallouts() {
-				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())), nil); err != nil {
+				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())),
+					nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -160,13 +178,18 @@ func TestClustersAreEnvoys(t *testing.T) {
 		want    []cluster
 	}{
 		{"one for both issuers", sources(t, "filled-in.yaml"), []cluster{
-			{"idp-tenant-eu-auth0-com", "LOGICAL_DNS", "tenant.eu.auth0.com", "tenant.eu.auth0.com", "/ca.crt", 443, []string{"DNS tenant.eu.auth0.com"}}}},
+			{"idp-tenant-eu-auth0-com", "LOGICAL_DNS", "tenant.eu.auth0.com", "tenant.eu.auth0.com", "/ca.crt", 443,
+				[]string{"DNS tenant.eu.auth0.com"}}}},
 		{"the resource's authorities", sources(t, "list.yaml"), []cluster{
-			{"idp-api-asgardeo-io", "LOGICAL_DNS", "api.asgardeo.io", "api.asgardeo.io", string(pem), 443, []string{"DNS api.asgardeo.io"}}}},
+			{"idp-api-asgardeo-io", "LOGICAL_DNS", "api.asgardeo.io", "api.asgardeo.io", string(pem), 443,
+				[]string{"DNS api.asgardeo.io"}}}},
 		{"the values' authorities, and a port", sources(t, "chart.yaml", "chart-ca.yaml"), []cluster{
-			{"idp-idp-am-wso2-com-9443", "LOGICAL_DNS", "idp.am.wso2.com", "idp.am.wso2.com", string(pem), 9443, []string{"DNS idp.am.wso2.com"}}}},
+			{"idp-idp-am-wso2-com-9443", "LOGICAL_DNS", "idp.am.wso2.com", "idp.am.wso2.com", string(pem), 9443,
+				[]string{"DNS idp.am.wso2.com"}}}},
 		{"one for each of the authorities", []apk.Source{{Name: "x", Text: tokenIssuer("a", "o", "") + "---\n" +
-			strings.Replace(tokenIssuer("b", "o", "      tls:\n        certificateInline: |\n          "+strings.ReplaceAll(string(pem), "\n", "\n          ")+"\n"), "https://idp.example\n", "https://idp.example/b\n", 1)}}, []cluster{
+			strings.Replace(tokenIssuer("b", "o",
+				"      tls:\n        certificateInline: |\n          "+strings.ReplaceAll(string(pem), "\n", "\n          ")+"\n"),
+				"https://idp.example\n", "https://idp.example/b\n", 1)}}, []cluster{
 			{"idp-idp-example", "LOGICAL_DNS", "idp.example", "idp.example", "/ca.crt", 443, []string{"DNS idp.example"}},
 			{"idp-idp-example-2", "LOGICAL_DNS", "idp.example", "idp.example", string(pem), 443, []string{"DNS idp.example"}}}},
 		{"an address", location("https://10.0.0.1/jwks"), []cluster{
@@ -193,7 +216,8 @@ func TestClustersAreEnvoys(t *testing.T) {
 					t.Error(err)
 				}
 				address := m.GetLoadAssignment().GetEndpoints()[0].GetLbEndpoints()[0].GetEndpoint().GetAddress().GetSocketAddress()
-				one := cluster{Name: m.GetName(), Type: m.GetType().String(), Address: address.GetAddress(), Port: address.GetPortValue()}
+				one := cluster{Name: m.GetName(), Type: m.GetType().String(), Address: address.GetAddress(),
+					Port: address.GetPortValue()}
 				if socket := m.GetTransportSocket(); socket != nil {
 					tls := new(tlsv3.UpstreamTlsContext)
 					if err := socket.GetTypedConfig().UnmarshalTo(tls); err != nil {
@@ -253,32 +277,46 @@ func TestFindings(t *testing.T) {
 		want       []string // notes begin with "note: "
 	}{
 		{"fine", tokenIssuer("a", "org1", ""), nil},
-		{"no organization claim in several organizations", tokenIssuer("a", "org1", mapping) + "---\n" + tokenIssuer("b", "org2", ""), []string{
-			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1", "org2", and no claim tells its tokens apart:` +
+		{"no organization claim in several organizations", tokenIssuer("a", "org1", mapping) + "---\n" +
+			tokenIssuer("b", "org2", ""), []string{
+			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1", ` +
+				`"org2", and no claim tells its tokens apart:` +
 				` each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization` +
 				` (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])`}},
 		{"one organization twice", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org1", ""), []string{
-			`x:21: TokenIssuer apk/b: spec.organization: the issuer https://idp.example is in organization "org1" by TokenIssuer apk/a already`}},
-		{"one name in one organization", tokenIssuer("a", "org1", "") + "---\n" + strings.NewReplacer("metadata:\n  name: a", "metadata:\n  name: b", "https://idp.example\n", "https://other.example\n").Replace(tokenIssuer("a", "org1", "")), []string{
+			`x:21: TokenIssuer apk/b: spec.organization: the issuer https://idp.example is in organization "org1" by ` +
+				`TokenIssuer apk/a already`}},
+		{"one name in one organization", tokenIssuer("a", "org1", "") + "---\n" +
+			strings.NewReplacer("metadata:\n  name: a", "metadata:\n  name: b", "https://idp.example\n",
+				"https://other.example\n").Replace(tokenIssuer("a", "org1", "")), []string{
 			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
 			`note: x:20: TokenIssuer apk/b: spec.name: several issuers are named "a": this one becomes "org1/a"`,
-			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a name of its own`}},
-		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" + strings.Replace(tokenIssuer("a", "org2", mapping), "metadata:\n", "metadata:\n  namespace: other\n", 1), []string{
+			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a ` +
+				`name of its own`}},
+		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" +
+			strings.Replace(tokenIssuer("a", "org2", mapping), "metadata:\n", "metadata:\n  namespace: other\n", 1), []string{
 			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
 			`note: x:23: TokenIssuer other/a: spec.name: several issuers are named "a": this one becomes "org2/a"`}},
-		{"one name in one namespace", tokenIssuer("a", "org1", mapping) + "---\n" + strings.Replace(tokenIssuer("a", "org2", mapping), "  name: a\n  organization", "  name: b\n  organization", 1), []string{
-			`x:20: TokenIssuer apk/a: metadata.name: is there twice (see line 4): in a cluster the one that comes last takes the other's place,` +
-				` and the tokens of organization "org1" are refused. Give each resource a name of its own`}},
-		{"organization mapped twice", tokenIssuer("a", "org1", mapping+"  - {localClaim: X-Wso2-Organization, remoteClaim: p}\n"), []string{
-			`x:16: TokenIssuer apk/a: spec.claimMappings[1]: x-wso2-organization is mapped twice: which claim holds the organization must be one`}},
-		{"fields missing, empty and of other types", "apiVersion: dp.wso2.com/v1alpha1\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: 7\n  organization: \"\"\n  environments: dev\n  signatureValidation: {}\n", []string{
-			`x:5: TokenIssuer apk/a: spec.issuer: is missing`,
-			`x:5: TokenIssuer apk/a: spec.consumerKeyClaim: is missing`,
-			`x:5: TokenIssuer apk/a: spec.scopesClaim: is missing`,
-			`x:6: TokenIssuer apk/a: spec.name: must be a string, got a number (7)`,
-			`x:7: TokenIssuer apk/a: spec.organization: is empty`,
-			`x:8: TokenIssuer apk/a: spec.environments: must be a list, got a string`,
-			`x:9: TokenIssuer apk/a: spec.signatureValidation: must have jwks or certificate`}},
+		{"one name in one namespace", tokenIssuer("a", "org1", mapping) + "---\n" +
+			strings.Replace(tokenIssuer("a", "org2", mapping), "  name: a\n  organization", "  name: b\n  organization", 1),
+			[]string{
+				`x:20: TokenIssuer apk/a: metadata.name: is there twice (see line 4): in a cluster the one that comes last ` +
+					`takes the other's place,` +
+					` and the tokens of organization "org1" are refused. Give each resource a name of its own`}},
+		{"organization mapped twice", tokenIssuer("a", "org1",
+			mapping+"  - {localClaim: X-Wso2-Organization, remoteClaim: p}\n"), []string{
+			`x:16: TokenIssuer apk/a: spec.claimMappings[1]: x-wso2-organization is mapped twice: which claim holds the ` +
+				`organization must be one`}},
+		{"fields missing, empty and of other types",
+			"apiVersion: dp.wso2.com/v1alpha1\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: 7\n  organization: " +
+				"\"\"\n  environments: dev\n  signatureValidation: {}\n", []string{
+				`x:5: TokenIssuer apk/a: spec.issuer: is missing`,
+				`x:5: TokenIssuer apk/a: spec.consumerKeyClaim: is missing`,
+				`x:5: TokenIssuer apk/a: spec.scopesClaim: is missing`,
+				`x:6: TokenIssuer apk/a: spec.name: must be a string, got a number (7)`,
+				`x:7: TokenIssuer apk/a: spec.organization: is empty`,
+				`x:8: TokenIssuer apk/a: spec.environments: must be a list, got a string`,
+				`x:9: TokenIssuer apk/a: spec.signatureValidation: must have jwks or certificate`}},
 		{"no spec", "apiVersion: dp.wso2.com/v1alpha1\nkind: TokenIssuer\nmetadata:\n  name: a\n", []string{
 			`x:1: TokenIssuer apk/a: spec: is missing`}},
 		{"no name", strings.Replace(tokenIssuer("a", "o", ""), "metadata:\n  name: a\n", "", 1), []string{
@@ -286,37 +324,55 @@ func TestFindings(t *testing.T) {
 		{"another version", strings.Replace(tokenIssuer("a", "o", ""), "v1alpha2", "v1", 1), []string{
 			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "dp.wso2.com/v1"`}},
 		{"fields that nobody knows", tokenIssuer("a", "o", "      pins: []\n  claims: {}\n"), []string{
-			`note: x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.pins: not carried over: nothing is known of this field`,
+			`note: x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.pins: not carried over: nothing is known of this ` +
+				`field`,
 			`note: x:15: TokenIssuer apk/a: spec.claims: not carried over: nothing is known of this field`}},
-		{"what the plugin would refuse", strings.Replace(tokenIssuer("a", "o", "  claimMappings:\n  - {localClaim: Host, remoteClaim: h}\n"), "https://idp.example/jwks", "idp/jwks", 1), []string{
+		{"what the plugin would refuse", strings.Replace(tokenIssuer("a", "o",
+			"  claimMappings:\n  - {localClaim: Host, remoteClaim: h}\n"), "https://idp.example/jwks", "idp/jwks", 1), []string{
 			`x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
 			`x:15: TokenIssuer apk/a: spec.claimMappings[0].localClaim: must not be "host"`,
-			`note: x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: the keys come over plain http: whoever is on the way can put in one of their own`}},
+			`note: x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: the keys come over plain http: whoever is on ` +
+				`the way can put in one of their own`}},
 		{"a Secret", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: "+encoded+"\n"), nil},
-		{"a Secret in plain text", tokenIssuer("a", "o", tls) + secret("stringData:\n  ca.crt: |\n    "+strings.ReplaceAll(string(pem), "\n", "\n    ")+"\n"), nil},
+		{"a Secret in plain text", tokenIssuer("a", "o", tls) +
+			secret("stringData:\n  ca.crt: |\n    "+strings.ReplaceAll(string(pem), "\n", "\n    ")+"\n"), nil},
 		{"no Secret", tokenIssuer("a", "o", tls), []string{
-			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
-		{"a Secret of another namespace", tokenIssuer("a", "o", tls) + secret("  namespace: other\ndata:\n  ca.crt: "+encoded+"\n"), []string{
-			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
-		{"a Secret of the usual namespace alone", strings.Replace(tokenIssuer("a", "o", tls), "metadata:\n", "metadata:\n  namespace: other\n", 1) + secret("data:\n  ca.crt: "+encoded+"\n"), []string{
-			`x:16: TokenIssuer other/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret other/ca, which is in none of the files: add what "kubectl get secret ca -n other -o yaml" prints`}},
+			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in ` +
+				`none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
+		{"a Secret of another namespace", tokenIssuer("a", "o", tls) +
+			secret("  namespace: other\ndata:\n  ca.crt: "+encoded+"\n"), []string{
+			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, which is in ` +
+				`none of the files: add what "kubectl get secret ca -n apk -o yaml" prints`}},
+		{"a Secret of the usual namespace alone", strings.Replace(tokenIssuer("a", "o", tls), "metadata:\n",
+			"metadata:\n  namespace: other\n", 1) + secret("data:\n  ca.crt: "+encoded+"\n"), []string{
+			`x:16: TokenIssuer other/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret other/ca, which is in ` +
+				`none of the files: add what "kubectl get secret ca -n other -o yaml" prints`}},
 		{"a Secret without the key", tokenIssuer("a", "o", tls) + secret("data:\n  tls.crt: "+encoded+"\n"), []string{
-			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, key "ca.crt": there is no such key, or it is empty (line 18)`}},
+			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, key "ca.crt": ` +
+				`there is no such key, or it is empty (line 18)`}},
 		{"a Secret that is not base64", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: \"!\"\n"), []string{
-			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, key "ca.crt": not base64 (line 18)`}},
-		{"a Secret twice", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: "+encoded+"\n") + secret("data: {}\n"), []string{
-			`x:27: Secret apk/ca: metadata.name: is there twice (see line 18): in a cluster the one that comes last takes the other's place`}},
-		{"authorities that are a private key", tokenIssuer("a", "o", tls) + secret("stringData:\n  ca.crt: \"-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n\"\n"), []string{
-			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: block 1 is a private key, which has no place here`}},
+			`x:15: TokenIssuer apk/a: spec.signatureValidation.jwks.tls.secretRef: refers to Secret apk/ca, key "ca.crt": ` +
+				`not base64 (line 18)`}},
+		{"a Secret twice", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: "+encoded+"\n") + secret("data: {}\n"),
+			[]string{
+				`x:27: Secret apk/ca: metadata.name: is there twice (see line 18): in a cluster the one that comes last takes ` +
+					`the other's place`}},
+		{"authorities that are a private key", tokenIssuer("a", "o", tls) +
+			secret("stringData:\n  ca.crt: \"-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n\"\n"),
+			[]string{
+				`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: block 1 is a private key, which has no place here`}},
 		{"authorities that are none", tokenIssuer("a", "o", "      tls:\n        certificateInline: secret\n"), []string{
 			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: no PEM certificate`}},
 		{"authorities from two places", tokenIssuer("a", "o", tls+"        certificateInline: secret\n"), []string{
-			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: must have exactly one of certificateInline, secretRef and configMapRef`}},
+			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: must have exactly one of certificateInline, ` +
+				`secretRef and configMapRef`}},
 		{"a certificate that is none", tokenIssuer("a", "o", "    certificate:\n      certificateInline: secret\n"), []string{
 			`x:14: TokenIssuer apk/a: spec.signatureValidation.certificate: no usable PEM: no block`}},
-		{"not YAML", "kind: x\n---\na: [\n", []string{"note: x:1: x: kind: skipped: nothing in it is for the plugin", "x:4: not YAML: did not find expected node content"}},
+		{"not YAML", "kind: x\n---\na: [\n", []string{"note: x:1: x: kind: skipped: nothing in it is for the plugin",
+			"x:3: not YAML: did not find expected node content"}},
 		{"a key twice", "kind: x\nkind: y\n", []string{`x:2: not YAML: key "kind" already set in map`}},
-		{"neither resource nor values", "a: 1\n", []string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp`}},
+		{"neither resource nor values", "a: 1\n",
+			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp`}},
 		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer and no Helm values with an idp section`}},
 		{"nothing for the plugin", "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n", []string{
 			`note: x:2: Service apk/s: kind: skipped: nothing in it is for the plugin`,
@@ -324,13 +380,20 @@ func TestFindings(t *testing.T) {
 		{"values without keys", "idp:\n  issuer: x\n", []string{
 			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate:` +
 				` the chart falls back to the certificate of its own identity provider, which is not in these files`}},
-		{"values with a certificate and a JWK Set", "idp:\n  issuer: x\n  signing:\n    secretName: ca\n    fileName: ca.crt\n    jwksEndpoint: https://x/\n" + secret("data:\n  ca.crt: "+encoded+"\n"), []string{
-			`note: x:6: Helm values: signing.jwksEndpoint: not carried over: the chart uses the certificate where there is one`}},
-		{"values about getting tokens", "idp:\n  issuer: x\n  jwksEndpoint: https://x/\n  tokenEndpoint: https://x/token\n  credentials:\n    secretName: s\n  groupClaim: groups\n  organizationResolver: controlPlane\n", []string{
-			`note: x:4: Helm values: tokenEndpoint: not carried over: the plugin checks tokens and asks for none`,
-			`note: x:5: Helm values: credentials: not carried over: the plugin checks tokens and asks for none`,
-			`note: x:8: Helm values: organizationResolver: not carried over: the organization claim must hold the organization itself; organizationMapping in the configuration translates it`,
-			`note: x:7: Helm values: groupClaim: not carried over: set rolesClaim in the configuration, if rules ask for roles`}},
+		{"values with a certificate and a JWK Set",
+			"idp:\n  issuer: x\n  signing:\n    secretName: ca\n    fileName: ca.crt\n    jwksEndpoint: https://x/\n" +
+				secret("data:\n  ca.crt: "+encoded+"\n"), []string{
+				`note: x:6: Helm values: signing.jwksEndpoint: not carried over: ` +
+					`the chart uses the certificate where there is one`}},
+		{"values about getting tokens",
+			"idp:\n  issuer: x\n  jwksEndpoint: https://x/\n  tokenEndpoint: https://x/token\n  credentials:\n    " +
+				"secretName: s\n  groupClaim: groups\n  organizationResolver: controlPlane\n", []string{
+				`note: x:4: Helm values: tokenEndpoint: not carried over: the plugin checks tokens and asks for none`,
+				`note: x:5: Helm values: credentials: not carried over: the plugin checks tokens and asks for none`,
+				`note: x:8: Helm values: organizationResolver: not carried over: the organization claim must hold the ` +
+					`organization itself; organizationMapping in the configuration translates it`,
+				`note: x:7: Helm values: groupClaim: not carried over: ` +
+					`set rolesClaim in the configuration, if rules ask for roles`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result := apk.Import([]apk.Source{{Name: "x", Text: c.text}}, options)

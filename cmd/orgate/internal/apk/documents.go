@@ -1,204 +1,162 @@
 package apk
 
 import (
-	"encoding/json"
+	"errors"
 	"fmt"
-	"regexp"
+	"io"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/yaml"
+	"go.yaml.in/yaml/v3"
 )
 
-// document is one YAML document of a file.
-type document struct {
-	file  string
-	first int // its first line, from 1
-	value any
-	lines map[string]int // by path
+// node is a value of a YAML document, and where it is.
+type node struct {
+	file, path string
+	line       int // of its key, or of what is around it if it is not there
+	value      any // nil, string, bool, number, []node or map[string]node
 }
 
-// split returns the YAML documents of a file, without the empty ones. A line
-// that begins with "---" separates them, wherever it stands (YAML 1.2 §9.1.2).
-func split(file, text string) (documents []document, problems []Finding) {
-	first := 1
-	var lines []string
-	flush := func(next int) {
-		d := document{file: file, first: first}
-		text := strings.Join(lines, "\n") + "\n"
-		lines, first = nil, next
-		doc, err := yaml.YAMLToJSONStrict([]byte(text))
-		if err == nil {
-			err = json.Unmarshal(doc, &d.value)
+type number string
+
+// split returns the YAML documents of a file, without the empty ones. What
+// follows a document that is no YAML cannot be read.
+func split(file, text string) (documents []node, problems []Finding) {
+	decoder := yaml.NewDecoder(strings.NewReader(text))
+	for {
+		var document yaml.Node
+		err := decoder.Decode(&document)
+		if errors.Is(err, io.EOF) {
+			return documents, problems
+		}
+		r := documentReader{file: file, left: maxNodes, within: map[*yaml.Node]bool{}}
+		if err != nil {
+			line, message := 0, strings.TrimPrefix(err.Error(), "yaml: ")
+			if n, _ := fmt.Sscanf(message, "line %d:", &line); n > 0 {
+				_, message, _ = strings.Cut(message, ": ")
+			}
+			r.fault(line, message)
+		}
+		if root := r.read(&document, "", 1); root.value != nil && r.problem == nil {
+			documents = append(documents, root)
+		}
+		if r.problem != nil {
+			problems = append(problems, *r.problem)
 		}
 		if err != nil {
-			problems = append(problems, d.broken(err))
-			return
-		}
-		if d.value != nil {
-			d.lines = locate(text, d.first)
-			documents = append(documents, d)
+			return documents, problems
 		}
 	}
-	number := 0
-	for line := range strings.SplitSeq(text, "\n") {
-		number++
-		line = strings.TrimSuffix(line, "\r")
-		marker, rest, _ := strings.Cut(line, " ")
-		switch {
-		case marker == "---":
-			flush(number)
-			lines = append(lines, rest)
-		case line == "...":
-			flush(number + 1)
+}
+
+// maxNodes bounds what aliases can make of a document.
+const maxNodes = 1 << 17
+
+// documentReader reads one document, until there is a problem.
+type documentReader struct {
+	file    string
+	left    int                 // nodes
+	within  map[*yaml.Node]bool // aliases that are being followed
+	problem *Finding
+}
+
+func (r *documentReader) fault(line int, message string) {
+	if r.problem == nil {
+		r.problem = &Finding{File: r.file, Line: line, Problem: true, Message: "not YAML: " + message}
+	}
+}
+
+// read reads what stands at a path ("spec.claimMappings[0].localClaim").
+func (r *documentReader) read(y *yaml.Node, path string, line int) node {
+	n := node{file: r.file, path: path, line: line}
+	if r.left--; r.left < 0 {
+		r.fault(line, "too many values")
+	}
+	if r.problem != nil {
+		return n
+	}
+	switch y.Kind {
+	case yaml.DocumentNode:
+		return r.read(y.Content[0], path, y.Content[0].Line)
+	case yaml.AliasNode:
+		if r.within[y.Alias] {
+			r.fault(line, "an alias of what it stands in")
+			return n
+		}
+		r.within[y.Alias] = true
+		n = r.read(y.Alias, path, line)
+		delete(r.within, y.Alias)
+		return n
+	case yaml.MappingNode:
+		n.value = r.members(y, path)
+	case yaml.SequenceNode:
+		list := make([]node, len(y.Content))
+		for i, element := range y.Content {
+			list[i] = r.read(element, fmt.Sprintf("%s[%d]", path, i), element.Line)
+		}
+		n.value = list
+	default:
+		switch y.ShortTag() {
+		case "!!null":
+		case "!!bool":
+			n.value = strings.EqualFold(y.Value, "true")
+		case "!!int", "!!float":
+			n.value = number(y.Value)
 		default:
-			lines = append(lines, line)
+			n.value = y.Value
 		}
 	}
-	flush(number)
-	return documents, problems
+	return n
 }
 
-var lineNumber = regexp.MustCompile(`\bline ([0-9]+)`)
-
-// broken is the problem of a document that is no YAML. The parser counts lines
-// from the document's first.
-func (d *document) broken(err error) Finding {
-	message := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " ")
-	message = strings.TrimPrefix(message, "error converting YAML to JSON: ")
-	message = strings.TrimPrefix(strings.TrimPrefix(message, "yaml: "), "unmarshal errors:   ")
-	line := d.first
-	if m := lineNumber.FindStringSubmatch(message); m != nil {
-		n, _ := strconv.Atoi(m[1])
-		line = d.first + n - 1
-		message = strings.TrimPrefix(message, m[0]+": ")
-	}
-	return Finding{File: d.file, Line: line, Problem: true, Message: "not YAML: " + message}
-}
-
-// maxDepth is how deep lists are followed to tell where something stands.
-const maxDepth = 64
-
-// locate tells on which line each key and each element of a list stands, by
-// path ("spec.claimMappings[0].localClaim"). It knows the block style that
-// manifests are written in; of other styles it finds what is around.
-func locate(text string, first int) map[string]int {
-	found := map[string]int{"": first}
-	var open []place
-	skip := -1 // the indentation of what holds a block scalar, or -1
-	number := first - 1
-	for line := range strings.SplitSeq(text, "\n") {
-		number++
-		rest := strings.TrimLeft(line, " ")
-		indent := len(line) - len(rest)
-		if rest == "" || strings.HasPrefix(rest, "#") || skip >= 0 && indent > skip {
+func (r *documentReader) members(y *yaml.Node, path string) map[string]node {
+	members := map[string]node{}
+	var merged []node
+	for i := 0; i+1 < len(y.Content); i += 2 {
+		key, value := y.Content[i], y.Content[i+1]
+		if key.ShortTag() == "!!merge" {
+			merged = append(merged, r.read(value, path, key.Line))
 			continue
 		}
-		skip = -1
-		for len(open) < maxDepth && (rest == "-" || strings.HasPrefix(rest, "- ")) {
-			open = openElement(open, indent)
-			found[open[len(open)-1].path] = number
-			if after := strings.TrimLeft(rest[1:], " "); isBlockScalar(after) {
-				skip = indent
+		if _, ok := members[key.Value]; ok {
+			r.fault(key.Line, fmt.Sprintf("key %q already set in map", key.Value))
+		}
+		members[key.Value] = r.read(value, strings.TrimPrefix(path+"."+key.Value, "."), key.Line)
+	}
+	for ; len(merged) > 0; merged = merged[1:] {
+		merged = append(merged, merged[0].elements()...)
+		from, _ := merged[0].value.(map[string]node)
+		for name, member := range from {
+			if _, ok := members[name]; !ok {
+				members[name] = member
 			}
-			inner := strings.TrimLeft(rest[1:], " ")
-			indent += len(rest) - len(inner)
-			rest = inner
-		}
-		key, value, ok := keyOf(rest)
-		if !ok {
-			continue
-		}
-		for len(open) > 0 && open[len(open)-1].indent >= indent {
-			open = open[:len(open)-1]
-		}
-		path := key
-		if len(open) > 0 {
-			path = open[len(open)-1].path + "." + key
-		}
-		open = append(open, place{indent: indent, path: path})
-		if _, ok := found[path]; !ok {
-			found[path] = number
-		}
-		if isBlockScalar(value) {
-			skip = indent
 		}
 	}
-	return found
-}
-
-// place is a key or an element that the scan is inside of.
-type place struct {
-	indent  int
-	path    string
-	element bool
-	index   int
-}
-
-// openElement goes on to the next element of the list at an indentation.
-func openElement(open []place, indent int) []place {
-	for len(open) > 0 && open[len(open)-1].indent > indent {
-		open = open[:len(open)-1]
-	}
-	index := 0
-	if last := len(open) - 1; last >= 0 && open[last].element && open[last].indent == indent {
-		index = open[last].index + 1
-		open = open[:last]
-	}
-	parent := ""
-	if len(open) > 0 {
-		parent = open[len(open)-1].path
-	}
-	return append(open, place{indent: indent, path: element(parent, index), element: true, index: index})
-}
-
-func element(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
-
-var keyPattern = regexp.MustCompile(`^(?:"([^"\\]*)"|'([^']*)'|([^\s"'#&*!|>%@{}\[\],?-][^#]*?|-[^\s#][^#]*?))\s*:(?:\s+(.*))?$`)
-
-// keyOf reads "key: value".
-func keyOf(line string) (key, value string, ok bool) {
-	m := keyPattern.FindStringSubmatch(line)
-	if m == nil {
-		return "", "", false
-	}
-	return m[1] + m[2] + m[3], m[4], true
-}
-
-func isBlockScalar(value string) bool {
-	return strings.HasPrefix(value, "|") || strings.HasPrefix(value, ">")
-}
-
-// node is a value of a document, and where it is.
-type node struct {
-	doc   *document
-	path  string
-	value any
-}
-
-func (d *document) root() node { return node{d, "", d.value} }
-
-// line is where the node is, or what is around it.
-func (n node) line() int {
-	for path := n.path; ; path = path[:max(strings.LastIndexAny(path, ".["), 0)] {
-		if line, ok := n.doc.lines[path]; ok {
-			return line
-		}
-		if path == "" {
-			return n.doc.first
-		}
-	}
+	return members
 }
 
 // at returns an object's member; one that is not there is null.
 func (n node) at(name string) node {
-	object, _ := n.value.(map[string]any)
-	path := name
-	if n.path != "" {
-		path = n.path + "." + name
+	object, _ := n.value.(map[string]node)
+	if member, ok := object[name]; ok {
+		return member
 	}
-	return node{n.doc, path, object[name]}
+	return node{file: n.file, path: strings.TrimPrefix(n.path+"."+name, "."), line: n.line}
+}
+
+// find returns what stands at a path, such as "claimMappings[0].localClaim".
+func (n node) find(path string) node {
+	for step := range strings.FieldsFuncSeq(path, func(c rune) bool { return c == '.' || c == '[' }) {
+		i, err := strconv.Atoi(strings.TrimSuffix(step, "]"))
+		if list := n.elements(); err == nil && i < len(list) {
+			n = list[i]
+		} else {
+			n = n.at(step)
+		}
+	}
+	return n
 }
 
 func (n node) absent() bool { return n.value == nil }
@@ -206,24 +164,13 @@ func (n node) absent() bool { return n.value == nil }
 // members returns an object's members, sorted by name, without those that are
 // null.
 func (n node) members() []string {
-	object, _ := n.value.(map[string]any)
-	var names []string
-	for name, value := range object {
-		if value != nil {
-			names = append(names, name)
-		}
-	}
-	slices.Sort(names)
-	return names
+	object, _ := n.value.(map[string]node)
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(object)), func(name string) bool { return object[name].absent() })
 }
 
 func (n node) elements() []node {
-	array, _ := n.value.([]any)
-	nodes := make([]node, len(array))
-	for i, value := range array {
-		nodes[i] = node{n.doc, element(n.path, i), value}
-	}
-	return nodes
+	list, _ := n.value.([]node)
+	return list
 }
 
 func (n node) text() string {
@@ -231,19 +178,19 @@ func (n node) text() string {
 	return s
 }
 
-// kindOf names the type of a value.
-func kindOf(value any) string {
-	switch value.(type) {
+// kind names the type of the value.
+func (n node) kind() string {
+	switch n.value.(type) {
 	case nil:
 		return "null"
 	case string:
 		return "a string"
 	case bool:
 		return "true or false"
-	case []any:
+	case []node:
 		return "a list"
-	case map[string]any:
+	case map[string]node:
 		return "an object"
 	}
-	return fmt.Sprintf("a number (%v)", value)
+	return fmt.Sprintf("a number (%v)", n.value)
 }

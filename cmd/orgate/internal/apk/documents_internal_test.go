@@ -1,12 +1,28 @@
 package apk
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestLinesOfBlockStyle(t *testing.T) {
+// lines are where a node and what is in it stand, by path.
+func lines(n node) map[string]int {
+	found := map[string]int{n.path: n.line}
+	parts := n.elements()
+	for _, name := range n.members() {
+		parts = append(parts, n.at(name))
+	}
+	for _, part := range parts {
+		for path, line := range lines(part) {
+			found[path] = line
+		}
+	}
+	return found
+}
+
+func TestLines(t *testing.T) {
 	const text = `# a comment
 kind: List
 items:
@@ -20,7 +36,8 @@ items:
       y: 2
     - - inner
       - 'q': 3
-  other: {flow: 1}
+  other: {flow: 1,
+    next: [2, 3]}
 
 -
   late: 1
@@ -28,32 +45,77 @@ end: >-
   folded: text
 last: "x: y"
 `
-	want := map[string]int{
-		"": 1, "kind": 2, "items": 3, "items[0]": 4, "items[0].spec": 4, "items[0].spec.a": 5, "items[0].spec.b c": 8,
-		"items[0].spec.list": 9, "items[0].spec.list[0]": 10, "items[0].spec.list[0].x": 10, "items[0].spec.list[0].y": 11,
-		"items[0].spec.list[1]": 12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13, "items[0].spec.list[1][1].q": 13,
-		"items[0].other": 14, "items[1]": 16, "items[1].late": 17, "end": 18, "last": 20,
+	documents, problems := split("f", text)
+	if len(documents) != 1 || len(problems) != 0 {
+		t.Fatalf("%v %v", documents, problems)
 	}
-	if diff := cmp.Diff(want, locate(text, 1)); diff != "" {
+	want := map[string]int{
+		"": 2, "kind": 2, "items": 3, "items[0]": 4, "items[0].spec": 4, "items[0].spec.a": 5, "items[0].spec.b c": 8,
+		"items[0].spec.list": 9, "items[0].spec.list[0]": 10, "items[0].spec.list[0].x": 10, "items[0].spec.list[0].y": 11,
+		"items[0].spec.list[1]": 12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13,
+		"items[0].spec.list[1][1].q": 13,
+		"items[0].other":             14, "items[0].other.flow": 14, "items[0].other.next": 15, "items[0].other.next[0]": 15,
+		"items[0].other.next[1]": 15,
+		"items[1]":               18, "items[1].late": 18, "end": 19, "last": 21,
+	}
+	if diff := cmp.Diff(want, lines(documents[0])); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 }
 
 func TestDocumentsOfAFile(t *testing.T) {
-	type one struct {
-		First int
-		Value any
-	}
-	documents, problems := split("f", "a: 1\r\n---\n\n--- # nothing\n---\nb: |\n  -----BEGIN X-----\n...\n--- 7\n---x: 1\n")
-	var got []one
+	documents, problems := split("f",
+		"a: 1\r\n---\n\n--- # nothing\n---\nb: |\n  -----BEGIN X-----\n...\n--- 7\n---x: 1\n")
+	var got []string
 	for _, d := range documents {
-		got = append(got, one{d.first, d.value})
+		got = append(got, strings.Join(d.members(), " ")+d.at("b").text())
 	}
-	want := []one{{1, map[string]any{"a": 1.0}}, {5, map[string]any{"b": "-----BEGIN X-----\n"}}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff([]string{"a", "b-----BEGIN X-----\n"}, got); diff != "" || documents[0].line != 1 ||
+		documents[1].line != 6 {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
 	if len(problems) != 1 {
 		t.Errorf("problems %v, want one", problems)
+	}
+}
+
+func TestAliases(t *testing.T) {
+	const merged = `base: &base {a: 1, b: two}
+other: &other
+  c: [x]
+d: {<<: *base, b: own}
+e: {<<: [*base, *other]}
+f: *other
+`
+	documents, problems := split("f", merged)
+	if len(documents) != 1 || len(problems) != 0 {
+		t.Fatalf("%v %v", documents, problems)
+	}
+	root := documents[0]
+	got := map[string]any{
+		"d.a": root.at("d").at("a").value, "d.b": root.at("d").at("b").value, "e.b": root.at("e").at("b").value,
+		"e.c": len(root.at("e").at("c").elements()), "f.c": root.at("f").at("c").elements()[0].value,
+		"line": root.at("f").line,
+	}
+	want := map[string]any{"d.a": number("1"), "d.b": "own", "e.b": "two", "e.c": 1, "f.c": "x", "line": 6}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+	bomb := "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := range 8 {
+		was, is := string(rune('0'+i)), string(rune('1'+i))
+		bomb += "a" + is + ": &a" + is + " [" + strings.TrimSuffix(strings.Repeat("*a"+was+", ", 10), ", ") + "]\n"
+	}
+	for name, text := range map[string]string{
+		"not YAML: too many values":                bomb,
+		"not YAML: an alias of what it stands in":  "a: &a [*a]\n",
+		"not YAML: unknown anchor 'a' referenced":  "a: *a\n",
+		"not YAML: key \"a\" already set in map":   "a: 1\nb: 2\na: 3\n",
+		"not YAML: mapping values are not allowed": "a: b: c\n",
+	} {
+		documents, problems := split("f", text)
+		if len(documents) != 0 || len(problems) != 1 || !strings.HasPrefix(problems[0].Message, name) {
+			t.Errorf("%s: %v %v", name, documents, problems)
+		}
 	}
 }

@@ -40,7 +40,8 @@ func (rd reader) tokenIssuer(i *issuer) {
 	rd.others(rd.r.node, nil, "apiVersion", "kind", "metadata", "spec", "status")
 	rd.others(spec, map[string]string{
 		"targetRef": "the issuer is used wherever the plugin is attached",
-	}, "name", "organization", "issuer", "consumerKeyClaim", "scopesClaim", "signatureValidation", "claimMappings", "environments")
+	}, "name", "organization", "issuer", "consumerKeyClaim", "scopesClaim", "signatureValidation", "claimMappings",
+		"environments")
 	i.Name = rd.str(spec.at("name"), true)
 	i.Organization = rd.str(spec.at("organization"), true)
 	i.Issuer = rd.str(spec.at("issuer"), true)
@@ -96,7 +97,8 @@ func (rd reader) claimMappings(i *issuer, n node) {
 // isHeaderName reports whether s is a token (RFC 9110 §5.6.2).
 func isHeaderName(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.ContainsRune("!#$%&'*+-.^_`|~", c))
+		return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+			strings.ContainsRune("!#$%&'*+-.^_`|~", c))
 	})
 }
 
@@ -107,7 +109,8 @@ func (rd reader) certificate(n node) string {
 		return ""
 	}
 	rd.others(n, nil, "certificateInline", "secretRef", "configMapRef")
-	sources := slices.DeleteFunc([]string{"certificateInline", "secretRef", "configMapRef"}, func(name string) bool { return n.at(name).absent() })
+	sources := slices.DeleteFunc([]string{"certificateInline", "secretRef", "configMapRef"},
+		func(name string) bool { return n.at(name).absent() })
 	if len(sources) != 1 {
 		rd.im.problem(rd.r, n, "must have exactly one of certificateInline, secretRef and configMapRef")
 		return ""

@@ -50,7 +50,8 @@ func (im *importer) sort(n node) {
 		}
 		return
 	}
-	r := resource{kind: kind, namespace: n.at("metadata").at("namespace").text(), name: n.at("metadata").at("name").text(), node: n}
+	r := resource{kind: kind, namespace: n.at("metadata").at("namespace").text(),
+		name: n.at("metadata").at("name").text(), node: n}
 	if r.namespace == "" {
 		r.namespace = im.options.Namespace
 	}
@@ -64,8 +65,9 @@ func (im *importer) sort(n node) {
 		im.problem(r, n.at("apiVersion"), "must be %sv1alpha1 or %sv1alpha2, got %q", group, group, version)
 	case (kind == kindSecret || kind == kindConfigMap) && version == "v1":
 		if other, ok := im.stored[r.String()]; ok {
-			im.problem(r, n.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place",
-				other.at("kind").where(n.doc.file))
+			im.problem(r, n.at("metadata").at("name"),
+				"is there twice (see %s): in a cluster the one that comes last takes the other's place",
+				other.at("kind").where(n.file))
 			return
 		}
 		im.stored[r.String()] = n
@@ -76,11 +78,11 @@ func (im *importer) sort(n node) {
 
 // where says where a node is, seen from a file.
 func (n node) where(from string) string {
-	line := "line " + itoa(n.line())
-	if n.doc.file == from {
+	line := "line " + itoa(n.line)
+	if n.file == from {
 		return line
 	}
-	return n.doc.file + ", " + line
+	return n.file + ", " + line
 }
 
 // checkTwice refuses TokenIssuers with one name in one namespace.
@@ -95,9 +97,10 @@ func (im *importer) checkTwice() {
 			first[r.String()] = r
 			continue
 		}
-		im.problem(r, r.node.at("metadata").at("name"), "is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
-			" and the tokens of organization %q are refused. Give each resource a name of its own",
-			other.node.at("metadata").at("name").where(r.node.doc.file), other.field("organization").text())
+		im.problem(r, r.node.at("metadata").at("name"),
+			"is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
+				" and the tokens of organization %q are refused. Give each resource a name of its own",
+			other.node.at("metadata").at("name").where(r.node.file), other.field("organization").text())
 	}
 }
 
@@ -117,7 +120,7 @@ func (rd reader) str(n node, required bool) string {
 		rd.im.problem(rd.r, n, "is missing")
 	case n.absent():
 	case !ok:
-		rd.im.problem(rd.r, n, "must be a string, got %s", kindOf(n.value))
+		rd.im.problem(rd.r, n, "must be a string, got %s", n.kind())
 	case text == "" && required:
 		rd.im.problem(rd.r, n, "is empty")
 	case placeholder.MatchString(text):
@@ -130,8 +133,8 @@ func (rd reader) str(n node, required bool) string {
 // object reports whether a node is an object with members; anything else but
 // null is a problem.
 func (rd reader) object(n node) bool {
-	if _, ok := n.value.(map[string]any); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be an object, got %s", kindOf(n.value))
+	if _, ok := n.value.(map[string]node); !ok && !n.absent() {
+		rd.im.problem(rd.r, n, "must be an object, got %s", n.kind())
 		return false
 	}
 	return !n.absent()
@@ -139,8 +142,8 @@ func (rd reader) object(n node) bool {
 
 // list returns the elements of a list; anything else but null is a problem.
 func (rd reader) list(n node) []node {
-	if _, ok := n.value.([]any); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be a list, got %s", kindOf(n.value))
+	if _, ok := n.value.([]node); !ok && !n.absent() {
+		rd.im.problem(rd.r, n, "must be a list, got %s", n.kind())
 	}
 	return n.elements()
 }
@@ -168,13 +171,14 @@ func (rd reader) refer(n node, kind, name, key string) string {
 	target := resource{kind: kind, namespace: rd.r.namespace, name: name}
 	stored, ok := rd.im.stored[target.String()]
 	if !ok {
-		rd.im.problem(rd.r, n, "refers to %s, which is in none of the files: add what \"kubectl get %s %s -n %s -o yaml\" prints",
+		rd.im.problem(rd.r, n,
+			"refers to %s, which is in none of the files: add what \"kubectl get %s %s -n %s -o yaml\" prints",
 			target, strings.ToLower(kind), name, rd.r.namespace)
 		return ""
 	}
 	text, problem := storedText(stored, kind, key)
 	if problem != "" {
-		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, stored.at("kind").where(n.doc.file))
+		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, stored.at("kind").where(n.file))
 	}
 	return text
 }

@@ -10,7 +10,8 @@ const chartOrganization = "apk-system"
 func (im *importer) sortValues(n node) {
 	for _, section := range []node{n.at("wso2").at("apk").at("idp"), n.at("idp")} {
 		if !section.absent() {
-			im.resources = append(im.resources, resource{kind: kindValues, namespace: im.options.Namespace, name: "idp", node: section})
+			im.resources = append(im.resources, resource{kind: kindValues, namespace: im.options.Namespace, name: "idp",
+				node: section})
 		}
 	}
 	if n.at("wso2").at("apk").at("idp").absent() && n.at("idp").absent() {
@@ -28,17 +29,19 @@ func (rd reader) values(i *issuer) {
 	if !rd.object(idp) {
 		return
 	}
-	known := []string{"issuer", "usernameClaim", "scopeClaim", "organizationClaim", "consumerKeyClaim", "tls", "signing", "jwksEndpoint"}
+	known := []string{"issuer", "usernameClaim", "scopeClaim", "organizationClaim", "consumerKeyClaim", "tls", "signing",
+		"jwksEndpoint"}
 	if idp.at("organizationResolver").text() == "none" {
 		known = append(known, "organizationResolver") // the claim holds the organization itself
 	}
 	rd.others(idp, map[string]string{
-		"authorizeEndpoint":    asksForTokens,
-		"tokenEndpoint":        asksForTokens,
-		"revokeEndpoint":       asksForTokens,
-		"credentials":          asksForTokens,
-		"groupClaim":           "set rolesClaim in the configuration, if rules ask for roles",
-		"organizationResolver": "the organization claim must hold the organization itself; organizationMapping in the configuration translates it",
+		"authorizeEndpoint": asksForTokens,
+		"tokenEndpoint":     asksForTokens,
+		"revokeEndpoint":    asksForTokens,
+		"credentials":       asksForTokens,
+		"groupClaim":        "set rolesClaim in the configuration, if rules ask for roles",
+		"organizationResolver": "the organization claim must hold the organization itself; organizationMapping in the " +
+			"configuration translates it",
 	}, known...)
 	i.Name = "idp"
 	i.Issuer = rd.str(idp.at("issuer"), true)
@@ -49,7 +52,8 @@ func (rd reader) values(i *issuer) {
 	i.Organization = chartOrganization
 	if i.OrganizationClaim != "" {
 		i.Organization = config.Any
-		rd.im.note(rd.r, idp.at("organizationClaim"), "a token is of the organization that this claim says, whichever that is (organization \"*\")")
+		rd.im.note(rd.r, idp.at("organizationClaim"),
+			"a token is of the organization that this claim says, whichever that is (organization \"*\")")
 	}
 	rd.valuesKeys(i, idp)
 }

@@ -25,13 +25,6 @@ type EnvoyOptions struct {
 	Wasm, CA string
 }
 
-// cluster is a cluster of a bootstrap.
-type cluster struct {
-	Name string
-	*server
-	Type string
-}
-
 // Envoy writes a bootstrap. A cluster of the configuration that stands for two
 // servers is an error.
 func (d *Document) Envoy(o EnvoyOptions) (string, error) {
@@ -39,19 +32,20 @@ func (d *Document) Envoy(o EnvoyOptions) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("upstream: %w", err)
 	}
-	clusters := []cluster{{"upstream", up, "STRICT_DNS"}}
+	clusters := []*Cluster{up.cluster("upstream", o.CA)}
+	clusters[0].Type = "STRICT_DNS"
+	of := map[string]*server{"upstream": nil}
 	for _, s := range d.servers {
-		for _, known := range clusters {
-			if known.Name != s.Cluster {
-				continue
-			}
-			if known.Name == "upstream" {
-				return "", fmt.Errorf("issuer %q: the cluster %q is the API's: name another", s.issuer, s.Cluster)
-			}
+		known, taken := of[s.Cluster]
+		switch {
+		case taken && known == nil:
+			return "", fmt.Errorf("issuer %q: the cluster %q is the API's: name another", s.issuer, s.Cluster)
+		case taken:
 			return "", fmt.Errorf("cluster %q: issuer %q has its keys at %s and issuer %q at %s: one cluster is for one server",
 				s.Cluster, known.issuer, known.URL(), s.issuer, s.URL())
 		}
-		clusters = append(clusters, cluster{s.Cluster, s, "LOGICAL_DNS"})
+		of[s.Cluster] = s
+		clusters = append(clusters, s.cluster(s.Cluster, o.CA))
 	}
 	return write(bootstrap, map[string]any{
 		"Options":       o,
@@ -182,29 +176,6 @@ static_resources:
 
   clusters:
 {{- range .Clusters}}
-    - name: {{quote .Name}}
-      type: {{.Type}}
-      connect_timeout: 2s
-      load_assignment:
-        cluster_name: {{quote .Name}}
-        endpoints:
-          - lb_endpoints:
-              - endpoint:
-                  address:
-                    socket_address: {address: {{quote .Host}}, port_value: {{.Port}}}
-{{- if .TLS}}
-      transport_socket:
-        name: envoy.transport_sockets.tls
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
-          sni: {{quote .Host}}
-          common_tls_context:
-            tls_params: {tls_minimum_protocol_version: TLSv1_2}
-            validation_context:
-              trusted_ca: {filename: {{quote $.Options.CA}}}
-              match_typed_subject_alt_names:
-                - san_type: DNS
-                  matcher: {exact: {{quote .Host}}}
-{{- end}}
+    {{indent 4 .YAML}}
 {{- end}}
 `

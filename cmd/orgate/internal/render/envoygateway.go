@@ -59,7 +59,8 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 		}
 		return cluster
 	})
-	return write(envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers, "Configuration": configuration})
+	return write(envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
+		"Configuration": configuration})
 }
 
 const envoyGateway = `# Written by "orgate render envoy-gateway". Backends are switched on with

@@ -20,7 +20,8 @@ func FuzzEnvoyGateway(f *testing.F) {
 		if err != nil {
 			return
 		}
-		text, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "default", Gateway: "eg", Image: "a", KeysDomain: "keys.invalid"})
+		text, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "default", Gateway: "eg",
+			Image: "a", KeysDomain: "keys.invalid"})
 		if err != nil {
 			t.Fatal(err)
 		}

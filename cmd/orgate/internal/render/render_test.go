@@ -23,7 +23,8 @@ import (
 
 // issuer writes an issuer whose keys come from a place: members of jwks.
 func issuer(n int, jwks string) string {
-	return fmt.Sprintf(`{"name": "i%d", "issuer": "https://issuer/%d", "organization": "org1", "signatureValidation": {"jwks": {%s}}}`, n, n, jwks)
+	return fmt.Sprintf(`{"name": "i%d", "issuer": "https://issuer/%d", "organization": "org1", "signatureValidation": `+
+		`{"jwks": {%s}}}`, n, n, jwks)
 }
 
 func document(jwks ...string) string {
@@ -40,38 +41,51 @@ var documents = []struct {
 	name, doc string
 	servers   []string
 }{
-	{"https", document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`), []string{"https://idp.example.com:443"}},
-	{"http with a port", document(`"url": "http://idp.example.com:8080/jwks", "cluster": "idp"`), []string{"http://idp.example.com:8080"}},
-	{"http without a port", document(`"url": "http://idp.example.com", "cluster": "idp"`), []string{"http://idp.example.com:80"}},
-	{"a discovery document", document(`"wellKnown": "https://idp.example.com/realms/a/.well-known/openid-configuration?x=1", "cluster": "idp"`),
+	{"https", document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`),
 		[]string{"https://idp.example.com:443"}},
-	{"the scheme in capitals", document(`"url": "HTTPS://idp.example.com/jwks", "cluster": "idp"`), []string{"https://idp.example.com:443"}},
+	{"http with a port", document(`"url": "http://idp.example.com:8080/jwks", "cluster": "idp"`),
+		[]string{"http://idp.example.com:8080"}},
+	{"http without a port", document(`"url": "http://idp.example.com", "cluster": "idp"`),
+		[]string{"http://idp.example.com:80"}},
+	{"a discovery document",
+		document(`"wellKnown": "https://idp.example.com/realms/a/.well-known/openid-configuration?x=1", "cluster": "idp"`),
+		[]string{"https://idp.example.com:443"}},
+	{"the scheme in capitals", document(`"url": "HTTPS://idp.example.com/jwks", "cluster": "idp"`),
+		[]string{"https://idp.example.com:443"}},
 	{"two issuers, one server", document(
-		`"url": "https://idp.example.com/realms/a", "cluster": "idp"`, `"url": "https://idp.example.com:443/realms/b", "cluster": "idp"`),
+		`"url": "https://idp.example.com/realms/a", "cluster": "idp"`,
+		`"url": "https://idp.example.com:443/realms/b", "cluster": "idp"`),
 		[]string{"https://idp.example.com:443", "https://idp.example.com:443"}},
 	{"one server, two clusters", document(
 		`"url": "https://idp.example.com/a", "cluster": "idp1"`, `"url": "https://idp.example.com/b", "cluster": "idp2"`),
 		[]string{"https://idp.example.com:443", "https://idp.example.com:443"}},
 	{"two ports of a host, two schemes", document(
-		`"url": "https://idp.example.com/jwks", "cluster": "idp1"`, `"url": "https://idp.example.com:8443/jwks", "cluster": "idp2"`,
+		`"url": "https://idp.example.com/jwks", "cluster": "idp1"`,
+		`"url": "https://idp.example.com:8443/jwks", "cluster": "idp2"`,
 		`"url": "http://idp.example.com:8080/jwks", "cluster": "idp3"`),
 		[]string{"https://idp.example.com:443", "https://idp.example.com:8443", "http://idp.example.com:8080"}},
 	{"hosts that make the same name", document(
-		`"url": "https://a-b.example.com/jwks", "cluster": "idp1"`, `"url": "https://a.b.example.com/jwks", "cluster": "idp2"`),
+		`"url": "https://a-b.example.com/jwks", "cluster": "idp1"`,
+		`"url": "https://a.b.example.com/jwks", "cluster": "idp2"`),
 		[]string{"https://a-b.example.com:443", "https://a.b.example.com:443"}},
 	{"long hosts that begin alike", document(
 		`"url": "https://`+strings.Repeat("a", 60)+`.b.example.com/jwks", "cluster": "idp1"`,
 		`"url": "https://`+strings.Repeat("a", 60)+`.c.example.com/jwks", "cluster": "idp2"`),
-		[]string{"https://" + strings.Repeat("a", 60) + ".b.example.com:443", "https://" + strings.Repeat("a", 60) + ".c.example.com:443"}},
-	{"a service of the cluster", document(`"url": "http://keycloak.idp.svc:8080/jwks", "cluster": "idp"`), []string{"http://keycloak.idp.svc:8080"}},
+		[]string{"https://" + strings.Repeat("a", 60) + ".b.example.com:443", "https://" + strings.Repeat("a", 60) +
+			".c.example.com:443"}},
+	{"a service of the cluster", document(`"url": "http://keycloak.idp.svc:8080/jwks", "cluster": "idp"`),
+		[]string{"http://keycloak.idp.svc:8080"}},
 	{"a service of the cluster, https", document(`"url": "https://keycloak.idp.svc.cluster.local/jwks", "cluster": "idp"`),
 		[]string{"https://keycloak.idp.svc.cluster.local:443"}},
 	{"an address", document(`"url": "http://10.0.0.1:8080/jwks", "cluster": "idp"`), []string{"http://10.0.0.1:8080"}},
 	{"keys in the document", document(`"inline": {"keys": []}`), []string{""}},
-	{"a cluster that YAML would misread", document(`"url": "https://idp.example.com/jwks", "cluster": "yes: #1 'a' \"b\" \u00e9\u0085\ud83d\ude00"`),
+	{"a cluster that YAML would misread",
+		document(`"url": "https://idp.example.com/jwks", "cluster": "yes: #1 'a' \"b\" \u00e9\u0085\ud83d\ude00"`),
 		[]string{"https://idp.example.com:443"}},
-	{"names that YAML would misread", `{"issuers": [` + issuer(0, `"url": "https://idp.example.com/jwks", "cluster": "idp"`) + `],
-		"rules": [{"name": "null", "match": {"path": "/a:b", "methods": ["GET"]}, "consumerKeys": ["~", "0x10", "1e3", "a\u2028\ufeffb", "\/", "- a"], "scopes": {"all": ["on"]}}],
+	{"names that YAML would misread", `{"issuers": [` +
+		issuer(0, `"url": "https://idp.example.com/jwks", "cluster": "idp"`) + `],
+		"rules": [{"name": "null", "match": {"path": "/a:b", "methods": ["GET"]},
+			"consumerKeys": ["~", "0x10", "1e3", "a\u2028\ufeffb", "\/", "- a"], "scopes": {"all": ["on"]}}],
 		"limits": {"tokenBytes": 4096, "keyWait": "1s"}, "forwardToken": true, "headers": {"roles": ""}}`,
 		[]string{"https://idp.example.com:443"}},
 }
@@ -193,8 +207,10 @@ func TestStatsTags(t *testing.T) {
 
 func TestServersThatCannotBeRendered(t *testing.T) {
 	tests := []struct{ name, doc, want string }{
-		{"one cluster for two servers", document(`"url": "https://a.example.com/jwks", "cluster": "idp"`, `"url": "https://b.example.com/jwks", "cluster": "idp"`),
-			`cluster "idp": issuer "i0" has its keys at https://a.example.com and issuer "i1" at https://b.example.com: one cluster is for one server`},
+		{"one cluster for two servers", document(`"url": "https://a.example.com/jwks", "cluster": "idp"`,
+			`"url": "https://b.example.com/jwks", "cluster": "idp"`),
+			`cluster "idp": issuer "i0" has its keys at https://a.example.com and issuer "i1" at https://b.example.com: one ` +
+				`cluster is for one server`},
 		{"the API's cluster", document(`"url": "https://a.example.com/jwks", "cluster": "upstream"`),
 			`issuer "i0": the cluster "upstream" is the API's: name another`},
 		{"https with an address", document(`"url": "https://10.0.0.1/jwks", "cluster": "idp"`),
@@ -237,10 +253,12 @@ func TestIstio(t *testing.T) {
 		options render.IstioOptions
 		pods    map[string]string
 	}{
-		{"pods", render.IstioOptions{Name: "orgate", Namespace: "istio-ingress", Image: "registry.example.com/orgate:1.0", CA: "/ca.crt",
+		{"pods", render.IstioOptions{Name: "orgate", Namespace: "istio-ingress", Image: "registry.example.com/orgate:1.0",
+			CA:       "/ca.crt",
 			Selector: []render.Label{{Name: "istio", Value: "ingressgateway"}, {Name: "app", Value: "true"}}},
 			map[string]string{"istio": "ingressgateway", "app": "true"}},
-		{"a Gateway", render.IstioOptions{Name: "orgate", Namespace: "shop", Image: "https://example.com/orgate.wasm", CA: "/ca.crt",
+		{"a Gateway", render.IstioOptions{Name: "orgate", Namespace: "shop", Image: "https://example.com/orgate.wasm",
+			CA:      "/ca.crt",
 			Gateway: "shop", SHA256: strings.Repeat("0f", 32), PullSecret: "registry"},
 			map[string]string{"gateway.networking.k8s.io/gateway-name": "shop"}},
 	}
@@ -257,7 +275,8 @@ func TestIstio(t *testing.T) {
 					t.Errorf("phase %v, fail strategy %v", plugin.Phase, plugin.FailStrategy)
 				}
 				if s.options.Gateway != "" {
-					if refs := plugin.TargetRefs; len(refs) != 1 || refs[0].Kind != "Gateway" || refs[0].Name != "shop" || plugin.Selector != nil {
+					if refs := plugin.TargetRefs; len(refs) != 1 || refs[0].Kind != "Gateway" || refs[0].Name != "shop" ||
+						plugin.Selector != nil {
 						t.Errorf("targetRefs %v, selector %v", refs, plugin.Selector)
 					}
 				} else if diff := cmp.Diff(s.pods, plugin.Selector.GetMatchLabels()); diff != "" {
@@ -283,7 +302,8 @@ func istioClusters(t *testing.T, of func(string) []schema.Object, pods map[strin
 	t.Helper()
 	for _, o := range of("ServiceEntry") {
 		e := o.Type.(*networkingv1.ServiceEntry)
-		if !slices.Equal(e.ExportTo, []string{"."}) || e.Location.String() != "MESH_EXTERNAL" || e.Resolution.String() != "DNS" || len(e.Hosts) != 1 {
+		if !slices.Equal(e.ExportTo, []string{"."}) || e.Location.String() != "MESH_EXTERNAL" ||
+			e.Resolution.String() != "DNS" || len(e.Hosts) != 1 {
 			t.Errorf("service entry %v", e)
 		}
 		for _, p := range e.Ports {
@@ -292,12 +312,14 @@ func istioClusters(t *testing.T, of func(string) []schema.Object, pods map[strin
 	}
 	for _, o := range of("DestinationRule") {
 		r := o.Type.(*networkingv1.DestinationRule)
-		if diff := cmp.Diff(pods, r.WorkloadSelector.GetMatchLabels()); diff != "" || !slices.Equal(r.ExportTo, []string{"."}) {
+		if diff := cmp.Diff(pods, r.WorkloadSelector.GetMatchLabels()); diff != "" ||
+			!slices.Equal(r.ExportTo, []string{"."}) {
 			t.Errorf("pods (-want +got):\n%s\nexported to %v", diff, r.ExportTo)
 		}
 		for _, p := range r.TrafficPolicy.PortLevelSettings {
 			tls := p.Tls
-			if tls.Mode.String() != "SIMPLE" || tls.Sni != r.Host || !slices.Equal(tls.SubjectAltNames, []string{r.Host}) || tls.CaCertificates != "/ca.crt" {
+			if tls.Mode.String() != "SIMPLE" || tls.Sni != r.Host || !slices.Equal(tls.SubjectAltNames, []string{r.Host}) ||
+				tls.CaCertificates != "/ca.crt" {
 				t.Errorf("%s: TLS %v", r.Host, tls)
 			}
 			secured = append(secured, fmt.Sprintf("outbound|%d||%s", p.Port.Number, r.Host))
@@ -338,10 +360,12 @@ func TestEnvoyGateway(t *testing.T) {
 		name string
 		render.EnvoyGatewayOptions
 	}{
-		{"an image", render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg", Image: "oci://registry.example.com/orgate:1.0",
+		{"an image", render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg",
+			Image:  "oci://registry.example.com/orgate:1.0",
 			SHA256: strings.Repeat("0f", 32), PullSecret: "registry", KeysDomain: "orgate-keys.invalid"}},
-		{"a URL", render.EnvoyGatewayOptions{Name: "a-very-long-name-of-a-policy-that-has-no-room", Namespace: "default", Gateway: "eg",
-			Image: "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32), KeysDomain: "keys.example.com"}},
+		{"a URL", render.EnvoyGatewayOptions{Name: "a-very-long-name-of-a-policy-that-has-no-room", Namespace: "default",
+			Gateway: "eg",
+			Image:   "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32), KeysDomain: "keys.example.com"}},
 	}
 	for _, tt := range documents {
 		for _, o := range options {
@@ -365,10 +389,12 @@ func TestEnvoyGateway(t *testing.T) {
 				}
 				unmarshal(t, of("EnvoyExtensionPolicy")[0].Spec, &policy)
 				wasm := policy.Wasm[0]
-				if wasm.FailOpen == nil || *wasm.FailOpen || policy.TargetRefs[0].Kind != "Gateway" || policy.TargetRefs[0].Name != "eg" {
+				if wasm.FailOpen == nil || *wasm.FailOpen || policy.TargetRefs[0].Kind != "Gateway" ||
+					policy.TargetRefs[0].Name != "eg" {
 					t.Errorf("policy %+v", policy)
 				}
-				if (wasm.Code.Type == "Image") != (wasm.Code.Image != nil) || (wasm.Code.Type == "HTTP") != (wasm.Code.HTTP != nil) {
+				if (wasm.Code.Type == "Image") != (wasm.Code.Image != nil) ||
+					(wasm.Code.Type == "HTTP") != (wasm.Code.HTTP != nil) {
 					t.Errorf("code %+v", wasm.Code) // a rule in CEL
 				}
 				known := egClusters(t, of, o.EnvoyGatewayOptions)
@@ -451,7 +477,8 @@ func egClusters(t *testing.T, of func(string) []schema.Object, o render.EnvoyGat
 			t.Errorf("hostnames %v", spec.Hostnames)
 		}
 		hosts[spec.Hostnames[0]] = true
-		if len(spec.Rules) != 1 || spec.Rules[0].Matches[0].Path.Type != "Exact" || spec.ParentRefs[0].Name != o.Gateway || r.Metadata.Namespace != o.Namespace {
+		if len(spec.Rules) != 1 || spec.Rules[0].Matches[0].Path.Type != "Exact" || spec.ParentRefs[0].Name != o.Gateway ||
+			r.Metadata.Namespace != o.Namespace {
 			t.Errorf("route %+v", spec)
 		}
 		known["httproute/"+o.Namespace+"/"+r.Metadata.Name+"/rule/0"] = servers[spec.Rules[0].BackendRefs[0].Name]
@@ -518,7 +545,8 @@ func TestHostInCapitals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"cluster": "outbound|443||idp.example.com"`, `hosts: ["idp.example.com"]`, `sni: "idp.example.com"`} {
+	for _, want := range []string{`"cluster": "outbound|443||idp.example.com"`, `hosts: ["idp.example.com"]`,
+		`sni: "idp.example.com"`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in\n%s", want, text)
 		}

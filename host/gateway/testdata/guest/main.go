@@ -82,11 +82,12 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 	}
 	_ = proxywasm.RemoveHttpRequestHeader("x-remove")
 	_ = proxywasm.AddHttpRequestHeader("x-guest", "was here")
+	if _, err := proxywasm.GetHttpRequestHeader("user-agent"); err == nil {
+		_ = proxywasm.AddHttpRequestHeader("x-agent", "named")
+	}
 	switch s.do {
-	case "hold":
-		_ = proxywasm.RemoveHttpRequestHeader("content-length") // the body will be longer
 	case "answer":
-		_ = proxywasm.SendHttpResponse(401, [][2]string{{"content-type", "text/plain"}, {"x-local", "yes"}}, []byte("no entry\n"), -1)
+		_ = proxywasm.SendHttpResponse(401, [][2]string{{"content-type", "text/plain"}, {"x-local", "yes"}}, []byte("no entry\n"), 16)
 		return types.ActionPause
 	case "forever":
 		return types.ActionPause
@@ -95,7 +96,7 @@ func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 		return types.ActionPause
 	case "callout":
 		_, err := proxywasm.DispatchHttpCall(header("x-cluster"), [][2]string{
-			{":method", "GET"}, {":path", header("x-callout-path")}, {":authority", "callout.test"}, {"x-sent", "by the guest"},
+			{":method", "GET"}, {":path", header("x-callout-path")}, {":authority", header("x-authority")}, {"x-sent", "by the guest"},
 		}, nil, nil, 1000, s.answered)
 		if err != nil {
 			_ = proxywasm.AddHttpRequestHeader("x-callout", "refused: "+err.Error())
@@ -122,31 +123,13 @@ func (s *stream) answered(headers, size, _ int) {
 	_ = proxywasm.ResumeHttpRequest()
 }
 
-func (s *stream) OnHttpRequestBody(_ int, end bool) types.Action {
-	switch {
-	case s.do == "hold" && !end:
-		return types.ActionPause
-	case s.do == "hold":
-		body, _ := proxywasm.GetHttpRequestBody(0, 1<<20)
-		_ = proxywasm.ReplaceHttpRequestBody([]byte("[" + string(body) + "]"))
-	case s.do == "answer-body":
-		_ = proxywasm.SendHttpResponse(403, nil, []byte("bad body\n"), -1)
-		return types.ActionPause
-	}
-	return types.ActionContinue
-}
-
 func (s *stream) OnHttpRequestTrailers(int) types.Action {
-	_ = proxywasm.AddHttpRequestTrailer("x-guest-trailer", "1")
-	return types.ActionContinue
-}
-
-func (s *stream) OnHttpResponseHeaders(int, bool) types.Action {
-	_ = proxywasm.AddHttpResponseHeader("x-guest", "was here too")
-	if s.do == "answer-response" {
-		_ = proxywasm.SendHttpResponse(502, nil, []byte("not this one\n"), -1)
+	if s.do == "answer-trailers" {
+		_ = proxywasm.SendHttpResponse(403, nil, []byte("bad trailers\n"), -1)
 		return types.ActionPause
 	}
+	_ = proxywasm.RemoveHttpRequestTrailer("x-remove")
+	_ = proxywasm.AddHttpRequestTrailer("x-guest-trailer", "1")
 	return types.ActionContinue
 }
 

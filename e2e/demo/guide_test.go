@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,28 +35,54 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// curl sends a GET with the headers of -H and prints the answer.
+// curl sends a GET with the headers of -H, or a POST with the form of -d, and
+// prints the answer; with -i the status stands before it.
 func curl(args []string) error {
 	req, err := http.NewRequest(http.MethodGet, args[len(args)-1], nil)
 	if err != nil {
 		return err
 	}
+	form := url.Values{}
 	for n, arg := range args[:len(args)-1] {
-		switch name, value, _ := strings.Cut(args[n+1], ": "); {
-		case arg != "-H":
-		case name == "host":
-			req.Host = value
-		default:
-			req.Header.Set(name, value)
+		value := args[n+1]
+		switch name, rest, _ := strings.Cut(value, ": "); {
+		case arg == "-d":
+			name, rest, _ = strings.Cut(value, "=")
+			form.Add(name, rest)
+		case arg == "-H" && name == "host":
+			req.Host = rest
+		case arg == "-H":
+			req.Header.Set(name, rest)
 		}
+	}
+	if len(form) > 0 {
+		req.Method, req.Body = http.MethodPost, io.NopCloser(strings.NewReader(form.Encode()))
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
+	if args[0] == "-si" {
+		fmt.Println(res.Proto, res.Status)
+	}
 	_, err = io.Copy(os.Stdout, res.Body)
 	return err
+}
+
+// curlInPath puts this test's curl before others.
+func curlInPath(t *testing.T) {
+	t.Helper()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.Symlink(self, filepath.Join(dir, "curl")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // TestGuides walks through each guide with the commands that are printed for
@@ -90,7 +117,7 @@ func TestGuides(t *testing.T) {
 		for _, b := range blocks {
 			commands = append(commands, b.Commands()...)
 		}
-		if commands[0] != "make build" || commands[1] != "go run ./e2e/standin docs/guides/auth0.md" {
+		if commands[0] != "make build" || commands[1] != "go run ./e2e/demo docs/guides/auth0.md" {
 			t.Fatalf("the page begins with %q", commands[:2])
 		}
 		w := start(t, "docs/guides/auth0.md")
@@ -114,7 +141,8 @@ func inProject(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(dir, "build"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "build"), "../../cmd/orgate").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "build"),
+		"../../cmd/orgate").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "build/orgate.wasm"), hosttest.Wasm(t), 0o644); err != nil {
@@ -124,16 +152,10 @@ func inProject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	self, err := os.Executable()
-	if err != nil {
+	if err := os.Symlink(docs, filepath.Join(dir, "docs")); err != nil {
 		t.Fatal(err)
 	}
-	for name, to := range map[string]string{"docs": docs, "curl": self} {
-		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	curlInPath(t)
 	t.Chdir(dir)
 }
 
@@ -283,13 +305,14 @@ func TestWhatCannotBeTried(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"no page", nil, 2, "usage: standin"},
-		{"two pages", []string{"a", "b"}, 2, "usage: standin"},
+		{"two pages", []string{"a", "b"}, 2, "usage: demo"},
 		{"an unknown flag", []string{"--oops", "a"}, 2, "-oops"},
-		{"a page that is not there", []string{"nothing.md"}, 1, "standin: open nothing.md"},
-		{"a page with nothing to try", []string{"../../README.md"}, 1, "standin: ../../README.md: there is no configuration to try"},
-		{"a port in use", []string{"--idp", address, "../../docs/guides/okta.md"}, 1, "standin: listen tcp " + address},
-		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"}, 1, "standin: listen tcp " + address},
+		{"a page that is not there", []string{"nothing.md"}, 1, "demo: open nothing.md"},
+		{"a page with nothing to try", []string{"../../README.md"}, 1,
+			"demo: ../../README.md: there is no configuration to try"},
+		{"a port in use", []string{"--idp", address, "../../docs/guides/okta.md"}, 1, "demo: listen tcp " + address},
+		{"the upstream's port in use", []string{"--idp", "127.0.0.1:0", "--upstream", address, "../../docs/guides/okta.md"},
+			1, "demo: listen tcp " + address},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer

@@ -2,8 +2,10 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,9 +15,41 @@ import (
 	"time"
 
 	"orgate/config"
+	"orgate/e2e/echo"
 	"orgate/e2e/idp"
 	"orgate/internal/page"
 )
+
+// standIn is where a guide's peers are.
+type standIn struct{ dir, idp, upstream string }
+
+// run stands in for the guide's providers until the context ends.
+func (o *standIn) run(ctx context.Context, file string, stdout io.Writer) error {
+	g, err := readGuide(file)
+	if err != nil {
+		return err
+	}
+	if err := g.write(o.dir); err != nil {
+		return err
+	}
+	idpURL, closeIDP, err := listen(o.idp, g.locations())
+	if err != nil {
+		return err
+	}
+	defer closeIDP()
+	upstreamURL, closeUpstream, err := listen(o.upstream, echo.Handler())
+	if err != nil {
+		return err
+	}
+	defer closeUpstream()
+	_, err = fmt.Fprintf(stdout, "In another terminal (the last command in a third):\n\n%s\n\nCtrl-C ends it.\n",
+		strings.Join(g.commands(o.dir, idpURL, upstreamURL), "\n"))
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return nil
+}
 
 // guide is what a page has to try.
 type guide struct {
@@ -41,7 +75,8 @@ func readGuide(file string) (*guide, error) {
 	for _, info := range []string{"json configuration", "json token", "text request"} {
 		texts := page.Texts(blocks, info)
 		if len(texts) == 0 {
-			return nil, fmt.Errorf("%s: there is no %s to try", file, strings.TrimPrefix(strings.TrimPrefix(info, "json "), "text "))
+			return nil, fmt.Errorf("%s: there is no %s to try", file,
+				strings.TrimPrefix(strings.TrimPrefix(info, "json "), "text "))
 		}
 		found[info] = texts[0]
 	}
@@ -108,7 +143,8 @@ func (g *guide) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	token := g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header), idp.RawPayload(string(payload)))
+	token := g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header),
+		idp.RawPayload(string(payload)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
