@@ -210,6 +210,11 @@ var broken = []struct {
 		want: `issuers[0].issuer: must not begin or end with space, got " https://idp"`, onlyParse: true},
 	{name: "two issuers of one name", doc: issuers(`{}`, `{"issuer": "https://b/"}`),
 		want: `issuers[1].name: "idp" is the name of issuers[0] already`, onlyParse: true},
+	{name: "names behind one that is no string, and behind one that another issuer has",
+		doc: issuers(`{"name": 1}`, `{"issuer": "https://b/"}`, `{"issuer": "https://c/"}`, `{"issuer": "https://d/"}`),
+		want: "issuers[0].name: must be a string, got a number\n" +
+			"issuers[2].name: \"idp\" is the name of issuers[1] already\n" +
+			"issuers[3].name: \"idp\" is the name of issuers[1] already"},
 	{name: "the same issuer and organization twice", doc: issuers(`{}`, `{"name": "b"}`),
 		want: `issuers[1].organization: the issuer is bound to "org1" by issuers[0] already`, onlyParse: true},
 	{
@@ -283,6 +288,23 @@ var broken = []struct {
 	{name: "an environment without issuers",
 		doc:  merge(issuers(`{"environments": ["dev"]}`), `{"environment": "prod"}`),
 		want: `environment: no issuer is for "prod"`, onlyParse: true},
+	{name: "an environment with a space", doc: top(`{"environment": "dev "}`),
+		want: `environment: must not begin or end with space, got "dev "`, onlyParse: true},
+	{name: "issuers that cannot be read, and others that are the same",
+		doc: merge(issuers(`{"issuer": 1}`, `{"name": "b", "issuer": 1}`, `{"name": "c"}`, `{"name": "d"}`, `{"name": "e"}`,
+			`{"name": "f", "organization": "org2"}`, `{"name": "g", "organization": "org3", "organizationClaim": "o"}`),
+			`{"organization": "org1"}`),
+		want: "issuers[0].issuer: must be a string, got a number\nissuers[1].issuer: must be a string, got a number\n" +
+			"issuers[2].organizationClaim: is required, since the issuer stands under several organizations:" +
+			" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)\n" +
+			"issuers[3].organization: the issuer is bound to \"org1\" by issuers[2] already\n" +
+			"issuers[4].organization: the issuer is bound to \"org1\" by issuers[2] already\n" +
+			"issuers[5].organizationClaim: is required, since the issuer stands under several organizations:" +
+			" without it each of its tokens could call them all (sharedAcrossOrganizations allows that)"},
+	{name: "issuers behind one whose environments cannot be read",
+		doc: issuers(`{"environments": 1, "issuer": "https://b/"}`, `{"name": "b"}`, `{"name": "c"}`),
+		want: "issuers[0].environments: must be an array, got a number\n" +
+			`issuers[2].organization: the issuer is bound to "org1" by issuers[1] already`},
 	{name: "a mistake in an issuer of another environment",
 		doc: merge(issuers(`{}`, `{"name": "b", "environments": ["dev"], "clockSkew": "1"}`),
 			`{"environment": "prod"}`), want: `issuers[1].clockSkew: must be a duration such as "90s", got "1"`},
@@ -569,6 +591,8 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 	{name: "a realm with a quote", doc: top(`{"errors": {"realm": "my \"api\""}}`),
 		want:      `errors.realm: must be printable ASCII without quotes and backslashes, got "my \"api\""`,
 		onlyParse: true},
+	{name: "a realm with a line end", doc: top(`{"errors": {"realm": "my\napi"}}`),
+		want: `errors.realm: must not have control characters, got "my\napi"`, onlyParse: true},
 	{name: "an empty realm", doc: top(`{"errors": {"realm": ""}}`), want: `errors.realm: must not be empty`},
 
 	// Rules.

@@ -37,6 +37,8 @@ func TestHosts(t *testing.T) {
 		{"not ASCII", "äpi.example.com", "", errHost},
 		{"port that is no number", "api.example.com:http", "", errPort},
 		{"user information with a password", "me:secret@api.example.com", "", errPort},
+		{"port that begins with a letter", "api.example.com:x1", "", errPort},
+		{"port alone", ":80", "", nil},
 		{"two ports", "api.example.com:80:81", "", errHost},
 		{"IPv6 without brackets", "2001:db8::1", "", errHost},
 		{"IPv6 without its end", "[::1", "", errHost},

@@ -50,6 +50,7 @@ func TestPrefixes(t *testing.T) {
 		{"Bearer x", "bearer ", "x", true},
 		{"BEARER x", "Bearer ", "x", true},
 		{"Bearer", "Bearer ", "Bearer", false},
+		{"JWT AZ", "jwt az", "", true},
 		{"Bearer_x", "Bearer ", "Bearer_x", false},
 		{"x", "", "x", true},
 		{"\u212aey x", "key ", "\u212aey x", false}, // the Kelvin sign

@@ -104,6 +104,8 @@ var paths = []struct {
 	{"overlong slash", "/a%c0%afb", "", errNotUTF8},
 	{"raw overlong slash", "/a\xc0\xafb", "", errNotUTF8},
 	{"half a character", "/a%C3", "", errNotUTF8},
+	{"the lesser half of a character", "/a%80", "", errNotUTF8},
+	{"the lesser half of a character, raw", "/a\x80", "", errNotUTF8},
 	{"character half raw and half encoded", "/caf\xc3%A9", "/café", nil},
 }
 
@@ -226,7 +228,7 @@ func TestPathsAsUpstreamsReadThem(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	for segment, want := range map[string]string{"": "", "a+b": "a+b", "a%2Fb%2F": "a/b/", "100%": "100%"} {
+	for segment, want := range map[string]string{"": "", "a+b": "a+b", "a%2Fb%2F": "a/b/", "%2Fa": "/a", "100%": "100%"} {
 		if got := Text(segment); got != want {
 			t.Errorf("Text(%q) = %q, want %q", segment, got, want)
 		}

@@ -25,6 +25,7 @@ func TestCheckURL(t *testing.T) {
 		"https://idp.example\\x/":           errUnencoded,
 		"https://idp.example/\x7f":          errUnencoded,
 		"https://idp.example/é":             errUnencoded,
+		"https://idp.example/\x80":          errUnencoded,
 		"https:///jwks":                     errNoURLHost,
 		"https://:443/jwks":                 errNoURLHost,
 		"https://idp..example/":             errNoURLHost,
