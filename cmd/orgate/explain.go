@@ -20,6 +20,7 @@ import (
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
+	"orgate/host"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.
@@ -84,7 +85,7 @@ mistakes, or the steps and the plugin disagree.`,
 	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
-	wasmFlag(cmd, &o.wasm)
+	f.StringVar(&o.wasm, "wasm", "build/orgate.wasm", "run the plugin in `FILE`")
 	return cmd
 }
 
@@ -237,8 +238,14 @@ func (x *explainer) prepare(ctx context.Context, stdin io.Reader) error {
 		}
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
-	x.input.Plugin, err = compile(ctx, x.wasm)
-	return err
+	wasm, err := os.ReadFile(x.wasm)
+	if err != nil {
+		return fmt.Errorf("%w (make build builds the plugin)", err)
+	}
+	if x.input.Plugin, err = host.Compile(ctx, wasm); err != nil {
+		return fmt.Errorf("%s: %w", x.wasm, err)
+	}
+	return nil
 }
 
 // trimToken takes away what may stand around a token in a file.

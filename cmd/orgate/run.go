@@ -91,7 +91,8 @@ a port in use.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
-	wasmFlag(cmd, &o.wasm)
+	f.StringVar(&o.wasm, "wasm", "",
+		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
 	f.BoolVar(&o.verifySignature, "verify-signature", false,
@@ -163,12 +164,6 @@ func parseServer(text string) (*url.URL, error) {
 		return nil, fmt.Errorf("must be an absolute http(s) URL, got %q", text)
 	}
 	return u, gateway.CheckServer(u)
-}
-
-// wasmFlag is the flag that names the plugin.
-func wasmFlag(cmd *cobra.Command, file *string) {
-	cmd.Flags().StringVar(file, "wasm", "",
-		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 }
 
 // compile compiles the plugin in the flag's file, or where "make build" leaves it.
