@@ -216,7 +216,8 @@ func (w *walk) try(t *testing.T, command string) {
 	}
 	cmd := exec.Command("sh", "-c", strings.ReplaceAll(command, "http://127.0.0.1:8080", "http://"+w.gateway))
 	out, err := cmd.CombinedOutput()
-	if err != nil {
+	refused := cmd.ProcessState.ExitCode() == 3 && strings.Contains(command, " explain ") && command != w.printed[2]
+	if err != nil && !refused {
 		t.Fatalf("%s: %v\n%s", command, err, out)
 	}
 	text := string(out)
