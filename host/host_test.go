@@ -779,6 +779,14 @@ func TestMemoryCeiling(t *testing.T) {
 	}
 }
 
+// TestClockStep: each reading of the monotonic clock is later by the step.
+func TestClockStep(t *testing.T) {
+	p := newProbe(t, host.Config{ClockStep: time.Hour})
+	if got, want := p.lines(t, "elapsed"), "1h0m0s\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 // TestPoll collects garbage many times. Where poll_oneoff answers ENOSYS this
 // works for as long as the runtime collects on its own account; what a plugin
 // asks for itself works where it succeeds.

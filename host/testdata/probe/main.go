@@ -477,6 +477,11 @@ var table = map[string]func(*lines) types.Action{
 		}
 		return types.ActionPause
 	},
+	"elapsed": func(w *lines) types.Action {
+		begin := time.Now()
+		w.add("%v", time.Since(begin).Round(time.Minute))
+		return types.ActionPause
+	},
 	"callouts": func(w *lines) types.Action {
 		w.add("call %v", w.stream.plugin.call("idp"))
 		w.add("unknown %v", w.stream.plugin.call("nobody"))
