@@ -2,10 +2,7 @@
 
 package wasip1
 
-import (
-	"runtime"
-	"unsafe"
-)
+import "unsafe"
 
 // pinned holds the blocks that the proxy asked for and nobody has taken yet.
 // There is rarely more than one: a proxy asks for one block in each host call.
@@ -15,14 +12,15 @@ var pinned [][]byte
 // reachable until [take] or [release].
 func allocate(size uint32) *byte {
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	// A size of 0 gets an address as well: proxies take a null pointer for a
 	// failed allocation.
 	block := make([]byte, max(size, 1))
+	collector.estimate += uint64(size)
 	pinned = append(pinned, block)
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	return &block[0]
 }
@@ -34,7 +32,7 @@ func allocate(size uint32) *byte {
 func take(address, size uint32) (data *byte, n int, ok bool) {
 	defer release()
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	if address == 0 || size == 0 {
 		return nil, 0, size == 0

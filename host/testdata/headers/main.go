@@ -1,11 +1,10 @@
 //go:build wasip1
 
 // Command headers is a test guest that copies every request header in several
-// ways, makes garbage and collects it, and echoes the copies.
+// ways, makes garbage, and echoes the copies.
 package main
 
 import (
-	"runtime"
 	"strconv"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -19,15 +18,10 @@ func init() { proxywasm.SetVMContext(&vm{}) }
 
 type vm struct{ types.DefaultVMContext }
 
-func (*vm) NewPluginContext(uint32) types.PluginContext {
-	configuration, err := proxywasm.GetVMConfiguration()
-	return &plugin{collect: err == nil && string(configuration) == "collect"}
-}
+func (*vm) NewPluginContext(uint32) types.PluginContext { return &plugin{} }
 
 type plugin struct {
 	types.DefaultPluginContext
-	collect bool // explicitly
-
 	// What streams leave behind: garbage, some of it old.
 	kept [256][]byte
 	n    int
@@ -50,7 +44,7 @@ func (s *stream) OnHttpRequestHeaders(n int, _ bool) types.Action {
 		panic("the number of headers is " + strconv.Itoa(len(headers)))
 	}
 	s.headers = headers
-	for i, header := range headers {
+	for _, header := range headers {
 		s.plugin.garbage(len(header[1]))
 		value, err := proxywasm.GetHttpRequestHeader(header[0])
 		if err != nil {
@@ -58,9 +52,6 @@ func (s *stream) OnHttpRequestHeaders(n int, _ bool) types.Action {
 		}
 		if value != header[1] {
 			panic("header " + header[0] + " read by name differs from the map")
-		}
-		if s.plugin.collect && i == n/2 && n%4 == 0 {
-			runtime.GC()
 		}
 		if err := proxywasm.SetSharedData(header[0], []byte(value), 0); err != nil {
 			panic(err)

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -141,10 +140,6 @@ func (p *plugin) OnTick() {
 		count()
 	case told("tick_trap"):
 		trap()
-	case told("tick_garbage"):
-		for range 100 {
-			hog = append(hog[:0], make([]byte, 1<<20))
-		}
 	default:
 		for _, id := range p.waiting {
 			if err := proxywasm.SetEffectiveContext(id); err == nil {
@@ -501,10 +496,8 @@ var table = map[string]func(*lines) types.Action{
 		return types.ActionContinue
 	},
 	"nothing": func(w *lines) types.Action { return types.ActionContinue },
-	"collect": func(w *lines) types.Action {
-		for range 5 {
-			runtime.GC()
-		}
+	"sleep": func(w *lines) types.Action {
+		time.Sleep(time.Hour)
 		return types.ActionContinue
 	},
 	"resume": func(w *lines) types.Action {
