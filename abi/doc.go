@@ -27,6 +27,9 @@
 // returned and its address was exchanged for a Go pointer. An address that is
 // not of such a block is refused: the call answers InternalFailure.
 //
+// What the SDK returns refers to these blocks. [RequestHeaders] reads a header
+// map with less garbage.
+//
 // # Garbage
 //
 // A plugin never yields to the runtime's own goroutines, which mark and sweep

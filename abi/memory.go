@@ -2,7 +2,9 @@
 
 package wasip1
 
-import "unsafe"
+import (
+	"unsafe"
+)
 
 // pinned holds the blocks that the proxy asked for and nobody has taken yet.
 // There is rarely more than one: a proxy asks for one block in each host call.
@@ -16,8 +18,12 @@ func allocate(size uint32) *byte {
 	}
 	// A size of 0 gets an address as well: proxies take a null pointer for a
 	// failed allocation.
-	block := make([]byte, max(size, 1))
-	collector.estimate += uint64(size)
+	size = max(size, 1)
+	block := lent
+	if lent = nil; uint64(size) > uint64(len(block)) {
+		block = make([]byte, size)
+		collector.estimate += uint64(size)
+	}
 	pinned = append(pinned, block)
 	if stressCollector {
 		collect()

@@ -36,6 +36,17 @@ func newGarbage(t *testing.T, c host.Config, configuration string, tags ...strin
 	return g
 }
 
+// collections ticks, and returns how many collections there were and how many of
+// them somebody asked for.
+func (g *garbage) collections(t *testing.T) (all, asked int) {
+	t.Helper()
+	g.root.Tick()
+	if _, err := fmt.Sscanf(g.log, "collections %d %d", &all, &asked); err != nil {
+		t.Fatalf("%q: %v", g.log, err)
+	}
+	return all, asked
+}
+
 // check checks that the VM is alive, did not grow, and neither slept nor yielded.
 func (g *garbage) check(t *testing.T) {
 	t.Helper()
@@ -152,6 +163,24 @@ func TestGarbageIsCollected(t *testing.T) {
 	}
 }
 
+// TestHeadersAreReadWithoutGarbage: what a client sends and nobody wants is no
+// garbage.
+func TestHeadersAreReadWithoutGarbage(t *testing.T) {
+	g := newGarbage(t, host.Config{}, "lean")
+	long := append(get.Clone(), [2]string{"x-long", strings.Repeat("x", 57_000)})
+	before, _ := g.collections(t)
+	for range 1000 {
+		s := g.root.NewStream()
+		if got := s.RequestHeaders(long, true); got != host.Continue {
+			t.Fatal(got)
+		}
+		s.Close()
+	}
+	if after, _ := g.collections(t); after-before > 1 {
+		t.Errorf("%d collections after 57 MB of headers", after-before)
+	}
+}
+
 // TestCollectionsChangeNoVerdict collects at the end of every callback.
 func TestCollectionsChangeNoVerdict(t *testing.T) {
 	g := newGarbage(t, host.Config{}, "", "orgate_gcstress")
@@ -196,19 +225,12 @@ func TestRuntimeCollectsNothing(t *testing.T) {
 			t.Run(fmt.Sprint(env, step), func(t *testing.T) {
 				t.Parallel()
 				g := newGarbage(t, host.Config{Env: env, ClockStep: step}, "")
-				var before, after, asked, askedAfter int
-				collections := func(all, asked *int) {
-					g.root.Tick()
-					if _, err := fmt.Sscanf(g.log, "collections %d %d", all, asked); err != nil {
-						t.Fatalf("%q: %v", g.log, err)
-					}
-				}
-				collections(&before, &asked)
+				all, asked := g.collections(t)
 				for range 200 {
 					g.root.Tick()
 				}
-				collections(&after, &askedAfter)
-				if all, asked := after-before, askedAfter-asked; all != asked || all < 20 || all > 60 {
+				allAfter, askedAfter := g.collections(t)
+				if all, asked := allAfter-all, askedAfter-asked; all != asked || all < 20 || all > 60 {
 					t.Errorf("%d collections, %d of them the bridge's; want the same number, about 200 MiB/6 MiB", all, asked)
 				}
 				g.check(t)

@@ -46,8 +46,8 @@ func TestHeadersSurviveCollections(t *testing.T) {
 		requests int
 		headers  int
 	}{
-		{"collections when they are due", nil, 3000, 40},
-		{"collections at each hand-over and callback", []string{"orgate_gcstress"}, 60, 40},
+		{"collections when they are due", nil, 2000, 40},
+		{"collections at each hand-over and callback", []string{"orgate_gcstress"}, 30, 40},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -4,7 +4,8 @@
 // keeps little of it, whose content it checks. Its plugin configuration is "tcp"
 // if it is to take connections in place of streams, "long" if its ticks are to
 // waste 100 MiB each, "quiet" if they are to waste nothing, and "holes" if they
-// are to do what drives the runtime's scavenger to work.
+// are to do what drives the runtime's scavenger to work. "lean" has streams read
+// their headers with as little garbage as can be, and waste nothing else.
 package main
 
 import (
@@ -125,14 +126,23 @@ func (p *plugin) NewHttpContext(uint32) types.HttpContext {
 	if p.configuration == "tcp" {
 		return nil
 	}
-	return &stream{}
+	return &stream{lean: p.configuration == "lean"}
 }
 
 func (p *plugin) NewTcpContext(uint32) types.TcpContext { return &connection{} }
 
-type stream struct{ types.DefaultHttpContext }
+type stream struct {
+	types.DefaultHttpContext
+	lean bool
+}
 
 func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
+	if s.lean {
+		if _, err := wasip1.RequestHeaders(func(string, []byte) string { return "" }); err != nil {
+			panic(err)
+		}
+		return types.ActionContinue
+	}
 	waste(16 << 10)
 	if _, err := proxywasm.GetHttpRequestHeader("x-panic"); err == nil {
 		waste(1 << 20)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
-	_ "github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
+	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/wasip1"
 )
 
 func main() {}
@@ -25,6 +25,8 @@ type plugin struct {
 	// What streams leave behind: garbage, some of it old.
 	kept [256][]byte
 	n    int
+	// The header map of the stream before, read in two ways.
+	whole, lean [][2]string
 }
 
 func (p *plugin) NewHttpContext(uint32) types.HttpContext { return &stream{plugin: p} }
@@ -44,6 +46,7 @@ func (s *stream) OnHttpRequestHeaders(n int, _ bool) types.Action {
 		panic("the number of headers is " + strconv.Itoa(len(headers)))
 	}
 	s.headers = headers
+	s.plugin.readLean(headers)
 	for _, header := range headers {
 		s.plugin.garbage(len(header[1]))
 		value, err := proxywasm.GetHttpRequestHeader(header[0])
@@ -83,4 +86,33 @@ func (p *plugin) garbage(size int) {
 	}
 	p.kept[p.n%len(p.kept)] = block
 	p.n += 7
+}
+
+// readLean reads the header map in another way, and compares what that, and the
+// same for the stream before, has kept.
+func (p *plugin) readLean(whole [][2]string) {
+	wanted := func(name string) bool { return len(name)%2 == 0 }
+	lean, err := wasip1.RequestHeaders(func(name string, value []byte) string {
+		if wanted(name) {
+			return string(value)
+		}
+		return ""
+	})
+	if err != nil {
+		panic(err)
+	}
+	for _, maps := range [...][2][][2]string{{whole, lean}, {p.whole, p.lean}} {
+		if len(maps[0]) != len(maps[1]) {
+			panic("a header map has another length when it is read leanly")
+		}
+		for i, header := range maps[0] {
+			if !wanted(header[0]) {
+				header[1] = ""
+			}
+			if header != maps[1][i] {
+				panic("header " + header[0] + " is another when it is read leanly")
+			}
+		}
+	}
+	p.whole, p.lean = whole, lean
 }
