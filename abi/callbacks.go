@@ -11,7 +11,7 @@ import (
 
 // The callbacks of the ABI, under the names that the proxy calls. Those with a
 // verdict enter the SDK through [stream], [connection] or [accepted], which
-// decide what a panic is answered with; the others defer [survive].
+// decide what a panic is answered with; the others [enter] and [leave].
 
 //go:wasmexport proxy_abi_version_0_2_1
 func proxyABIVersion021() {}
@@ -23,7 +23,8 @@ func proxyOnMemoryAllocate(size uint32) unsafe.Pointer {
 
 //go:wasmexport proxy_on_context_create
 func proxyOnContextCreate(contextID, parentContextID uint32) {
-	defer survive("proxy_on_context_create")
+	enter(perCallback)
+	defer leave("proxy_on_context_create")
 	internal.ProxyOnContextCreate(contextID, parentContextID)
 }
 
@@ -43,13 +44,15 @@ func proxyOnConfigure(contextID, configurationSize uint32) uint32 {
 
 //go:wasmexport proxy_on_tick
 func proxyOnTick(contextID uint32) {
-	defer survive("proxy_on_tick")
+	enter(measureEvery)
+	defer leave("proxy_on_tick")
 	internal.ProxyOnTick(contextID)
 }
 
 //go:wasmexport proxy_on_queue_ready
 func proxyOnQueueReady(contextID, queueID uint32) {
-	defer survive("proxy_on_queue_ready")
+	enter(measureEvery)
+	defer leave("proxy_on_queue_ready")
 	internal.ProxyOnQueueReady(contextID, queueID)
 }
 
@@ -58,7 +61,8 @@ func proxyOnDone(contextID uint32) (done uint32) {
 	// A context whose end panicked is as done as it will be: the proxy must
 	// not wait for it.
 	done = 1
-	defer survive("proxy_on_done")
+	enter(perCallback)
+	defer leave("proxy_on_done")
 	if !internal.ProxyOnDone(contextID) {
 		done = 0
 	}
@@ -67,13 +71,15 @@ func proxyOnDone(contextID uint32) (done uint32) {
 
 //go:wasmexport proxy_on_log
 func proxyOnLog(contextID uint32) {
-	defer survive("proxy_on_log")
+	enter(perCallback)
+	defer leave("proxy_on_log")
 	internal.ProxyOnLog(contextID)
 }
 
 //go:wasmexport proxy_on_delete
 func proxyOnDelete(contextID uint32) {
-	defer survive("proxy_on_delete")
+	enter(perCallback)
+	defer leave("proxy_on_delete")
 	internal.ProxyOnDelete(contextID)
 }
 
@@ -145,7 +151,8 @@ func proxyOnDownstreamData(contextID, size, endOfStream uint32) uint32 {
 
 //go:wasmexport proxy_on_downstream_connection_close
 func proxyOnDownstreamConnectionClose(contextID, peer uint32) {
-	defer survive("proxy_on_downstream_connection_close")
+	enter(perCallback)
+	defer leave("proxy_on_downstream_connection_close")
 	internal.ProxyOnDownstreamConnectionClose(contextID, types.PeerType(peer))
 }
 
@@ -158,13 +165,15 @@ func proxyOnUpstreamData(contextID, size, endOfStream uint32) uint32 {
 
 //go:wasmexport proxy_on_upstream_connection_close
 func proxyOnUpstreamConnectionClose(contextID, peer uint32) {
-	defer survive("proxy_on_upstream_connection_close")
+	enter(perCallback)
+	defer leave("proxy_on_upstream_connection_close")
 	internal.ProxyOnUpstreamConnectionClose(contextID, types.PeerType(peer))
 }
 
 //go:wasmexport proxy_on_http_call_response
 func proxyOnHTTPCallResponse(contextID, callID, headers, bodySize, trailers uint32) {
-	defer survive("proxy_on_http_call_response")
+	enter(measureEvery)
+	defer leave("proxy_on_http_call_response")
 	internal.ProxyOnHttpCallResponse(contextID, callID, int(headers), int(bodySize), int(trailers))
 }
 

@@ -27,6 +27,22 @@
 // returned and its address was exchanged for a Go pointer. An address that is
 // not of such a block is refused: the call answers InternalFailure.
 //
+// What the SDK returns refers to these blocks. [RequestHeaders] reads a header
+// map with less garbage.
+//
+// # Garbage
+//
+// A plugin never yields to the runtime's own goroutines, which mark and sweep
+// elsewhere: left to itself the runtime would have to collect in bits, while it
+// allocates, and on a busy machine would not finish. So it never begins, and this
+// package collects at the end of callbacks, all of it at once, if the heap has
+// grown enough since the last time. A long callback calls [Collect] where much
+// of what it made is garbage. GOGC and GOMEMLIMIT in the VM's environment change
+// nothing. Nothing is collected while the proxy asks for memory.
+//
+// No host call other than reading the clock comes of it: see RATIONALE.md for
+// how the runtime is kept from poll_oneoff.
+//
 // # Panics
 //
 // A panic is recovered where the callback was entered, logged with its stack at

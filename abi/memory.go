@@ -3,7 +3,6 @@
 package wasip1
 
 import (
-	"runtime"
 	"unsafe"
 )
 
@@ -15,14 +14,19 @@ var pinned [][]byte
 // reachable until [take] or [release].
 func allocate(size uint32) *byte {
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	// A size of 0 gets an address as well: proxies take a null pointer for a
 	// failed allocation.
-	block := make([]byte, max(size, 1))
+	size = max(size, 1)
+	block := lent
+	if lent = nil; uint64(size) > uint64(len(block)) {
+		block = make([]byte, size)
+		collector.estimate += uint64(size)
+	}
 	pinned = append(pinned, block)
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	return &block[0]
 }
@@ -34,7 +38,7 @@ func allocate(size uint32) *byte {
 func take(address, size uint32) (data *byte, n int, ok bool) {
 	defer release()
 	if stressCollector {
-		runtime.GC()
+		collect()
 	}
 	if address == 0 || size == 0 {
 		return nil, 0, size == 0

@@ -13,6 +13,8 @@ import (
 // answered 500 and paused.
 func stream(name string, callback func() types.Action) (action uint32) {
 	action = uint32(types.ActionPause)
+	enter(perCallback)
+	defer leave(name)
 	defer func() {
 		if caught(name, recover()) {
 			refuse()
@@ -25,6 +27,8 @@ func stream(name string, callback func() types.Action) (action uint32) {
 // is closed and paused.
 func connection(name string, callback func() types.Action) (action uint32) {
 	action = uint32(types.ActionPause)
+	enter(perCallback)
+	defer leave(name)
 	defer func() {
 		if caught(name, recover()) {
 			proxyCloseStream(uint32(internal.StreamTypeDownstream))
@@ -37,16 +41,22 @@ func connection(name string, callback func() types.Action) (action uint32) {
 // accepted runs a callback that accepts or refuses a configuration. If it
 // panics, the configuration is refused.
 func accepted(name string, callback func() bool) (status uint32) {
-	defer survive(name)
+	enter(measureEvery)
+	defer leave(name)
 	if callback() {
 		status = 1
 	}
 	return status
 }
 
-// survive, deferred, ends a panic in a callback that has no verdict.
-func survive(name string) {
+// leave, deferred, ends what [enter] began: a panic in a callback that has no
+// verdict, and the callback.
+func leave(name string) {
 	caught(name, recover())
+	if stressCollector || collector.estimate >= measureEvery {
+		Collect()
+	}
+	collector.running--
 }
 
 // caught reports whether there was a panic, and logs it. The panic's own value
@@ -56,6 +66,7 @@ func caught(callback string, value any) bool {
 		return false
 	}
 	release()
+	collector.estimate += measureEvery
 	logError("panic in " + callback)
 	logError(describe(value))
 	logError(string(debug.Stack()))

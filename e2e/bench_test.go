@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -65,25 +66,55 @@ func BenchmarkRequest(b *testing.B) {
 	})
 }
 
-// BenchmarkCollector is what the settings of the garbage collector cost and
-// save, which a proxy hands over in the VM's environment: a hot request and a
-// cold one, with a full cache of tokens.
-func BenchmarkCollector(b *testing.B) {
-	config := benchConfig(1, "")
-	for _, settings := range []map[string]string{
-		{"GOGC": "50"}, {"GOGC": "100"}, {"GOGC": "200"}, {"GOGC": "400"},
-		{"GOGC": "400", "GOMEMLIMIT": "12MiB"}, {"GOGC": "off", "GOMEMLIMIT": "16MiB"},
+// BenchmarkCollection is what collecting garbage takes with a full cache of
+// tokens: how long requests are held up by a collection, and its share of the
+// time.
+func BenchmarkCollection(b *testing.B) {
+	tokens := requestsOf(benchTokens())
+	for _, kind := range []struct {
+		name     string
+		requests int
+		next     func() host.Headers
+	}{
+		{"hot", 100_000, inTurn(tokens[len(tokens)-1000:])},
+		{"cold", 10_000, inTurn(tokens)},
 	} {
-		name := "GOGC=" + settings["GOGC"]
-		if limit := settings["GOMEMLIMIT"]; limit != "" {
-			name += ",GOMEMLIMIT=" + limit
-		}
-		set := func(c *host.Config) { c.Env = settings }
-		b.Run("hot/"+name, func(b *testing.B) {
-			measure(b, config, filling(requestsOf(benchTokens())), host.Continue, set)
-		})
-		b.Run("cold/"+name, func(b *testing.B) {
-			measure(b, config, inTurn(requestsOf(benchTokens())), host.Continue, set)
+		b.Run(kind.name, func(b *testing.B) {
+			w := benchWorker(b, hosttest.Plugin(b), benchConfig(1, ""))
+			defer w.VM.Close()
+			for _, headers := range tokens {
+				serve(b, w, headers, host.Continue)
+			}
+			var pauses, others []time.Duration
+			for b.Loop() {
+				for range kind.requests {
+					clock := w.VM.HostCalls()["clock_time_get"]
+					took := timeOf(1, func() { serve(b, w, kind.next(), host.Continue) })
+					// A collection reads the clock, and nothing else does.
+					if w.VM.HostCalls()["clock_time_get"] != clock {
+						pauses = append(pauses, took)
+					} else {
+						others = append(others, took)
+					}
+				}
+			}
+			if len(pauses) == 0 {
+				b.Fatal("no collection")
+			}
+			var collecting, all time.Duration
+			for _, took := range others {
+				all += took
+			}
+			usual := median(others)
+			for _, took := range pauses {
+				collecting += took - usual
+				all += took
+			}
+			b.ReportMetric(float64(median(pauses).Microseconds())/1000, "ms/collection")
+			b.ReportMetric(float64(pauses[len(pauses)*999/1000].Microseconds())/1000, "ms@99.9%")
+			b.ReportMetric(100*float64(collecting)/float64(all), "%time")
+			b.ReportMetric(float64(len(others)+len(pauses))/float64(len(pauses)), "requests/collection")
+			b.ReportMetric(0, "ns/op")
 		})
 	}
 }
@@ -102,76 +133,6 @@ func BenchmarkBare(b *testing.B) {
 				serve(b, w, headers, host.Continue)
 			}
 		})
-	}
-}
-
-// BenchmarkSoak sends requests with distinct tokens through one VM, as many as
-// ORGATE_SOAK says (a million takes minutes), and reports the VM's memory along
-// the way: it must be flat long before the end.
-func BenchmarkSoak(b *testing.B) {
-	requests := fromEnvironment(b, "ORGATE_SOAK", 20_000)
-	for b.Loop() {
-		w := benchWorker(b, hosttest.Plugin(b), benchConfig(1, ""))
-		tokens, stop := mint()
-		soak(b, w, requests, func(int) (host.Headers, host.Action) {
-			return benchHeaders(<-tokens), host.Continue
-		})
-		stop()
-		w.VM.Close()
-	}
-}
-
-// BenchmarkMixture sends 100,000 requests of every kind through one VM. Memory
-// must be flat, and no context may be left behind.
-func BenchmarkMixture(b *testing.B) {
-	requests := fromEnvironment(b, "ORGATE_MIXTURE", 100_000)
-	hot := requestsOf(benchTokens()[:64])
-	cold := inTurn(requestsOf(benchTokens()))
-	kinds := refusals()
-	var refused [][]host.Headers
-	for _, k := range kinds {
-		refused = append(refused, k.requests())
-	}
-	for b.Loop() {
-		w := benchWorker(b, hosttest.Plugin(b), benchConfig(1, ""))
-		soak(b, w, requests, func(i int) (host.Headers, host.Action) {
-			switch {
-			case i%20 == 0:
-				return cold(), host.Continue
-			case i%4 == 0:
-				of := refused[i/4%len(refused)]
-				return of[i%len(of)], host.Answer
-			default:
-				return hot[i%len(hot)], host.Continue
-			}
-		})
-		w.VM.Close()
-	}
-}
-
-// soak sends requests, and reports how the VM's memory developed.
-func soak(b *testing.B, w *e2e.Worker, requests int, next func(i int) (host.Headers, host.Action)) {
-	const mebibyte = 1 << 20
-	begin := time.Now()
-	for i := range requests {
-		headers, want := next(i)
-		serve(b, w, headers, want)
-		switch i + 1 {
-		case requests / 10:
-			b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@10%")
-		case requests / 2:
-			b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@50%")
-		}
-		if i%1000 == 0 {
-			w.Tick()
-		}
-	}
-	b.ReportMetric(float64(time.Since(begin).Microseconds())/float64(requests), "µs/request")
-	b.ReportMetric(float64(w.VM.MemoryBytes())/mebibyte, "MiB@end")
-	b.ReportMetric(float64(requests), "requests")
-	b.ReportMetric(float64(w.VM.LiveContexts()-1), "contexts-left")
-	if w.VM.LiveContexts() != 1 {
-		b.Errorf("%d contexts are left behind", w.VM.LiveContexts()-1)
 	}
 }
 
@@ -386,26 +347,33 @@ func benchClaims(more scenario.Claims) scenario.Claims {
 var benchToken = sync.OnceValue(func() string { return scenario.First().Token(benchClaims(nil)) })
 
 // benchTokens are distinct tokens.
-var benchTokens = sync.OnceValue(func() []string {
+var benchTokens = sync.OnceValue(func() []string { return mintedTokens(distinct) })
+
+func mintedTokens(n int) []string {
 	minted, stop := mint()
 	defer stop()
-	tokens := make([]string, distinct)
+	tokens := make([]string, n)
 	for i := range tokens {
 		tokens[i] = <-minted
 	}
 	return tokens
-})
+}
 
 // mint signs distinct tokens on all processors until it is stopped.
 func mint() (tokens <-chan string, stop func()) {
-	minted, done := make(chan string, 256), make(chan struct{})
 	signer := scenario.First()
-	for worker := range runtime.GOMAXPROCS(0) {
+	return mintEach(func(i int) string { return signer.Token(benchClaims(scenario.Claims{"jti": strconv.Itoa(i)})) })
+}
+
+// mintEach makes tokens of consecutive numbers, in any order.
+func mintEach(token func(i int) string) (tokens <-chan string, stop func()) {
+	minted, done := make(chan string, 256), make(chan struct{})
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
 		go func() {
-			for i := 0; ; i++ {
-				token := signer.Token(benchClaims(scenario.Claims{"jti": fmt.Sprintf("%d-%d", worker, i)}))
+			for {
 				select {
-				case minted <- token:
+				case minted <- token(int(next.Add(1))):
 				case <-done:
 					return
 				}
@@ -442,7 +410,7 @@ func fromEnvironment(b *testing.B, name string, otherwise int) int {
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
-		b.Fatalf("%s=%s is not a number of requests", name, text)
+		b.Fatalf("%s=%s is no number from 1 on", name, text)
 	}
 	return n
 }

@@ -17,24 +17,7 @@ const memoryOfAWorker = 16 << 20
 // take as much memory as they can. Linear memory never shrinks, so that it would
 // be lost for everyone.
 func TestDocumentsDoNotFillTheMemory(t *testing.T) {
-	const size = 250 << 10
-	keys := strings.TrimSuffix(scenario.JWKS(scenario.First()), "}")
-	fill := func(part func(i int) string) string {
-		var b strings.Builder
-		b.WriteString(keys)
-		for i := 0; b.Len() < size; i++ {
-			b.WriteString(part(i))
-		}
-		return b.String() + "}"
-	}
-	for name, document := range map[string]string{
-		"members":         fill(func(i int) string { return fmt.Sprintf(`,"%x":1`, i) }),
-		"one long string": fill(func(i int) string { return fmt.Sprintf(`,"%x":%q`, i, strings.Repeat("x", size/3)) }),
-		"nested arrays":   keys + `,"a":[` + strings.Repeat(`[[]],`, size/5) + `[]]}`,
-		"objects":         keys + `,"a":[` + strings.Repeat(`{"a":1},`, size/8) + `{}]}`,
-		"keys":            `{"keys":[` + strings.Repeat(`{},`, size/3) + scenario.First().JWK() + `]}`,
-		"escapes":         keys + `,"` + strings.Repeat(`\u0061`, size/6) + `":1}`,
-	} {
+	for name, document := range hostileDocuments(250 << 10) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorker(t, fetching)
 			answer(t, fetch(t, w), scenario.First())
@@ -48,6 +31,28 @@ func TestDocumentsDoNotFillTheMemory(t *testing.T) {
 				t.Errorf("%d MiB are taken, want at most %d", got>>20, memoryOfAWorker>>20)
 			}
 		})
+	}
+}
+
+// hostileDocuments are JWK Sets of about the given number of bytes, by what
+// takes memory in them.
+func hostileDocuments(size int) map[string]string {
+	keys := strings.TrimSuffix(scenario.JWKS(scenario.First()), "}")
+	fill := func(part func(i int) string) string {
+		var b strings.Builder
+		b.WriteString(keys)
+		for i := 0; b.Len() < size; i++ {
+			b.WriteString(part(i))
+		}
+		return b.String() + "}"
+	}
+	return map[string]string{
+		"members":         fill(func(i int) string { return fmt.Sprintf(`,"%x":1`, i) }),
+		"one long string": fill(func(i int) string { return fmt.Sprintf(`,"%x":%q`, i, strings.Repeat("x", size/3)) }),
+		"nested arrays":   keys + `,"a":[` + strings.Repeat(`[[]],`, size/5) + `[]]}`,
+		"objects":         keys + `,"a":[` + strings.Repeat(`{"a":1},`, size/8) + `{}]}`,
+		"keys":            `{"keys":[` + strings.Repeat(`{},`, size/3) + scenario.First().JWK() + `]}`,
+		"escapes":         keys + `,"` + strings.Repeat(`\u0061`, size/6) + `":1}`,
 	}
 }
 

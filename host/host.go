@@ -153,6 +153,9 @@ type Config struct {
 	LogLevel LogLevel
 	// Clock is the time. If nil, [time.Now].
 	Clock func() time.Time
+	// ClockStep is added to the guest's monotonic clock with each reading, as
+	// on a machine that takes the processor away between any two.
+	ClockStep time.Duration
 	// Fault is asked before each host call, by the name of the import, what
 	// it fails with; OK lets it be made. If nil, all are made.
 	Fault func(call string) Status

@@ -17,6 +17,7 @@ type VM struct {
 	clusters map[string]bool
 	environ  []string
 	born     time.Time
+	stepped  time.Duration // what Config.ClockStep has come to
 
 	ctx       *callContext
 	module    api.Module

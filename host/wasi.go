@@ -119,7 +119,8 @@ func clockTimeGet(vm *VM, stack []uint64) uint32 {
 	case 0:
 		nanoseconds = vm.config.Clock().UnixNano()
 	case 1:
-		nanoseconds = int64(time.Since(vm.born))
+		vm.stepped += vm.config.ClockStep
+		nanoseconds = int64(time.Since(vm.born) + vm.stepped)
 	default:
 		return uint32(errnoNotsup)
 	}

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -125,10 +124,6 @@ func (p *plugin) OnTick() {
 		count()
 	case told("tick_trap"):
 		trap()
-	case told("tick_garbage"):
-		for range 100 {
-			hog = append(hog[:0], make([]byte, 1<<20))
-		}
 	default:
 		for _, id := range p.waiting {
 			if err := proxywasm.SetEffectiveContext(id); err == nil {
@@ -420,6 +415,11 @@ var table = map[string]func(*lines) types.Action{
 		}
 		return types.ActionPause
 	},
+	"elapsed": func(w *lines) types.Action {
+		begin := time.Now()
+		w.add("%v", time.Since(begin).Round(time.Minute))
+		return types.ActionPause
+	},
 	"callouts": func(w *lines) types.Action {
 		w.add("call %v", w.stream.plugin.call("idp"))
 		w.add("unknown %v", w.stream.plugin.call("nobody"))
@@ -439,10 +439,8 @@ var table = map[string]func(*lines) types.Action{
 		return types.ActionContinue
 	},
 	"nothing": func(w *lines) types.Action { return types.ActionContinue },
-	"collect": func(w *lines) types.Action {
-		for range 5 {
-			runtime.GC()
-		}
+	"sleep": func(w *lines) types.Action {
+		time.Sleep(time.Hour)
 		return types.ActionContinue
 	},
 	"resume": func(w *lines) types.Action {
