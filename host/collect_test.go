@@ -137,15 +137,6 @@ func TestGarbageIsCollected(t *testing.T) {
 				s.Close()
 			}
 		}},
-		{"connections", "tcp", func(t *testing.T, g *garbage) {
-			for range 200 {
-				c, _ := g.root.NewConnection()
-				if got := c.DownstreamData(body, true); got != host.Continue {
-					t.Fatal(got)
-				}
-				c.Close()
-			}
-		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -79,7 +79,6 @@ func (*vm) NewPluginContext(uint32) types.PluginContext { return &plugin{} }
 type plugin struct {
 	types.DefaultPluginContext
 	configuration string
-	queue         uint32
 	stats         runtime.MemStats
 }
 
@@ -87,15 +86,11 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 	waste(1 << 20)
 	configuration, _ := proxywasm.GetPluginConfiguration()
 	p.configuration = string(configuration)
-	var err error
-	if p.queue, err = proxywasm.RegisterSharedQueue("q"); err != nil {
-		panic(err)
-	}
 	return types.OnPluginStartStatusOK
 }
 
 // OnTick logs how many collections there were, and how many of them somebody
-// asked for. It also makes a call and puts something on the queue.
+// asked for. It also makes a call.
 func (p *plugin) OnTick() {
 	switch p.configuration {
 	case "long":
@@ -115,21 +110,11 @@ func (p *plugin) OnTick() {
 	if _, err := proxywasm.DispatchHttpCall("idp", call, nil, nil, 0, func(int, int, int) { waste(1 << 20) }); err != nil {
 		panic(err)
 	}
-	if err := proxywasm.EnqueueSharedQueue(p.queue, []byte{1}); err != nil {
-		panic(err)
-	}
 }
-
-func (p *plugin) OnQueueReady(uint32) { waste(1 << 20) }
 
 func (p *plugin) NewHttpContext(uint32) types.HttpContext {
-	if p.configuration == "tcp" {
-		return nil
-	}
 	return &stream{lean: p.configuration == "lean"}
 }
-
-func (p *plugin) NewTcpContext(uint32) types.TcpContext { return &connection{} }
 
 type stream struct {
 	types.DefaultHttpContext
@@ -160,14 +145,5 @@ func (s *stream) OnHttpRequestBody(size int, _ bool) types.Action {
 
 func (s *stream) OnHttpResponseHeaders(int, bool) types.Action {
 	waste(16 << 10)
-	return types.ActionContinue
-}
-
-type connection struct{ types.DefaultTcpContext }
-
-func (c *connection) OnDownstreamData(size int, _ bool) types.Action {
-	if _, err := proxywasm.GetDownstreamData(0, size); err != nil {
-		panic(err)
-	}
 	return types.ActionContinue
 }
