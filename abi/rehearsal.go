@@ -25,15 +25,20 @@ type Rehearsal struct {
 	response uint32
 }
 
+// rehearsing is the rehearsal that takes the proxy's place, nil but then.
+var rehearsing *Rehearsal
+
 // Rehearse has a rehearsal take the proxy's place while f runs. It must be called
 // from a callback of the proxy.
 func Rehearse(f func(r *Rehearsal) error) error {
 	r := new(Rehearsal)
+	rehearsing = r
 	releaseHost()
 	release := internal.RegisterMockWasmHost(r)
 	defer func() {
 		release()
 		releaseHost = internal.RegisterMockWasmHost(proxyHost{})
+		rehearsing = nil
 	}()
 	proxyOnContextCreate(RehearsalPlugin, 0)
 	defer proxyOnDelete(RehearsalPlugin)
@@ -53,13 +58,6 @@ func (r *Rehearsal) Request(headers [][2]string) (upstream [][2]string, status u
 		return r.headers, 0
 	}
 	return nil, r.response
-}
-
-// ProxyGetHeaderMapPairs hands over the request's headers.
-func (r *Rehearsal) ProxyGetHeaderMapPairs(_ internal.MapType, pairs **byte, size *int) internal.Status {
-	serialized := internal.SerializeMap(r.headers)
-	*pairs, *size = &serialized[0], len(serialized)
-	return internal.StatusOK
 }
 
 // ProxyAddHeaderMapValue adds a header.

@@ -8,6 +8,17 @@ import (
 	"orgate/gate"
 )
 
+// requestHeaders reads the request's header map, and of those headers alone the
+// values that are wanted. What a client sends besides makes no garbage.
+func requestHeaders(wanted func(name string) bool) ([][2]string, error) {
+	return wasip1.RequestHeaders(func(name string, value []byte) string {
+		if !wanted(name) {
+			return ""
+		}
+		return string(value)
+	})
+}
+
 // rehearsalID is the context id of the plugin that is tested.
 const rehearsalID = wasip1.RehearsalPlugin
 

@@ -104,7 +104,7 @@ func attempt(f func()) {
 // judge reads the request and carries out what the gate decides. A stream that
 // has waited is read anew, and has a deadline.
 func (s *stream) judge(deadline time.Time) types.Action {
-	headers, err := proxywasm.GetHttpRequestHeaders()
+	headers, err := requestHeaders(s.plugin.gate.Reads)
 	if err != nil {
 		return s.fault(err)
 	}

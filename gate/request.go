@@ -10,13 +10,26 @@ import (
 // Request is a request as the proxy hands it over.
 type Request struct {
 	// Headers are the header map, pseudo-headers included, with names in lower
-	// case. A name may occur more than once.
+	// case. A name may occur more than once. Values that [Gate.Reads] has no use
+	// for may be left out.
 	Headers [][2]string
 	// EndOfStream tells that neither a body nor trailers follow.
 	EndOfStream bool
 	// RouteMetadata returns a string from the metadata of the route that the
 	// proxy chose: see [policy.Request]. It may be nil.
 	RouteMetadata func(name string) (string, bool)
+}
+
+// Reads reports whether a decision depends on the value of a header of this name.
+// Of all others the name is enough.
+func (g *Gate) Reads(name string) bool {
+	switch name {
+	case ":method", ":authority", ":path", "host", "content-type", "origin", "access-control-request-method", "connection":
+		return true
+	case "cookie":
+		return g == nil || len(g.config.TokenSources.Cookies) > 0
+	}
+	return g != nil && namesHeader(g.config.TokenSources.Headers, name)
 }
 
 // requestLine is what the steps read of a request's header map.
