@@ -687,6 +687,15 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 	{name: "a template with half a segment", doc: rules(`{"match": {"pathTemplate": "/t/v{n}"}}`),
 		want:      `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/v{n}"`,
 		onlyParse: true},
+	{name: "a template with a segment that does not end", doc: rules(`{"match": {"pathTemplate": "/t/{n"}}`),
+		want: `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{n"`, onlyParse: true},
+	{name: "an empty path, and what else is wrong", doc: rules(`{"match": {"path": "", "pathTemplate": "/t/{}"}}`),
+		want: "rules[0].match.path: must not be empty\n" +
+			`rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{}"`},
+	{name: "paths with what must be encoded",
+		doc: rules(`{"match": {"path": "/a b"}}, {"match": {"path": "/a\u007fb"}}`), onlyParse: true,
+		want: "rules[0].match.path: must be percent-encoded, got \"/a b\"\n" +
+			`rules[1].match.path: must be percent-encoded, got "/a\x7fb"`},
 	{name: "a template with a nameless segment", doc: rules(`{"match": {"pathTemplate": "/t/{}"}}`),
 		want: `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{}"`, onlyParse: true},
 	{name: "a template with a star in a segment", doc: rules(`{"match": {"pathTemplate": "/t/a*"}}`),
@@ -744,6 +753,17 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 	{name: "any of scopes", doc: rules(`{"scopes": {"any": ["a"]}}`),
 		want: "rules[0].scopes.all: is required\n" +
 			`rules[0].scopes.any: unknown field: must be an array of strings or {"all": [...]}`},
+	{name: "a scope with a character that no scope has", doc: rules(`{"scopes": ["a\u007f"]}`),
+		want: `rules[0].scopes[0]: must be one scope (RFC 6749 §3.3), got "a\x7f"`, onlyParse: true},
+	{
+		name: "what no token has", onlyParse: true,
+		doc: rules(`{"roles": {"all": ["a", "b "]}, "consumerKeys": ["c\n"], "audiences": ["d", " e"]}, ` +
+			`{"roles": ["f "]}`),
+		want: "rules[0].audiences[1]: must not begin or end with space, got \" e\"\n" +
+			"rules[0].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
+			"rules[0].roles.all[1]: must not begin or end with space, got \"b \"\n" +
+			"rules[1].roles[0]: must not begin or end with space, got \"f \"",
+	},
 	{name: "all of no roles", doc: rules(`{"roles": {"all": []}}`), want: `rules[0].roles.all: must not be empty`},
 	{name: "an issuer that is not there", doc: rules(`{"issuers": ["idp", "b"]}`),
 		want: `rules[0].issuers[1]: there is no issuer named "b"`, onlyParse: true},
