@@ -195,21 +195,21 @@ func (r *reader) checkMappings(same []*Issuer) {
 		by           *Issuer
 		organization string
 	}
-	first := map[claimed]mapped{}
+	mappings := map[claimed][]mapped{}
 	for _, issuer := range same {
 		path := issuer.Path + ".organizationMapping"
 		if r.claimUnread(issuer.Path) || r.misread(path) {
 			continue
 		}
 		for _, value := range slices.Sorted(maps.Keys(issuer.OrganizationMapping)) {
-			organization := issuer.OrganizationMapping[value]
+			m := mapped{issuer, issuer.OrganizationMapping[value]}
 			key := claimed{issuer.OrganizationClaim.Key(), value}
-			if other, ok := first[key]; !ok {
-				first[key] = mapped{issuer, organization}
-			} else if other.organization != organization {
-				r.refuse(member(path, value), other.by.Path+" maps it to "+quote(other.organization)+
+			if before := mappings[key]; len(before) > 0 && before[0].organization != m.organization {
+				r.refuse(member(path, value), before[0].by.Path+" maps it to "+quote(before[0].organization)+
 					": a token must not be of two organizations")
+				continue
 			}
+			mappings[key] = append(mappings[key], m)
 		}
 	}
 	for _, issuer := range same {
@@ -217,14 +217,15 @@ func (r *reader) checkMappings(same []*Issuer) {
 			continue
 		}
 		check := func(key claimed) {
-			m, ok := first[key]
-			if !ok || key.value == m.organization ||
-				issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations {
-				return
-			}
-			if m.by.Organization == Any || m.by.Organization == m.organization {
-				r.refuse(member(m.by.Path+".organizationMapping", key.value),
-					issuer.Path+" takes it for "+quote(key.value)+": a token must not be of two organizations")
+			for _, m := range mappings[key] {
+				switch {
+				case m.organization == key.value:
+				case m.by.Organization != Any && m.by.Organization != m.organization: // which proves nothing
+				case issuer.SharedAcrossOrganizations && m.by.SharedAcrossOrganizations:
+				default:
+					r.refuse(member(m.by.Path+".organizationMapping", key.value),
+						issuer.Path+" takes it for "+quote(key.value)+": a token must not be of two organizations")
+				}
 			}
 		}
 		claim := issuer.OrganizationClaim.Key()
@@ -232,7 +233,7 @@ func (r *reader) checkMappings(same []*Issuer) {
 			check(claimed{claim, issuer.Organization})
 			continue
 		}
-		for key := range first {
+		for key := range mappings {
 			if key.claim == claim {
 				check(key)
 			}

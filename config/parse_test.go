@@ -561,6 +561,32 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 	{name: "one token source twice",
 		doc:  top(`{"tokenSources": {"headers": [{"name": "a", "prefix": "B "}, {"name": "A", "prefix": "b "}]}}`),
 		want: `tokenSources.headers[1].name: "a" with this prefix is tokenSources.headers[0] already`, onlyParse: true},
+	{name: "a token after a character that no header has",
+		doc:  top(`{"tokenSources": {"headers": [{"name": "a", "prefix": "b\u007f"}]}}`),
+		want: `tokenSources.headers[0].prefix: must be printable ASCII, got "b\x7f"`, onlyParse: true},
+	{
+		name: "token sources behind others that will not do",
+		doc: top(`{"tokenSources": {"headers": [{"name": 1}, {"name": "a"}, {"name": "b", "prefix": "B "}, ` +
+			`{"name": "b", "prefix": "C "}, {"name": "b", "prefix": "C "}], "query": ["", "t", "t ", "t", "T"]}}`),
+		want: "tokenSources.headers[0].name: must be a string, got a number\n" +
+			"tokenSources.headers[4].name: \"b\" with this prefix is tokenSources.headers[3] already\n" +
+			"tokenSources.query[0]: must not be empty\n" +
+			"tokenSources.query[2]: must not begin or end with space, got \"t \"\n" +
+			"tokenSources.query[3]: \"t\" is there twice\n" +
+			"tokenSources.query[4]: \"T\" and \"t\" are one name to some upstreams: name one of them",
+	},
+	{
+		name: "claim mappings behind others that will not do",
+		doc: issuers(`{"claimMappings": [{"remoteClaim": "a", "localClaim": 1}, {"remoteClaim": "a", "localClaim": ` +
+			`"te"}, {"remoteClaim": "a", "localClaim": "x-a"}, {"remoteClaim": "a", "localClaim": "x-a"}, ` +
+			`{"remoteClaim": "org", "localClaim": "x-wso2-organization"}, {"remoteClaim": "a", "localClaim": ` +
+			`"x-wso2-roles"}, {"remoteClaim": "a", "localClaim": "host"}]}`),
+		want: "issuers[0].claimMappings[0].localClaim: must be a string, got a number\n" +
+			"issuers[0].claimMappings[1].localClaim: must not be \"te\"\n" +
+			"issuers[0].claimMappings[3].localClaim: \"x-a\" is the header of claimMappings[2] already\n" +
+			"issuers[0].claimMappings[5].localClaim: \"x-wso2-roles\" is the header of headers.roles already\n" +
+			"issuers[0].claimMappings[6].localClaim: must not be \"host\"",
+	},
 	{name: "a cookie's name with a space", doc: top(`{"tokenSources": {"cookies": ["a b"]}}`),
 		want: `tokenSources.cookies[0]: must be a cookie's name (RFC 6265 §4.1.1), got "a b"`, onlyParse: true},
 	{name: "one query parameter twice", doc: top(`{"tokenSources": {"query": ["token", "token"]}}`),
@@ -596,6 +622,8 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 	{name: "an empty realm", doc: top(`{"errors": {"realm": ""}}`), want: `errors.realm: must not be empty`},
 
 	// Rules.
+	{name: "a rule with the name none", doc: rules(`{"name": "none"}`),
+		want: `rules[0].name: must not be "none", the label in metrics of what has no name`, onlyParse: true},
 	{name: "two rules of one name", doc: rules(`{"name": "a"}, {"name": "a"}`),
 		want: `rules[1].name: "a" is the name of rules[0] already`, onlyParse: true},
 	{name: "a rule that takes another's default name", doc: rules(`{"name": "rule-1"}, {}`),
@@ -659,6 +687,15 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 	{name: "a template with half a segment", doc: rules(`{"match": {"pathTemplate": "/t/v{n}"}}`),
 		want:      `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/v{n}"`,
 		onlyParse: true},
+	{name: "a template with a segment that does not end", doc: rules(`{"match": {"pathTemplate": "/t/{n"}}`),
+		want: `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{n"`, onlyParse: true},
+	{name: "an empty path, and what else is wrong", doc: rules(`{"match": {"path": "", "pathTemplate": "/t/{}"}}`),
+		want: "rules[0].match.path: must not be empty\n" +
+			`rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{}"`},
+	{name: "paths with what must be encoded",
+		doc: rules(`{"match": {"path": "/a b"}}, {"match": {"path": "/a\u007fb"}}`), onlyParse: true,
+		want: "rules[0].match.path: must be percent-encoded, got \"/a b\"\n" +
+			`rules[1].match.path: must be percent-encoded, got "/a\x7fb"`},
 	{name: "a template with a nameless segment", doc: rules(`{"match": {"pathTemplate": "/t/{}"}}`),
 		want: `rules[0].match.pathTemplate: must have "{name}" only as a whole segment, got "/t/{}"`, onlyParse: true},
 	{name: "a template with a star in a segment", doc: rules(`{"match": {"pathTemplate": "/t/a*"}}`),
@@ -716,6 +753,17 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 	{name: "any of scopes", doc: rules(`{"scopes": {"any": ["a"]}}`),
 		want: "rules[0].scopes.all: is required\n" +
 			`rules[0].scopes.any: unknown field: must be an array of strings or {"all": [...]}`},
+	{name: "a scope with a character that no scope has", doc: rules(`{"scopes": ["a\u007f"]}`),
+		want: `rules[0].scopes[0]: must be one scope (RFC 6749 §3.3), got "a\x7f"`, onlyParse: true},
+	{
+		name: "what no token has", onlyParse: true,
+		doc: rules(`{"roles": {"all": ["a", "b "]}, "consumerKeys": ["c\n"], "audiences": ["d", " e"]}, ` +
+			`{"roles": ["f "]}`),
+		want: "rules[0].audiences[1]: must not begin or end with space, got \" e\"\n" +
+			"rules[0].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
+			"rules[0].roles.all[1]: must not begin or end with space, got \"b \"\n" +
+			"rules[1].roles[0]: must not begin or end with space, got \"f \"",
+	},
 	{name: "all of no roles", doc: rules(`{"roles": {"all": []}}`), want: `rules[0].roles.all: must not be empty`},
 	{name: "an issuer that is not there", doc: rules(`{"issuers": ["idp", "b"]}`),
 		want: `rules[0].issuers[1]: there is no issuer named "b"`, onlyParse: true},
@@ -767,6 +815,14 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 	{name: "metadata without a key", doc: rules(`{"organization": {"fromRouteMetadata": "orgate"}}`),
 		want: `rules[0].organization.fromRouteMetadata: must be a filter's name and a key, as in ` +
 			`"orgate.organization", got "orgate"`, onlyParse: true},
+	{name: "metadata without a filter", doc: rules(`{"organization": {"fromRouteMetadata": ".organization"}}`),
+		want: `rules[0].organization.fromRouteMetadata: must be a filter's name and a key, as in ` +
+			`"orgate.organization", got ".organization"`, onlyParse: true},
+	{name: "metadata with a space", doc: rules(`{"organization": {"fromRouteMetadata": "orgate.organization "}}`),
+		want:      `rules[0].organization.fromRouteMetadata: must not begin or end with space, got "orgate.organization "`,
+		onlyParse: true},
+	{name: "a rule's organization with a space", doc: rules(`{"organization": "org1 "}`),
+		want: `rules[0].organization: must not begin or end with space, got "org1 "`, onlyParse: true},
 	{name: "metadata with an empty key", doc: rules(`{"organization": {"fromRouteMetadata": "orgate."}}`),
 		want: `rules[0].organization.fromRouteMetadata: must be a filter's name and a key, as in ` +
 			`"orgate.organization", got "orgate."`, onlyParse: true},
@@ -832,6 +888,37 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 				`"org2", "t-3": "org3"}}`), `{"organization": "*"}`),
 		want: `issuers[1].organizationMapping.t-2: issuers[0] takes it for "t-2": a token must not be of two ` +
 			`organizations`,
+	},
+	{
+		name: "a value of a claim that is mapped, knowingly by one, and is another organization itself", onlyParse: true,
+		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"org2": "org1"}, `+
+			`"sharedAcrossOrganizations": true}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": "org"}`), `{"organization": "*"}`),
+		want: `issuers[0].organizationMapping.org2: issuers[1] takes it for "org2": a token must not be of two ` +
+			`organizations`,
+	},
+	{
+		name: "a value that two map alike, of which the first proves nothing, and another takes for itself",
+		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"t": "org9"}}`,
+			`{"name": "b", "organization": "*", "organizationClaim": "org", "organizationMapping": {"t": "org9"}}`,
+			`{"name": "c", "organization": "t", "organizationClaim": "org"}`), `{"organization": "*"}`),
+		want: `issuers[1].organizationMapping.t: issuers[2] takes it for "t": a token must not be of two ` +
+			`organizations`, onlyParse: true,
+	},
+	{
+		name: "mappings, some of which cannot be read",
+		doc: merge(issuers(`{"organizationClaim": 1, "organizationMapping": {"t": "org1"}}`,
+			`{"name": "b", "organization": "org2", "organizationClaim": 1, "organizationMapping": {"t": "org2"}}`,
+			`{"name": "c", "organization": "org3", "organizationClaim": "org", "organizationMapping": {"t": "org3"}}`,
+			`{"name": "d", "organization": "org4", "organizationClaim": "org", "organizationMapping": {"t": "org4", `+
+				`"u": "org4"}}`,
+			`{"name": "e", "organization": "t", "organizationClaim": "org"}`,
+			`{"name": "f", "organization": "u", "organizationClaim": "org"}`), `{"organization": "*"}`),
+		want: "issuers[0].organizationClaim: must be a claim's name or an array of strings, got a number\n" +
+			"issuers[1].organizationClaim: must be a claim's name or an array of strings, got a number\n" +
+			"issuers[2].organizationMapping.t: issuers[4] takes it for \"t\": a token must not be of two organizations\n" +
+			"issuers[3].organizationMapping.t: issuers[2] maps it to \"org3\": a token must not be of two organizations\n" +
+			"issuers[3].organizationMapping.u: issuers[5] takes it for \"u\": a token must not be of two organizations",
 	},
 
 	// Several at once.
@@ -1178,6 +1265,30 @@ var good = []struct {
 			}
 			c.Rules = []config.Rule{{Name: "rule-0", Issuers: []string{"dev"}}}
 		}),
+	},
+	{
+		name: "one issuer for two organizations, with mappings that lead to one each",
+		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"t1": "org1", "t2": "org2"}}`,
+			`{"name": "b", "organization": "*", "organizationClaim": "org", "organizationMapping": {"t2": "org2"}}`),
+			`{"organization": "*"}`),
+		want: defaults(func(c *config.Config) {
+			c.Organization.Literal = "*"
+			c.Issuers = []config.Issuer{
+				issuerDefaults(func(i *config.Issuer) {
+					i.OrganizationClaim.Name = "org"
+					i.OrganizationMapping = map[string]string{"t1": "org1", "t2": "org2"}
+				}),
+				issuerDefaults(func(i *config.Issuer) {
+					i.Name, i.Organization, i.OrganizationClaim.Name = "b", "*", "org"
+					i.OrganizationMapping = map[string]string{"t2": "org2"}
+				}),
+			}
+		}),
+	},
+	{
+		name: "cookies that are no source of tokens, and an identity header",
+		doc:  top(`{"headers": {"roles": "cookie"}}`),
+		want: defaults(func(c *config.Config) { c.Headers.Roles = "cookie" }),
 	},
 	{
 		name: "one issuer for two organizations, knowingly",
