@@ -17,6 +17,9 @@ func (r *reader) check(c *Config) {
 	if strings.ContainsAny(c.Errors.Realm, `"\`) || !isASCII(c.Errors.Realm) {
 		r.refuse("errors.realm", "must be printable ASCII without quotes and backslashes, got "+quote(c.Errors.Realm))
 	}
+	if key := c.Sharing.Key; key != "" && len(key) < 32 {
+		r.refuse("sharing.key", "must have 32 bytes or more, has "+strconv.Itoa(len(key)))
+	}
 	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
 		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)

@@ -54,6 +54,8 @@ type Config struct {
 	Errors Errors `json:"errors"`
 	// Bounds on what one worker keeps.
 	Limits Limits `json:"limits"`
+	// How workers authenticate what they share.
+	Sharing Sharing `json:"sharing"`
 	// Where signatures are verified: "sandbox", in the plugin, or "host",
 	// through the proxy's verify_signature function where it offers one.
 	SignatureVerification string `json:"signatureVerification" default:"\"sandbox\"" enum:"sandbox|host"`
@@ -116,6 +118,16 @@ type Limits struct {
 	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
 	// How long a request may wait for keys (up to 1 minute).
 	KeyWait Duration `json:"keyWait" default:"\"5s\"" min:"0s" max:"1m"`
+	// How many fetches of keys may be under way at once (1 to 1024).
+	Fetches int `json:"fetches" default:"16" min:"1" max:"1024"`
+}
+
+// Sharing says how workers authenticate what they share.
+type Sharing struct {
+	// A secret of 32 bytes or more. If the proxy gives the plugin no VM id of its
+	// own, as Istio does, workers share keys with it, and otherwise each fetches
+	// for itself.
+	Key string `json:"key" default:"\"\"" min:"1"`
 }
 
 // Issuer is an identity provider: the spec of a WSO2 APK TokenIssuer, and what
@@ -221,8 +233,10 @@ type JWKS struct {
 	// How long the last good keys are used after they should have been
 	// fetched anew (0 to 30 days).
 	MaxStale Duration `json:"maxStale" default:"\"24h\"" min:"0s" max:"720h"`
-	// The least time between two fetches for a kid that the set does not hold
-	// (1 second to 1 hour).
+	// The least time between two fetches for one kid that the set does not hold,
+	// and how long at most it takes to try again after a failure while tokens ask
+	// for a key (1 second to 1 hour; below 5 seconds it is 5). Fetches for
+	// different kids are 5 seconds apart.
 	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\"" min:"1s" max:"1h"`
 	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys
 	// are not used.

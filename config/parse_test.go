@@ -330,6 +330,9 @@ headers.username: must not be "proxy-connection"`, onlyParse: true},
 	{name: "one query parameter twice", doc: top(`{"tokenSources": {"query": ["token", "token"]}}`), want: `tokenSources.query[1]: "token" is there twice`, onlyParse: true},
 	{name: "the cookie header as an identity header", doc: top(`{"headers": {"roles": "cookie"}, "tokenSources": {"cookies": ["token"]}}`), want: `headers.roles: must not be "cookie", where tokens come from`, onlyParse: true},
 	{name: "a realm with a quote", doc: top(`{"errors": {"realm": "my \"api\""}}`), want: `errors.realm: must be printable ASCII without quotes and backslashes, got "my \"api\""`, onlyParse: true},
+	{name: "no fetches", doc: top(`{"limits": {"fetches": 0}}`), want: `limits.fetches: must be from 1 to 1024, got 0`},
+	{name: "a short key for shared data", doc: top(`{"sharing": {"key": "0123456789abcdef0123456789abcde"}}`), want: `sharing.key: must have 32 bytes or more, has 31`, onlyParse: true},
+	{name: "an empty key for shared data", doc: top(`{"sharing": {"key": ""}}`), want: `sharing.key: must not be empty`},
 	{name: "an empty realm", doc: top(`{"errors": {"realm": ""}}`), want: `errors.realm: must not be empty`},
 
 	// Rules.
@@ -490,7 +493,7 @@ func defaults(change func(*config.Config)) *config.Config {
 			Roles:        "x-wso2-roles",
 		},
 		Errors:                config.Errors{Format: "wso2", Realm: "orgate"},
-		Limits:                config.Limits{TokenBytes: 8192, CachedTokens: 4096, WaitingRequests: 1024, KeyWait: config.Duration(5 * time.Second)},
+		Limits:                config.Limits{TokenBytes: 8192, CachedTokens: 4096, WaitingRequests: 1024, KeyWait: config.Duration(5 * time.Second), Fetches: 16},
 		SignatureVerification: "sandbox",
 		BypassCORSPreflight:   true,
 	}
@@ -575,7 +578,8 @@ var good = []struct {
 			"tokenSources": {"headers": [{"name": "X-Token"}, {"name": "Authorization", "prefix": "DPoP "}], "query": ["access_token"], "cookies": ["token"]},
 			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar"},
 			"errors": {"format": "problem", "realm": "my api"},
-			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s"},
+			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s", "fetches": 1024},
+			"sharing": {"key": "0123456789abcdef0123456789abcdef"},
 			"bypassCORSPreflight": false}`),
 		want: defaults(func(c *config.Config) {
 			c.Organization = config.Organization{FromHost: "{org}.api.example.com"}
@@ -590,7 +594,8 @@ var good = []struct {
 			c.Headers.Username = ""
 			c.Headers.Roles = "cookie-jar"
 			c.Errors = config.Errors{Format: "problem", Realm: "my api"}
-			c.Limits = config.Limits{TokenBytes: 65536}
+			c.Limits = config.Limits{TokenBytes: 65536, Fetches: 1024}
+			c.Sharing.Key = "0123456789abcdef0123456789abcdef"
 			c.BypassCORSPreflight = false
 		}),
 	},
