@@ -14,9 +14,9 @@
 //
 // # The life of the keys
 //
-// A [plugin] holds one [jwks.Source] for each key location and drives all of
-// them from its tick, the one place where a call out of the proxy can be made
-// and its answer is sure to come back.
+// A [fetcher] holds one [jwks.Source] for each key location and drives all of
+// them from the plugin's tick, the one place where a call out of the proxy can be
+// made and its response is sure to come back.
 //
 // # Refusals
 //
@@ -52,5 +52,7 @@ func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	if now == nil {
 		now = proxyTime
 	}
-	return &plugin{id: id, now: now, worker: rand.Uint64() | 1}
+	p := &plugin{id: id, now: now}
+	p.fetcher = &fetcher{now: now, worker: rand.Uint64() | 1, finished: p.onFetched}
+	return p
 }

@@ -2,10 +2,7 @@ package filter
 
 import (
 	"errors"
-	"math"
-	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
@@ -80,9 +77,11 @@ func (k *keyring) verify(token *jwt.Token, now time.Time, arithmetic jwt.Arithme
 		return nil, jwt.ErrSignature
 	case final:
 		return nil, jwt.ErrUnknownKey
-	case k.location.source.Want(now, token.KeyID):
+	}
+	switch k.location.source.Want(now, token.KeyID) {
+	case jwks.Wait:
 		return nil, errWait
-	case k.sets(now)[0] == nil:
+	case jwks.Unavailable:
 		return nil, errKeysUnavailable
 	default:
 		return nil, jwt.ErrUnknownKey
@@ -104,30 +103,6 @@ func (k *keyring) holds(v *verdict, token *jwt.Token, now time.Time) bool {
 		}
 	}
 	return false
-}
-
-// location is a place that keys are fetched from, on behalf of every issuer
-// that names it with the same settings.
-type location struct {
-	key       string // what issuers that share it have in common
-	source    *jwks.Source
-	cluster   string
-	url       string          // of the JWK Set, or of the discovery document
-	discovery *jwks.Discovery // nil if url is the JWK Set's
-	timeout   time.Duration
-	issuers   []string // names, for metrics and logs
-
-	// patience is how long a turn in fetching lasts.
-	patience time.Duration
-	alone    bool // shared data does not work
-	held     bool // another worker has the turn that this one was to take
-	waiters  int  // streams that were waiting as the tick began
-	// consulted is when the turns were last read, and the others are what
-	// stood there: when the fetch of the newest document began, until when
-	// failures defer the next, when the last one for an unknown kid began.
-	consulted                  time.Time
-	document, deferred, wanted int64
-	reported                   uint64 // age in seconds, as the gauge says
 }
 
 // newKeyrings prepares the keys of all issuers. Issuers that name the same
@@ -203,147 +178,4 @@ func unusable(place string, set *jwks.Set, err error) error {
 		proxywasm.LogWarn("key not used: " + problem.Error())
 	}
 	return nil
-}
-
-// locationKey is what two issuers must have in common to share a location.
-func locationKey(issuer string, j *config.JWKS) string {
-	parts := []string{j.Cluster, j.URL}
-	if j.WellKnown != "" {
-		parts = []string{j.Cluster, j.WellKnown, issuer, strconv.FormatBool(j.AllowOtherOrigin)}
-	}
-	for _, d := range [...]config.Duration{j.Timeout, j.RefreshInterval, j.MaxStale, j.UnknownKidCooldown} {
-		parts = append(parts, strconv.FormatInt(int64(d), 10))
-	}
-	return strings.Join(append(parts, j.Pins...), "\x00")
-}
-
-func newLocation(key, issuer string, j *config.JWKS) *location {
-	l := &location{key: key, cluster: j.Cluster, url: j.URL, timeout: time.Duration(j.Timeout)}
-	whole := l.timeout
-	if j.WellKnown != "" {
-		l.url = j.WellKnown
-		l.discovery = &jwks.Discovery{Issuer: issuer, URL: j.WellKnown, AnyOrigin: j.AllowOtherOrigin}
-		whole *= 2 // one request after the other
-	}
-	l.patience = whole + time.Second
-	l.source = jwks.NewSource(jwks.Policy{
-		RefreshInterval:    time.Duration(j.RefreshInterval),
-		MaxStale:           time.Duration(j.MaxStale),
-		UnknownKidCooldown: time.Duration(j.UnknownKidCooldown),
-		Timeout:            whole,
-		Pins:               j.Pins,
-	}, rand.Float64)
-	return l
-}
-
-// fetch starts a fetch. It must be called from a tick.
-func (p *plugin) fetch(l *location, now time.Time) {
-	fetch := l.source.Begin(now)
-	p.get(l, l.url, func(answer jwks.Answer) {
-		if l.discovery == nil || answer.Status != 200 || answer.Body == "" || len(answer.Body) > jwks.MaxDocument {
-			p.finish(l, fetch, answer)
-			return
-		}
-		url, err := l.discovery.Follow(answer.Body)
-		if err != nil {
-			p.finish(l, fetch, jwks.Answer{Misdirected: errors.New("discovery document: " + err.Error())})
-			return
-		}
-		p.get(l, url, func(answer jwks.Answer) { p.finish(l, fetch, answer) })
-	})
-}
-
-// get requests a document through the location's cluster. A call that the
-// proxy refuses has no answer, like one that fails later.
-func (p *plugin) get(l *location, url string, then func(jwks.Answer)) {
-	scheme, authority, path := config.SplitURL(url)
-	headers := [][2]string{
-		{":method", "GET"},
-		{":scheme", scheme},
-		{":authority", authority},
-		{":path", path},
-		{"accept", "application/json, application/jwk-set+json"},
-		{"user-agent", "orgate"},
-	}
-	milliseconds := uint32(min(max(l.timeout.Milliseconds(), 1), math.MaxUint32))
-	_, err := proxywasm.DispatchHttpCall(l.cluster, headers, nil, nil, milliseconds,
-		func(headers, bodySize, _ int) { then(answerOf(headers, bodySize)) })
-	if err != nil {
-		proxywasm.LogError("cluster " + l.cluster + ": cannot fetch the keys of " + strings.Join(l.issuers, ", ") + ": " + err.Error())
-		then(jwks.Answer{})
-	}
-}
-
-// answerOf reads the answer to a callout. Some proxies answer a call that
-// failed with no headers, others with a status of their own: both are failures.
-func answerOf(headers, bodySize int) jwks.Answer {
-	var answer jwks.Answer
-	if headers > 0 {
-		if pairs, err := proxywasm.GetHttpCallResponseHeaders(); err == nil {
-			answer = readAnswer(pairs)
-		}
-	}
-	if answer.Status == 200 && bodySize > 0 {
-		// One byte more than is read tells that it is too much.
-		body, err := proxywasm.GetHttpCallResponseBody(0, min(bodySize, jwks.MaxDocument+1))
-		if err == nil {
-			answer.Body = string(body)
-		}
-	}
-	return answer
-}
-
-func readAnswer(headers [][2]string) jwks.Answer {
-	var answer jwks.Answer
-	for _, h := range headers {
-		switch h[0] {
-		case ":status":
-			answer.Status, _ = strconv.Atoi(h[1])
-		case "cache-control":
-			if answer.CacheControl != "" {
-				answer.CacheControl += ", "
-			}
-			answer.CacheControl += h[1]
-		}
-	}
-	return answer
-}
-
-// finish tells the source and the other workers what became of a fetch, logs
-// and counts it, and judges the requests that were waiting for keys.
-func (p *plugin) finish(l *location, fetch jwks.Fetch, answer jwks.Answer) {
-	now := p.now()
-	l.consulted = time.Time{}
-	p.consult(l, now, false) // another worker may have been quicker
-	outcome := l.source.Finish(now, fetch, answer)
-	p.share(l, fetch, answer, outcome, now)
-	quietly(func() { p.report(l, outcome, now) })
-	p.wake(l)
-}
-
-// report logs and counts the end of a fetch.
-func (p *plugin) report(l *location, outcome jwks.Outcome, now time.Time) {
-	for _, name := range l.issuers {
-		if outcome.Err != nil {
-			proxywasm.LogWarn("issuer " + name + ": fetch of " + l.url + ": " + outcome.Err.Error())
-		}
-		p.metrics.fetch(name, string(outcome.Result))
-	}
-	p.reportKeys(l, now)
-}
-
-// reportKeys logs and counts the keys that a location has.
-func (p *plugin) reportKeys(l *location, now time.Time) {
-	set, _ := l.source.Keys(now)
-	keys := 0
-	if set != nil {
-		keys = len(set.Keys)
-		for _, problem := range set.Unusable {
-			proxywasm.LogWarn("issuer " + l.issuers[0] + ": key not used: " + problem.Error())
-		}
-	}
-	for _, name := range l.issuers {
-		proxywasm.LogInfo("issuer " + name + ": keys from " + l.url + ": " + strconv.Itoa(keys))
-		p.metrics.gauge(familyKeys, name, uint64(keys))
-	}
 }

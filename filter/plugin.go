@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,17 +18,16 @@ import (
 // request.
 type plugin struct {
 	types.DefaultPluginContext
-	id     uint32
-	now    func() time.Time
-	worker uint64 // tells workers apart that take turns in fetching, never 0
+	id      uint32
+	now     func() time.Time
+	fetcher *fetcher
 
-	config    *config.Config
-	policy    *policy.Policy
-	keys      []keyring       // by the issuer's index
-	times     []jwt.TimeRules // likewise
-	locations []*location
-	metrics   *metrics
-	cache     *tokenCache
+	config  *config.Config
+	policy  *policy.Policy
+	keys    []keyring       // by the issuer's index
+	times   []jwt.TimeRules // likewise
+	metrics *metrics
+	cache   *tokenCache
 	// arithmetic is the proxy's if it is asked for, or else nil.
 	arithmetic       jwt.Arithmetic
 	noHostArithmetic bool // it was asked for, and is not there
@@ -42,9 +42,9 @@ type plugin struct {
 const (
 	soon    = time.Millisecond
 	regular = time.Second
-	// patience is the longest period while streams are waiting: how late the
-	// end of a wait, or another worker's keys, may be noticed.
-	patience = 25 * time.Millisecond
+	// often is the longest period while streams are waiting: how late the end of
+	// a wait, or another worker's keys, may be noticed.
+	often = 25 * time.Millisecond
 )
 
 // OnPluginStart reads the configuration. Every mistake in it is logged, and
@@ -74,11 +74,11 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
-	keys, locations, err := newKeyrings(c, p.locations)
+	keys, locations, err := newKeyrings(c, p.fetcher.locations)
 	if err != nil {
 		return err
 	}
-	p.keys, p.locations = keys, locations
+	p.keys = keys
 	p.times = timeRules(c)
 	p.policy = policy.New(c)
 	p.metrics = newMetrics()
@@ -88,10 +88,11 @@ func (p *plugin) configure(document string) error {
 		p.arithmetic = p.hostArithmetic
 	}
 	p.period = 0
-	now := p.now()
-	for _, l := range locations {
-		p.consult(l, now, false)
+	sharing := newSharing(c.Sharing.Key)
+	if !sharing.open && len(locations) > 0 {
+		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no sharing.key")
 	}
+	p.fetcher.configure(locations, c.Limits.Fetches, sharing, p.metrics)
 	first := regular
 	if len(locations) > 0 {
 		first = soon
@@ -124,61 +125,35 @@ func (p *plugin) OnTick() {
 		return
 	}
 	now := p.now()
-	period := regular
 	p.reports = 0
-	for _, l := range p.locations {
-		l.waiters = 0
-	}
+	var waited []*location
 	for _, w := range p.waiting {
-		w.location.waiters++
+		waited = append(waited, w.location)
 	}
-	for _, l := range p.locations {
-		news, fetch := p.consult(l, now, true)
-		if fetch {
-			p.fetch(l, now)
-		}
-		if news {
-			p.wake(l)
-		}
-		if !l.held {
-			period = min(period, max(soon, l.source.Next(now).Sub(now)))
-		}
-		quietly(func() { p.reportAge(l, now) })
-	}
+	p.fetcher.tick(now, waited)
+	p.wake()
 	p.expire(now)
 	quietly(func() { p.metrics.cached(p.cache) })
+	period := p.fetcher.pause()
 	if len(p.waiting) > 0 {
-		period = min(period, patience)
+		period = min(period, often)
 	}
 	if err := p.tickEvery(period); err != nil {
 		proxywasm.LogError("tick: " + err.Error())
 	}
 }
 
-// reportAge tells how old a location's keys are, when that has changed, also of
-// keys that are too old to be used.
-func (p *plugin) reportAge(l *location, now time.Time) {
-	if l.source.Generation() == 0 {
-		return
-	}
-	age := uint64(l.source.Age(now) / time.Second)
-	if age == l.reported {
-		return
-	}
-	l.reported = age
-	for _, name := range l.issuers {
-		p.metrics.gauge(familyAge, name, age)
-	}
+// onFetched judges the streams that wait for keys that have come, and asks for a
+// tick if there is a fetch to begin.
+func (p *plugin) onFetched() {
+	p.wake()
+	p.tickWithin(regular)
 }
 
-// hurry asks for a tick, because a stream waits: at once if a fetch is to be
-// made for it, or else in time to see what becomes of the one that is under way.
-func (p *plugin) hurry(l *location, now time.Time) {
-	period := patience
-	if !l.held && l.source.Due(now) {
-		period = soon
-	}
-	if period >= p.period {
+// tickWithin asks for a tick within a time, or earlier if there is a fetch to
+// begin.
+func (p *plugin) tickWithin(period time.Duration) {
+	if period = min(period, p.fetcher.pause()); period >= p.period {
 		return
 	}
 	if err := p.tickEvery(period); err != nil {
@@ -198,10 +173,14 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	return nil
 }
 
-// wake opens the streams anew that wait for keys from a location; those that
-// must go on waiting do.
-func (p *plugin) wake(l *location) {
-	p.revisit(func(s *stream) bool { return s.location == l }, (*stream).open)
+// wake opens the streams anew that wait for keys from a location that has news.
+// Some of them must go on waiting.
+func (p *plugin) wake() {
+	news := p.fetcher.takeNews()
+	if len(news) == 0 || len(p.waiting) == 0 {
+		return
+	}
+	p.revisit(func(s *stream) bool { return slices.Contains(news, s.location) }, (*stream).open)
 }
 
 // expire refuses the streams whose wait is over. A clock that is set back makes
@@ -251,7 +230,7 @@ func (p *plugin) revisit(chosen func(*stream) bool, step func(*stream) types.Act
 // that does not answer must not keep tokens of another one from waiting.
 func (p *plugin) hasRoom(l *location) bool {
 	free := p.config.Limits.WaitingRequests - len(p.waiting)
-	if len(p.locations) == 1 {
+	if len(p.fetcher.locations) == 1 {
 		return free > 0
 	}
 	taken := 0

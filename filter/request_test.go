@@ -9,7 +9,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"orgate/config"
-	"orgate/jwks"
 	"orgate/policy"
 )
 
@@ -177,13 +176,6 @@ func TestWithoutIdentity(t *testing.T) {
 		if rest, changed := withoutIdentity(c.connection, p); rest != c.rest || changed != c.changed {
 			t.Errorf("withoutIdentity(%q) = %q, %v; want %q, %v", c.connection, rest, changed, c.rest, c.changed)
 		}
-	}
-}
-
-func TestReadAnswer(t *testing.T) {
-	got := readAnswer([][2]string{{":status", "200"}, {"cache-control", "max-age=60"}, {"x", "y"}, {"cache-control", "no-store"}})
-	if want := (jwks.Answer{Status: 200, CacheControl: "max-age=60, no-store"}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

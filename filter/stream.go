@@ -316,7 +316,7 @@ func (s *stream) wait(issuer *policy.Issuer, now time.Time) types.Action {
 	s.location, s.issuer = location, issuer
 	s.request = request{method: strings.Clone(s.request.method), grpc: s.request.grpc}
 	s.edits, s.compact, s.token, s.proof, s.known = nil, "", nil, nil, nil
-	p.hurry(location, now)
+	p.tickWithin(often)
 	return types.ActionPause
 }
 
