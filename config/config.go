@@ -266,8 +266,10 @@ type JWKS struct {
 	// How long the last good keys are used after they should have been
 	// fetched anew (0 to 30 days).
 	MaxStale Duration `json:"maxStale" default:"\"24h\"" min:"0s" max:"720h"`
-	// The least time between two fetches for a kid that the set does not hold
-	// (1 second to 1 hour).
+	// The least time between two fetches for one kid that the set does not hold,
+	// and how long at most it takes to try again after a failure while tokens ask
+	// for a key (1 second to 1 hour; below 5 seconds it is 5). Fetches for
+	// different kids are 5 seconds apart.
 	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\"" min:"1s" max:"1h"`
 	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys
 	// are not used.

@@ -37,7 +37,10 @@ func TestForgeryToOneIssuerIsGoodToAnother(t *testing.T) {
     {"name": "b", "issuer": "https://idp1.example/", "organization": "org2", "sharedAcrossOrganizations": true,
      "signatureValidation": {"jwks": {"inline": $SECOND}}}
   ],
-  "rules": [{"match": {"pathPrefix": "/1"}, "organization": "org1"}, {"match": {"pathPrefix": "/2"}, "organization": "org2"}]
+  "rules": [
+    {"match": {"pathPrefix": "/1"}, "organization": "org1"},
+    {"match": {"pathPrefix": "/2"}, "organization": "org2"}
+  ]
 }`))
 	token := scenario.Second().Token()
 	for range 2 {
@@ -63,7 +66,8 @@ func thumbprint(t *testing.T, s *scenario.Signer) string {
 func TestIssuersWithOtherPinsHaveOtherKeys(t *testing.T) {
 	issuer := func(name, iss, pin string) string {
 		return fmt.Sprintf(`{"name": %q, "issuer": %q, "organization": "org1",
-			"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1", "pins": [%q]}}}`, name, iss, pin)
+			"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1", "pins": [%q]}}}`,
+			name, iss, pin)
 	}
 	w := newWorker(t, `{"issuers": [`+issuer("a", "https://a.example", thumbprint(t, scenario.First()))+`,`+
 		issuer("b", "https://b.example", thumbprint(t, scenario.Rotated()))+`]}`)
@@ -71,7 +75,8 @@ func TestIssuersWithOtherPinsHaveOtherKeys(t *testing.T) {
 	for _, c := range w.VM.TakeCallouts() {
 		answer(t, c, scenario.First(), scenario.Rotated())
 	}
-	for iss, passes := range map[string]*scenario.Signer{"https://a.example": scenario.First(), "https://b.example": scenario.Rotated()} {
+	for iss, passes := range map[string]*scenario.Signer{"https://a.example": scenario.First(),
+		"https://b.example": scenario.Rotated()} {
 		for _, signer := range []*scenario.Signer{scenario.First(), scenario.Rotated()} {
 			got := w.Serve(request(signer.Token(scenario.Claims{"iss": iss})))
 			if got.Passed != (signer == passes) {
@@ -99,7 +104,8 @@ func TestDiscoveryIsForOneIssuer(t *testing.T) {
 			answer(t, callouts[0], scenario.First())
 		}
 	}
-	for iss, want := range map[string]string{"https://a.example": "200 ok", "https://b.example": "503 keys_unavailable"} {
+	for iss, want := range map[string]string{"https://a.example": "200 ok",
+		"https://b.example": "503 keys_unavailable"} {
 		if got := verdict(w.Serve(request(scenario.First().Token(scenario.Claims{"iss": iss})))); got != want {
 			t.Errorf("%s: %s, want %s", iss, got, want)
 		}

@@ -26,6 +26,8 @@ var keyFields = map[string]func(*testing.T){
 	"limits.keyWait":         testKeyWait,
 	"limits.waitingRequests": testWaitingRequests,
 	"limits.cachedTokens":    testCachedTokens,
+	"limits.fetches":         testFetches,
+	"sharing.key":            testSharingKey,
 	"signatureVerification":  testSignatureVerification,
 }
 
@@ -227,6 +229,21 @@ func testCachedTokens(t *testing.T) {
 	}
 	w.Tick()
 	equal(t, "hits in a cache of one, of two tokens in turn", w.Metrics.Values()["orgate_token_cacheresult=.=hit;.;"], uint64(0))
+}
+
+func testFetches(t *testing.T) {
+	for limits, want := range map[string]int{`{}`: 16, `{"fetches": 3}`: 3} {
+		equal(t, "fetches at once, with limits "+limits, fetches(newWorker(t, manyLocations(20, false, limits))), want)
+	}
+}
+
+func testSharingKey(t *testing.T) {
+	for setting, want := range map[string]string{"": "waits", `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}`: "200 ok"} {
+		shared := host.NewSharedData()
+		share := func(c *host.Config) { c.VMID, c.Shared = "", shared }
+		answer(t, fetch(t, fetched(t, "", setting, share)), scenario.First())
+		equal(t, "verdict of another worker, with"+setting, judgement(fetched(t, "", setting, share), scenario.First().Token()), want)
+	}
 }
 
 func testSignatureVerification(t *testing.T) {

@@ -88,12 +88,14 @@ func TestRequestWaitsForTheFirstKeys(t *testing.T) {
 		{":method", "GET"}, {":scheme", "https"}, {":authority", "idp1.example"}, {":path", "/oauth2/jwks?v=1"},
 		{"accept", "application/json, application/jwk-set+json"}, {"user-agent", "orgate"},
 	}}
-	if diff := cmp.Diff([]any{want.Cluster, want.Timeout, want.Headers}, []any{c.Cluster, c.Timeout, c.Headers}); diff != "" {
+	if diff := cmp.Diff([]any{want.Cluster, want.Timeout, want.Headers}, []any{c.Cluster, c.Timeout,
+		c.Headers}); diff != "" {
 		t.Errorf("callout (-want +got):\n%s", diff)
 	}
 	answer(t, c, scenario.First())
 	judged(t, s, 200, "ok")
-	if got := s.RequestHeaderMap(); len(got.Values("authorization")) > 0 || !cmp.Equal(got.Values("x-wso2-organization"), []string{"org1"}) {
+	if got := s.RequestHeaderMap(); len(got.Values("authorization")) > 0 ||
+		!cmp.Equal(got.Values("x-wso2-organization"), []string{"org1"}) {
 		t.Errorf("headers to the upstream: %v", got)
 	}
 	s.Close()
@@ -177,10 +179,30 @@ func TestFailedFetches(t *testing.T) {
 		result string
 		log    string
 	}{
-		{"no headers", (*host.Callout).Fail, "no_answer", "no answer"},
-		{"503 made up by the proxy", func(c *host.Callout) error { return c.FailStatus(503) }, "status", "status 503"},
-		{"404", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "404"}}, []byte("x"), nil) }, "status", "status 404"},
-		{"empty", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "200"}}, nil, nil) }, "empty", "no body"},
+		{"no headers", (*host.Callout).Fail, "no_answer", ": no answer; there are no keys"},
+		{"503 made up by the proxy", func(c *host.Callout) error { return c.FailStatus(503) }, "no_answer",
+			`: no answer: the proxy says "no healthy upstream" (status 503)`},
+		{"504 made up by the proxy", func(c *host.Callout) error { return c.FailStatus(504) }, "no_answer",
+			`: no answer: the proxy says "upstream request timeout" (status 504)`},
+		{"503 of the provider", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "503"}, {"content-type", "text/plain"}, {"date",
+				"Sun, 22 Nov 2026 12:00:00 GMT"}}, []byte("upstream down"), nil)
+		}, "status", `: status 503; content-type "text/plain"`},
+		{"404", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "404"}}, []byte("x"), nil) },
+			"status", "status 404"},
+		{"a redirect", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "302"}, {"location", "https://idp1.example/login?state=s"}},
+				nil, nil)
+		}, "status", `: status 302, a redirect to "https://idp1.example/login"; there are no keys`},
+		{"a page", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}, {"content-type", "text/html"}}, []byte("<html>"), nil)
+		}, "not_a_jwk_set", `: not a JWK Set: invalid JSON at byte 0; content-type "text/html"`},
+		{"compressed", func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}, {"content-type", "application/json"},
+				{"content-encoding", "gzip"}}, []byte("\x1f\x8b"), nil)
+		}, "not_a_jwk_set", `: not a JWK Set: invalid JSON at byte 0; content-encoding "gzip"`},
+		{"empty", func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "200"}}, nil, nil) },
+			"empty", "no body"},
 		{"truncated", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())[:100]), nil)
 		}, "not_a_jwk_set", "not a JWK Set"},
@@ -202,8 +224,13 @@ func TestFailedFetches(t *testing.T) {
 			if got := w.Metrics.Values()[name]; got != 1 {
 				t.Errorf("%s is %d, want 1, of %v", name, got, w.Metrics.Values())
 			}
-			if log := strings.Join(w.Log, "\n"); !strings.Contains(log, c.log) {
+			log := strings.Join(w.Log, "\n")
+			if !strings.Contains(log, "3 issuer idp1: fetch of https://idp1.example/oauth2/jwks?v=1: ") ||
+				!strings.Contains(log, c.log) {
 				t.Errorf("log %q, want %q in it", log, c.log)
+			}
+			if strings.Contains(log, "keys from") {
+				t.Errorf("log %q reads as success", log)
 			}
 			// It recovers by itself.
 			w.Time = w.Time.Add(2 * time.Second)
@@ -211,6 +238,54 @@ func TestFailedFetches(t *testing.T) {
 			judged(t, w.Open(request(scenario.First().Token())), 200, "ok")
 		})
 	}
+}
+
+// TestFetchesAreLogged: what happened, where, and which keys there are.
+func TestFetchesAreLogged(t *testing.T) {
+	w := newWorker(t, discovering)
+	log := func(w *e2e.Worker, want ...string) {
+		t.Helper()
+		var got []string
+		for _, line := range w.Log {
+			if strings.Contains(line, "issuer idp1") && !strings.HasPrefix(line, "1 ") {
+				got = append(got, line)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+		w.Log = nil
+	}
+	respond := func(c *host.Callout, headers host.Headers, body string) {
+		t.Helper()
+		if err := c.Respond(headers, []byte(body), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ok := host.Headers{{":status", "200"}, {"content-type", "application/json"}}
+	const discovery = `{"issuer":"https://idp1.example/","jwks_uri":"https://idp1.example/keys"}`
+	// next is the call for the keys of the next fetch.
+	next := func() *host.Callout {
+		t.Helper()
+		w.Time = w.Time.Add(10 * time.Minute)
+		respond(fetch(t, w), ok, discovery)
+		return w.VM.TakeCallouts()[0]
+	}
+
+	respond(fetch(t, w), host.Headers{{":status", "200"}, {"content-type", "text/html"}}, "<html>")
+	log(w, `3 issuer idp1: fetch of https://idp1.example/.well-known/openid-configuration: `+
+		`discovery document: invalid JSON at byte 0; content-type "text/html"; there are no keys`)
+	respond(next(), host.Headers{{":status", "404"}, {"content-type", "text/html"}}, "<html>")
+	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: status 404; content-type "text/html"; there are no keys`)
+	answer(t, next(), scenario.First())
+	log(w, `2 issuer idp1: keys from https://idp1.example/keys: new "k1"`)
+	answer(t, next(), scenario.First(), scenario.Rotated())
+	log(w, `2 issuer idp1: keys from https://idp1.example/keys: old "k1", new "k2"`)
+	answer(t, next(), scenario.Rotated())
+	log(w, `2 issuer idp1: keys from https://idp1.example/keys: old "k2", gone "k1"`)
+	respond(next(), ok, `{"keys":[{"kty":"oct","kid":"s","k":"AA"}]}`)
+	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: no usable key: keys[0] (kid "s"): kty is not RSA; `+
+		`there are keys 600 s old: old "k2"`)
 }
 
 func TestUnknownKidFetchesAgainOncePerCooldown(t *testing.T) {

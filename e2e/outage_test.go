@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/rsa"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +26,7 @@ import (
 	"orgate/host"
 	"orgate/host/gateway"
 	"orgate/host/hosttest"
+	"orgate/jwks"
 )
 
 // TestOutage rotates, breaks, hangs, kills and restarts an identity provider on
@@ -42,7 +42,8 @@ import (
 // they must be refused. A key that is published for the first time may be either
 // from when the provider can be reached until all workers are known to have it.
 // Nothing else ever passes. What a request gets must be right at some moment
-// between its beginning and its end.
+// between its beginning and its end. A refusal is 401; it may be 503 from when the
+// provider fails until all workers are known to be well again.
 //
 // That a state is reached at all is the other half: the test polls for it, with a
 // deadline that follows from the cool-down, the back-off and the tick.
@@ -53,56 +54,44 @@ func TestOutage(t *testing.T) {
 	o.now(0, pass)
 	stop := o.load(6)
 
+	// Two fetches for unknown kids are 5 s apart, and a kid that was asked for
+	// before it was published is asked for again 5 s later.
+	const rotation = 15 * time.Second
 	o.now(1, either)
 	o.provider.Rotate("org1", o.rotation(1, true))
-	o.reach("a key more", 5*time.Second, func() bool { return o.all(o.token(1), 200) })
+	o.reach("a key more", rotation, func() bool { return o.all(o.token(1), 200) })
 	o.now(1, pass)
 
-	// It fails, and has another key when it is well again.
-	o.provider.Break("org1", idp.JWKS, idp.Fault{Kind: idp.Fail, Status: 503})
-	o.provider.Rotate("org1", o.rotation(2, true))
-	o.reach("fetches fail", 5*time.Second, o.fetched(2))
-	o.now(2, either)
-	o.provider.Heal("org1", idp.JWKS)
-	o.reach("another key after errors", 10*time.Second, func() bool { return o.all(o.token(2), 200) })
-	o.now(2, pass)
-
-	// It hangs, and has only another key when it goes on.
-	o.provider.Break("org1", idp.JWKS, idp.Fault{Kind: idp.Hang})
-	o.reach("a fetch hangs", 5*time.Second, o.fetched(1))
-	for key := range 3 {
-		o.now(key, either)
-	}
-	o.now(3, either)
-	o.provider.Rotate("org1", o.rotation(3, false))
-	o.provider.Heal("org1", idp.JWKS)
-	o.reach("only another key after a hang", 10*time.Second, func() bool {
-		return o.all(o.token(3), 200) && o.all(o.token(2), 401) && o.all(o.token(0), 401)
-	})
-	for key := range 3 {
-		o.now(key, refuse)
-	}
-	o.now(3, pass)
-
-	// Documents that are none change nothing, however often they are fetched.
-	for _, kind := range []idp.FaultKind{idp.Truncated, idp.Cut, idp.Huge} {
-		o.provider.Break("org1", idp.JWKS, idp.Fault{Kind: kind})
-		o.reach(string(kind), 5*time.Second, o.fetched(1))
-		o.provider.Heal("org1", idp.JWKS)
-		o.reach("well after "+string(kind), 10*time.Second, o.fetched(1))
+	// It hangs, then fails, then sends documents that are none. That changes
+	// nothing, however often they are fetched.
+	o.well(false)
+	for _, fault := range []idp.Fault{{Kind: idp.Hang}, {Kind: idp.Fail, Status: 503}, {Kind: idp.Truncated},
+		{Kind: idp.Cut}, {Kind: idp.Huge}} {
+		o.provider.Break("org1", idp.JWKS, fault)
+		o.reach("fetches meet "+string(fault.Kind), rotation, o.fetched(1))
+		o.provider.Heal("org1", idp.JWKS) // lets go of what hangs
 	}
 
 	// It is killed, and comes back on the same port with only another key.
 	o.kill()
-	o.provider.Rotate("org1", o.rotation(4, false))
-	o.reach("tokens pass without a provider", 5*time.Second, func() bool { return o.all(o.token(3), 200) && o.all(o.token(4), 401) })
-	o.now(3, either)
-	o.now(4, either)
+	o.provider.Rotate("org1", o.rotation(2, false))
+	o.reach("tokens pass without a provider", rotation, func() bool {
+		return o.all(o.token(1), 200) &&
+			o.all(o.token(2), 503)
+	})
+	for key := range 3 {
+		o.now(key, either)
+	}
 	o.serve()
-	o.reach("only another key after a restart", 10*time.Second, func() bool { return o.all(o.token(4), 200) && o.all(o.token(3), 401) })
-	o.now(3, refuse)
-	o.now(4, pass)
-	o.reach("the end", 5*time.Second, func() bool { return o.all(o.token(4), 200) })
+	o.reach("only another key after a restart", rotation, func() bool {
+		return o.all(o.token(2), 200) && o.all(o.token(1), 401) && o.all(o.token(0), 401)
+	})
+	for key := range 2 {
+		o.now(key, refuse)
+	}
+	o.now(2, pass)
+	o.well(true)
+	o.reach("the end", 5*time.Second, func() bool { return o.all(o.token(2), 200) })
 
 	requests := stop()
 	elapsed, fetches := time.Since(begin), o.provider.Requests()["/org1/jwks"]
@@ -110,9 +99,9 @@ func TestOutage(t *testing.T) {
 	if requests < 500 {
 		t.Errorf("%d requests: too quiet", requests)
 	}
-	// An unknown kid fetches once a second, and so does a turn that is taken
-	// over; failures at the start of an outage come twice a second.
-	if most := 2*int(elapsed/time.Second) + 20; fetches > most {
+	// Unknown kids fetch 12 times a minute. At the start of an outage failures
+	// come at short intervals, and each worker sees for itself.
+	if most := int(elapsed/(5*time.Second)) + 6*12; fetches > most {
 		t.Errorf("%d fetches in %v, at most %d", fetches, elapsed, most)
 	}
 }
@@ -138,16 +127,26 @@ type outage struct {
 	bad      []string // never pass
 
 	mu     sync.Mutex
-	states [][]must // of the keys' tokens, all there have been
+	states []moment // all there have been
+}
+
+// moment is what must become of the keys' tokens, and whether a refusal may be 503
+// because the provider is not well.
+type moment struct {
+	tokens []must
+	unwell bool
 }
 
 const outageConfig = `{
   "issuers": [{"name": "idp1", "issuer": %q, "organization": "org1", "usernameClaim": "sub",
-    "signatureValidation": {"jwks": {"url": %q, "cluster": "idp", "refreshInterval": "1m", "timeout": "1s", "unknownKidCooldown": "1s"}}}]
+    "signatureValidation": {"jwks": {"url": %q, "cluster": "idp",
+      "refreshInterval": "1m", "timeout": "1s", "unknownKidCooldown": "5s"}}}],
+  "limits": {"keyWait": "10s"}
 }`
 
 func newOutage(t *testing.T) *outage {
-	o := &outage{t: t, keys: make([]*rsa.PrivateKey, 6), client: &http.Client{Timeout: 15 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	o := &outage{t: t, keys: make([]*rsa.PrivateKey, 4), client: &http.Client{Timeout: 15 * time.Second,
+		Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
 	var group sync.WaitGroup
 	for i := range o.keys {
 		group.Go(func() { o.keys[i] = idp.GenerateKey() })
@@ -155,20 +154,22 @@ func newOutage(t *testing.T) *outage {
 	group.Wait()
 	l := o.listen("127.0.0.1:0")
 	o.address = l.Addr().String()
-	o.provider = idp.New(idp.WithURL("http://"+o.address), idp.WithTenant(idp.Tenant{Name: "org1", KeyID: "key-0", Key: o.keys[0]}))
+	o.provider = idp.New(idp.WithURL("http://"+o.address), idp.WithTenant(idp.Tenant{Name: "org1", KeyID: "key-0",
+		Key: o.keys[0]}))
 	o.serveOn(l)
 	t.Cleanup(func() {
 		o.kill()
 		o.provider.Close()
 	})
-	for i := range 5 {
-		o.tokens = append(o.tokens, o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("key-", i)), idp.SignedBy(o.keys[i])))
+	for i := range 3 {
+		o.tokens = append(o.tokens, o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("key-", i)),
+			idp.SignedBy(o.keys[i])))
 		o.bad = append(o.bad,
-			o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("key-", i)), idp.SignedBy(o.keys[5])),
-			o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("made-up-", i)), idp.SignedBy(o.keys[5])),
+			o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("key-", i)), idp.SignedBy(o.keys[3])),
+			o.provider.Mint("org1", idp.Header("kid", fmt.Sprint("made-up-", i)), idp.SignedBy(o.keys[3])),
 			o.provider.Expired("org1", idp.Header("kid", fmt.Sprint("key-", i)), idp.SignedBy(o.keys[i])))
 	}
-	o.states = [][]must{{either, refuse, refuse, refuse, refuse}}
+	o.states = []moment{{tokens: []must{either, refuse, refuse}}}
 
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("X-Wso2-Organization") != "org1" || r.Header.Get("Authorization") != "" {
@@ -242,8 +243,18 @@ func (o *outage) token(key int) string { return o.tokens[key] }
 func (o *outage) now(key int, m must) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	state := slices.Clone(o.states[len(o.states)-1])
-	state[key] = m
+	state := o.states[len(o.states)-1]
+	state.tokens = slices.Clone(state.tokens)
+	state.tokens[key] = m
+	o.states = append(o.states, state)
+}
+
+// well says whether the provider is well from now on.
+func (o *outage) well(well bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	state := o.states[len(o.states)-1]
+	state.unwell = !well
 	o.states = append(o.states, state)
 }
 
@@ -338,57 +349,53 @@ func (o *outage) load(clients int) (stop func() int) {
 	return stop
 }
 
-// check sends a token of a key and holds the answer against the model.
+// check sends a token of a key and holds the verdict against the model.
 func (o *outage) check(key int) {
-	from := o.state()
-	status, err := o.send(o.tokens[key])
-	o.mu.Lock()
-	states := o.states[from:]
-	o.mu.Unlock()
+	states, status, err := o.during(o.tokens[key])
 	var musts []must
 	for _, state := range states {
-		musts = append(musts, state[key])
+		musts = append(musts, state.tokens[key])
 	}
 	mayPass := slices.ContainsFunc(musts, func(m must) bool { return m != refuse })
 	mayFail := slices.ContainsFunc(musts, func(m must) bool { return m != pass })
-	if err != nil || status != 200 && status != 401 || status == 200 && !mayPass || status == 401 && !mayFail {
+	if err != nil || status == 200 && !mayPass || status != 200 && !(mayFail && o.refused(status, states)) {
 		o.t.Errorf("a token of key %d got %d (%v), and must %v", key, status, err, musts)
 	}
 }
 
 // checkBad sends a token that never passes.
 func (o *outage) checkBad(i int) {
-	if status, err := o.send(o.bad[i]); err != nil || status != 401 {
+	if states, status, err := o.during(o.bad[i]); err != nil || !o.refused(status, states) {
 		o.t.Errorf("bad token %d got %d (%v), want 401", i, status, err)
 	}
 }
 
-// turnsEntry is the entry that says who fetches, as another party may write it.
-type turnsEntry struct {
-	holder       uint64
-	since, until int64
-	over         byte
-	failures     uint32
-	retry        int64
-	document     int64
-	wanted       int64
+// during sends a token, and returns the states that there were meanwhile.
+func (o *outage) during(token string) (states []moment, status int, err error) {
+	from := o.state()
+	status, err = o.send(token)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.states[from:], status, err
 }
 
-func (e turnsEntry) encode() []byte {
-	b := []byte{1}
-	b = binary.LittleEndian.AppendUint64(b, e.holder)
-	b = binary.LittleEndian.AppendUint64(b, uint64(e.since))
-	b = binary.LittleEndian.AppendUint64(b, uint64(e.until))
-	b = append(b, e.over)
-	b = binary.LittleEndian.AppendUint32(b, e.failures)
-	b = binary.LittleEndian.AppendUint64(b, uint64(e.retry))
-	b = binary.LittleEndian.AppendUint64(b, uint64(e.document))
-	return binary.LittleEndian.AppendUint64(b, uint64(e.wanted))
+// refused reports whether a status is a refusal in one of the states.
+func (o *outage) refused(status int, states []moment) bool {
+	return status == 401 || status == 503 && slices.ContainsFunc(states, func(s moment) bool { return s.unwell })
 }
 
+// documentEntry is the document's entry, as another party may write it.
 func documentEntry(at int64, body string) []byte {
-	b := binary.LittleEndian.AppendUint64([]byte{1}, uint64(at))
-	return append(binary.LittleEndian.AppendUint32(b, 0), body...)
+	return jwks.Document{At: time.Unix(0, at), Response: jwks.Response{Body: body}}.Encode()
+}
+
+// location is how entries name the location of the configuration [fetching].
+func location() string {
+	parts := []string{"idp1", "https://idp1.example/oauth2/jwks?v=1"}
+	for _, d := range []time.Duration{5 * time.Second, 10 * time.Minute, 24 * time.Hour, 30 * time.Second} {
+		parts = append(parts, strconv.FormatInt(int64(d), 10))
+	}
+	return strings.Join(parts, "\x00")
 }
 
 // poisoned are two workers of the configuration [fetching], and a function that
@@ -400,13 +407,9 @@ func poisoned(t *testing.T) (workers []*e2e.Worker, write func(entry string, val
 	for i := range workers {
 		workers[i] = newWorker(t, fetching, func(c *host.Config) { c.Shared = shared })
 	}
-	location := []string{"idp1", "https://idp1.example/oauth2/jwks?v=1"}
-	for _, d := range []time.Duration{5 * time.Second, 10 * time.Minute, 24 * time.Hour, 30 * time.Second} {
-		location = append(location, strconv.FormatInt(int64(d), 10))
-	}
 	return workers, func(entry string, value []byte) {
 		t.Helper()
-		if status := shared.Set("", "orgate."+entry+"\x00"+strings.Join(location, "\x00"), value, 0); status != host.OK {
+		if status := shared.Set("orgate", "orgate."+entry+"\x00"+location(), value, 0); status != host.OK {
 			t.Fatal(status)
 		}
 	}
@@ -417,11 +420,11 @@ func poisoned(t *testing.T) (workers []*e2e.Worker, write func(entry string, val
 func TestPoisonKnowsTheEntries(t *testing.T) {
 	workers, write := poisoned(t)
 	now := scenario.Now.UnixNano()
-	write("turns", turnsEntry{holder: 7, since: now, until: now + int64(time.Minute)}.encode())
+	write("record", jwks.Record{Lease: jwks.Lease{Owner: 7, Begun: now, Ends: now + int64(6*time.Second)}}.Encode())
 	if n := len(tick(workers)); n != 0 {
-		t.Errorf("%d fetches during another's turn", n)
+		t.Errorf("%d fetches during another's lease", n)
 	}
-	write("turns", turnsEntry{document: now - 1}.encode())
+	write("record", jwks.Record{Document: now - 1}.Encode())
 	write("document", documentEntry(now-1, scenario.JWKS(scenario.First())))
 	advance(workers, time.Second)
 	if n := len(tick(workers)); n != 0 {
@@ -430,54 +433,93 @@ func TestPoisonKnowsTheEntries(t *testing.T) {
 	judged(t, workers[0].Open(request(scenario.First().Token())), 200, "ok")
 }
 
-// TestPoisonedTurns: whatever another party writes, the next fetch begins in time,
+// TestPoisonedRecord: whatever another party writes, the next fetch begins within
+// the length of a lease, or of two or three if leases are written at every tick;
 // and from then on the workers share again.
-func TestPoisonedTurns(t *testing.T) {
-	now := scenario.Now.UnixNano()
-	const year = int64(365 * 24 * time.Hour)
-	good := turnsEntry{holder: 7, since: now, until: now + int64(3*time.Minute)}
+func TestPoisonedRecord(t *testing.T) {
+	const lease, year = 6 * time.Second, int64(365 * 24 * time.Hour)
+	of := func(owner uint64, begun, ends int64) func(int64) []byte {
+		return func(now int64) []byte {
+			return jwks.Record{Lease: jwks.Lease{Owner: owner, Begun: now + begun, Ends: now + ends}}.Encode()
+		}
+	}
+	always := func(r jwks.Record) func(int64) []byte {
+		entry := r.Encode()
+		return func(int64) []byte { return entry }
+	}
+	failures := func(retry int64) func(int64) []byte {
+		return func(now int64) []byte {
+			return jwks.Record{Failed: now, Failures: math.MaxUint32, Retry: now + retry}.Encode()
+		}
+	}
 	for _, c := range []struct {
 		name    string
-		entry   []byte
+		entry   func(now int64) []byte
 		waiting bool
-		within  time.Duration
+		within  time.Duration // 0: at once
+		again   bool          // written at every tick
 	}{
-		{"nothing", []byte{}, false, 0},
-		{"garbage", []byte("garbage"), false, 0},
-		{"garbage of the right length", bytes.Repeat([]byte{0xff}, len(good.encode())), false, 0},
-		{"truncated", good.encode()[:40], false, 0},
-		{"another version", append([]byte{9}, good.encode()[1:]...), false, 0},
-		{"a turn that never ends", turnsEntry{holder: 7, since: now, until: math.MaxInt64}.encode(), false, 0},
-		{"a turn of all time", turnsEntry{holder: 7, since: math.MinInt64, until: math.MaxInt64}.encode(), false, 0},
-		{"a turn of all time, a request waits", turnsEntry{holder: 7, since: math.MinInt64, until: math.MaxInt64}.encode(), true, 0},
-		{"a turn of the far future", turnsEntry{holder: 7, since: now + year, until: now + year + 1}.encode(), false, 0},
-		{"a holder that never releases", good.encode(), false, 3 * time.Minute},
-		{"a holder that never releases, a request waits", good.encode(), true, time.Second},
-		{"failures until the far future", turnsEntry{failures: math.MaxUint32, retry: math.MaxInt64}.encode(), false, 0},
-		{"failures until next year", turnsEntry{failures: math.MaxUint32, retry: now + year}.encode(), false, 0},
-		{"failures for as long as there may be", turnsEntry{failures: math.MaxUint32, retry: now + int64(5*time.Minute)}.encode(), false, 5 * time.Minute},
-		{"failures of before time", turnsEntry{failures: 1, retry: math.MinInt64}.encode(), false, 0},
-		{"a document of the far future", turnsEntry{document: math.MaxInt64}.encode(), false, 0},
-		{"a document that is not there", turnsEntry{document: now - 1}.encode(), false, 0},
-		{"an unknown kid in the far future", turnsEntry{wanted: math.MaxInt64}.encode(), false, 0},
-		{"everything", turnsEntry{math.MaxUint64, -1, math.MaxInt64, 1, math.MaxUint32, math.MaxInt64, math.MaxInt64, math.MaxInt64}.encode(), true, 0},
+		{"nothing", func(int64) []byte { return []byte{} }, false, 0, true},
+		{"garbage", func(int64) []byte { return []byte("garbage") }, false, 0, true},
+		{"garbage of the right length", func(int64) []byte {
+			return bytes.Repeat([]byte{0xff},
+				len(jwks.Record{}.Encode()))
+		}, false, 0, true},
+		{"truncated", func(now int64) []byte { return of(7, 0, int64(lease))(now)[:40] }, false, 0, true},
+		{"another version", func(now int64) []byte { return append([]byte{9}, of(7, 0, int64(lease))(now)[1:]...) },
+			false, 0, true},
+		{"a lease that never ends", of(7, 0, year), false, 0, true},
+		{"a lease of all time", always(jwks.Record{Lease: jwks.Lease{Owner: 7, Begun: math.MinInt64,
+			Ends: math.MaxInt64}}), false, 0, true},
+		{"a lease of all time, a request waits", always(jwks.Record{Lease: jwks.Lease{Owner: 7, Begun: math.MinInt64,
+			Ends: math.MaxInt64}}), true, 0, true},
+		{"a lease of the far future", of(7, year, year+1), false, 0, true},
+		{"an owner that never releases", of(7, 0, int64(lease)), false, lease, false},
+		{"an owner that never releases, a request waits", of(7, 0, int64(lease)), true, time.Second, false},
+		{"an owner that leases again and again", of(7, 0, int64(lease)), false, 2 * lease, true},
+		{"an owner that takes leases over again and again", func(now int64) []byte {
+			return jwks.Record{Lease: jwks.Lease{Owner: 7, Begun: now, Ends: now + int64(lease), Taken: true}}.Encode()
+		}, false, 3 * lease, true},
+		{"an owner that leases again and again, a request waits", of(7, 0, int64(lease)), true, 2 * lease, true},
+		{"failures until the far future", always(jwks.Record{Failed: 1, Failures: math.MaxUint32,
+			Retry: math.MaxInt64}), false, 0, true},
+		{"failures until next year", failures(year), false, 0, true},
+		{"failures for as long as there may be", failures(int64(5 * time.Minute)), false, lease, false},
+		{"failures again and again", failures(int64(5 * time.Minute)), false, lease, true},
+		{"failures again and again, a request waits", failures(int64(5 * time.Minute)), true, lease, true},
+		{"failures of before time", always(jwks.Record{Failed: math.MinInt64, Failures: 1, Retry: math.MinInt64}),
+			false, 0, true},
+		{"a document of the far future", always(jwks.Record{Document: math.MaxInt64}), false, 0, true},
+		{"a document that is not there", always(jwks.Record{Document: 1}), false, 0, true},
+		{"a fetch in the far future that tokens ask for", always(jwks.Record{Demanded: math.MaxInt64}), false, 0, true},
+		{"fetches again and again that tokens ask for",
+			func(now int64) []byte { return jwks.Record{Demanded: now}.Encode() }, true, 0, true},
+		{"everything", always(jwks.Record{
+			Document: math.MaxInt64, Failed: math.MaxInt64, Failures: math.MaxUint32, Retry: math.MaxInt64,
+			Demanded: math.MaxInt64,
+			Lease:    jwks.Lease{Owner: math.MaxUint64, Begun: -1, Ends: math.MaxInt64, Taken: true},
+		}), true, 0, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			workers, write := poisoned(t)
-			write("turns", c.entry)
+			poison := func() { write("record", c.entry(workers[0].Time.UnixNano())) }
+			poison()
 			if c.waiting {
 				if s := workers[0].Open(request(scenario.First().Token())); !e2e.Outcome(s).Waiting {
 					t.Fatal("the request does not wait")
 				}
 			}
-			if c.within > 0 {
-				advance(workers, c.within-time.Millisecond)
-				if n := len(tick(workers)); n != 0 {
-					t.Fatalf("%d fetches before %v", n, c.within)
+			callouts := tick(workers[:1])
+			for passed := time.Duration(0); passed < c.within; passed += 500 * time.Millisecond {
+				if len(callouts) > 0 {
+					t.Fatalf("a fetch after %v, before %v", passed, c.within)
 				}
-				advance(workers, time.Millisecond)
+				advance(workers, 500*time.Millisecond)
+				if c.again {
+					poison()
+				}
+				callouts = tick(workers[:1])
 			}
-			callouts := tick(workers)
 			if len(callouts) != 1 {
 				t.Fatalf("%d fetches after %v, want 1", len(callouts), c.within)
 			}
@@ -508,29 +550,39 @@ func TestPoisonedTurns(t *testing.T) {
 	}
 }
 
-// TestPoisonedDocuments: a document that another party writes is believed if it is
-// one that could have been fetched, and no other; and it is replaced by the next.
+// TestPoisonedDocuments: in a VM id of the plugin's own, a document is taken if it
+// is one that could have been fetched, and no other; and it is replaced by the next.
 func TestPoisonedDocuments(t *testing.T) {
 	const minute = int64(time.Minute)
 	stranger := scenario.JWKS(scenario.Second())
 	for _, c := range []struct {
 		name     string
 		document func(now int64) (at int64, entry []byte)
-		believed bool
+		taken    bool
 	}{
 		{"nothing", func(now int64) (int64, []byte) { return now, []byte{} }, false},
 		{"garbage", func(now int64) (int64, []byte) { return now, []byte("garbage of some length") }, false},
 		{"truncated", func(now int64) (int64, []byte) { return now, documentEntry(now, stranger)[:100] }, false},
-		{"another version", func(now int64) (int64, []byte) { return now, append([]byte{9}, documentEntry(now, stranger)[1:]...) }, false},
+		{"another version", func(now int64) (int64, []byte) {
+			return now, append([]byte{9}, documentEntry(now,
+				stranger)[1:]...)
+		}, false},
 		{"an error page", func(now int64) (int64, []byte) { return now, documentEntry(now, "<html>") }, false},
 		{"no keys", func(now int64) (int64, []byte) { return now, documentEntry(now, `{"keys":[]}`) }, false},
 		{"too large", func(now int64) (int64, []byte) {
 			return now, documentEntry(now, stranger+strings.Repeat(" ", 600<<10))
 		}, false},
 		{"of the future", func(now int64) (int64, []byte) { return now, documentEntry(now+minute, stranger) }, false},
-		{"of the end of time", func(now int64) (int64, []byte) { return now, documentEntry(math.MaxInt64, stranger) }, false},
-		{"of the beginning of time", func(now int64) (int64, []byte) { return now, documentEntry(math.MinInt64, stranger) }, false},
-		{"older than the one at hand", func(now int64) (int64, []byte) { return now, documentEntry(now-30*minute, stranger) }, false},
+		{"of the end of time", func(now int64) (int64, []byte) { return now, documentEntry(math.MaxInt64, stranger) },
+			false},
+		{"of the beginning of time", func(now int64) (int64, []byte) {
+			return now, documentEntry(math.MinInt64,
+				stranger)
+		}, false},
+		{"older than the one at hand", func(now int64) (int64, []byte) {
+			return now, documentEntry(now-30*minute,
+				stranger)
+		}, false},
 		{"a good one", func(now int64) (int64, []byte) { return now, documentEntry(now, stranger) }, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -540,12 +592,12 @@ func TestPoisonedDocuments(t *testing.T) {
 			tick(workers)
 			at, entry := c.document(workers[0].Time.UnixNano())
 			write("document", entry)
-			write("turns", turnsEntry{document: at}.encode())
+			write("record", jwks.Record{Document: at}.Encode())
 			advance(workers, time.Second)
 			tick(workers)
 			for _, w := range workers {
 				first, second := "200 ok", "401 bad_signature"
-				if c.believed {
+				if c.taken {
 					first, second = second, first
 				}
 				if got := verdict(w.Serve(request(scenario.First().Token()))); got != first {
@@ -611,12 +663,16 @@ func TestUnknownKidBesideACertificate(t *testing.T) {
 	answer(t, fetch(t, w), scenario.Rotated())
 	judged(t, rotated, 200, "ok")
 	judged(t, w.Open(request(certificates)), 200, "ok")
-	// Within the cool-down, and once more after it: the token is not taken for
-	// a forged one meanwhile.
+	// A fetch is made for it, and once more after the cool-down: the token is not
+	// taken for a forged one meanwhile.
 	token := scenario.First().Token()
+	w.Time = w.Time.Add(5 * time.Second)
+	s := w.Open(request(token))
+	answer(t, fetch(t, w), scenario.Rotated())
+	judged(t, s, 401, "unknown_key")
 	judged(t, w.Open(request(token)), 401, "unknown_key")
 	w.Time = w.Time.Add(30 * time.Second)
-	s := w.Open(request(token))
+	s = w.Open(request(token))
 	answer(t, fetch(t, w), scenario.First())
 	judged(t, s, 200, "ok")
 }
@@ -709,7 +765,8 @@ func TestOlderDocumentTakesNothingBack(t *testing.T) {
 // TestFailureOfAnotherWorkerEndsTheWait: there is no hope within keyWait.
 func TestFailureOfAnotherWorkerEndsTheWait(t *testing.T) {
 	workers := newWorkers(t, 2, fetching)
-	streams := []*host.Stream{workers[0].Open(request(scenario.First().Token())), workers[1].Open(request(scenario.First().Token()))}
+	streams := []*host.Stream{workers[0].Open(request(scenario.First().Token())),
+		workers[1].Open(request(scenario.First().Token()))}
 	if err := tick(workers)[0].Fail(); err != nil {
 		t.Fatal(err)
 	}
@@ -755,11 +812,20 @@ func TestTicksAreCheap(t *testing.T) {
 			return host.OK
 		}
 	})
-	w.Tick()
-	for i, c := range w.VM.TakeCallouts() {
-		if i > 0 {
+	var hangs *host.Callout
+	for fetched := 0; fetched < locations-1; {
+		w.Tick()
+		for _, c := range w.VM.TakeCallouts() {
+			if authority, _ := c.Headers.Get(":authority"); authority == "i0.example" {
+				hangs = c
+				continue
+			}
 			answer(t, c, scenario.First())
+			fetched++
 		}
+	}
+	if hangs == nil {
+		t.Fatal("no fetch from the first location")
 	}
 	var last time.Duration
 	reads = 0
@@ -788,7 +854,8 @@ func TestTicksAreCheap(t *testing.T) {
 func TestPinsKeepApart(t *testing.T) {
 	config := func(signer *scenario.Signer) string {
 		return fmt.Sprintf(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
-			"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1", "pins": [%q]}}}]}`, signer.Thumbprint())
+			"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1", "pins": [%q]}}}]}`,
+			signer.Thumbprint())
 	}
 	w := newWorker(t, config(scenario.First()))
 	root, err := w.VM.NewRoot(host.RootConfig{RootID: "other", Configuration: []byte(config(scenario.Rotated()))})
@@ -808,7 +875,7 @@ func TestPinsKeepApart(t *testing.T) {
 	}
 }
 
-// TestWorkerWhoseClockIsBehind cannot believe what the others share, and leaves it
+// TestWorkerWhoseClockIsBehind cannot use what the others share, and leaves it
 // to those who can: a new worker finds the document in the middle of an outage.
 func TestWorkerWhoseClockIsBehind(t *testing.T) {
 	shared := host.NewSharedData()

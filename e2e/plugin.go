@@ -33,6 +33,7 @@ type Worker struct {
 func NewWorker(plugin *host.Plugin, configuration string, change ...func(*host.Config)) (*Worker, error) {
 	w := &Worker{Metrics: host.NewMetrics(), Time: scenario.Now}
 	c := host.Config{
+		VMID:     "orgate",
 		Clusters: []string{"idp", "idp1", "idp2"},
 		Metrics:  w.Metrics,
 		Clock:    func() time.Time { return w.Time },

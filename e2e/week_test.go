@@ -42,27 +42,31 @@ import (
 // have passed, by the worker's clock, give or take what the policy leaves open.
 // What a worker has decides: a token's kid is in the document with the key that
 // signed it (200), or with another (401 bad_signature), or it is not (401
-// unknown_key); no document that may be used is 503. A request that asks for an
-// unknown kid may wait, and is judged by what its worker has when the wait ends.
-// If keyWait is over it may be 503. So a rotation leaves exactly the time between
-// two fetches, and from worker to worker the time between two ticks, in which
-// either answer is right.
+// unknown_key, or 503 while the last fetch has failed); no document that may be
+// used is 503. A request that asks for an unknown kid may wait, and is judged by
+// what its worker has when the wait ends. If keyWait is over it may be 503. So a
+// rotation leaves exactly the time between two fetches, and from worker to worker
+// the time between two ticks, in which either verdict is right.
 //
 // That documents are fetched at all is checked apart: while a provider has been
 // well for as long as the refreshInterval and the longest back-off together,
 // there is a document that young, and a published key is unknown to nobody except
-// within the cool-down of a fetch.
+// within the cool-down after it was fetched for in vain.
 //
 // # The bound on fetches
 //
 // Each fetch must have a reason in the policy, for all workers together: it is
 // the first; 80 % of the newest document's lifetime, and a minute, are over; the
 // back-off after the last failure is over (at least half of 1, 2, 4, … s, up to
-// the refreshInterval or 5 minutes); an unknown kid was asked for, and the
-// cool-down is over; the fetch under way takes more than a second, requests wait,
-// and nobody has taken the turn over yet; or it has taken as long as a turn lasts.
-// Workers whose clocks disagree cannot share: their fetches without such a reason
-// are counted, and may be no more than what they would make by themselves.
+// the refreshInterval or 5 minutes); a kid was asked for that was not fetched for
+// in vain within the cool-down, and the last such fetch began 5 s ago, or, after a
+// failure, as long as the cool-down; the fetch under way takes more than a second,
+// requests wait, and nobody has taken its lease over yet; or it has taken as long
+// as a lease lasts. After a failure of another worker, a worker may also see for
+// itself: when its fetch has been due for as long as a lease, and then once an
+// hour, or in the longest back-off if it is asked. Workers whose clocks disagree cannot share: their fetches
+// without such a reason are counted, and may be no more than what they would make
+// by themselves. No worker has more fetches under way than limits.fetches.
 func TestWeek(t *testing.T) {
 	w := newWeek(t)
 	script := w.script()
@@ -83,7 +87,8 @@ func TestWeek(t *testing.T) {
 	}
 	t.Logf("%d verdicts: %v", w.judgements, w.verdicts)
 	for _, p := range w.places {
-		t.Logf("%s: %d fetches, %d documents; reasons %v; at most %d", p.name, p.fetches, p.documents, p.reasons, p.most(w))
+		t.Logf("%s: %d fetches, %d documents; reasons %v; at most %d", p.name, p.fetches, p.documents, p.reasons,
+			p.most(w))
 		if p.fetches > p.most(w) {
 			t.Errorf("%s: %d fetches, at most %d", p.name, p.fetches, p.most(w))
 		}
@@ -94,7 +99,8 @@ func TestWeek(t *testing.T) {
 	if faults < 100 {
 		t.Errorf("%d faults, want a hundred", faults)
 	}
-	for _, v := range []string{"200 ok", "401 unknown_key", "401 bad_signature", "401 expired", "503 keys_unavailable"} {
+	for _, v := range []string{"200 ok", "401 unknown_key", "401 bad_signature", "401 expired",
+		"503 keys_unavailable"} {
 		if w.verdicts[v] < 100 {
 			t.Errorf("%d times %s: the week is too quiet", w.verdicts[v], v)
 		}
@@ -107,6 +113,10 @@ const (
 	timeout = 5 * time.Second
 	// within is what a second may turn out to be.
 	within = 50 * time.Millisecond
+	// spacing is between two fetches for unknown kids.
+	spacing = 5 * time.Second
+	// most is limits.fetches.
+	most = 2
 	// longestBackoff is how long a provider may be well before it is asked.
 	longestBackoff = 5 * time.Minute
 )
@@ -144,7 +154,7 @@ type place struct {
 	refresh, maxStale, cooldown time.Duration
 	wellKnown, pinned           bool
 	certificate                 *scenario.Signer
-	ring                        []*scenario.Signer // its keys, in turns
+	ring                        []*scenario.Signer // its keys, one after the other
 
 	tokens []*probeToken
 
@@ -163,9 +173,10 @@ type place struct {
 	newest         *servedDoc
 	failures       int           // since the last good document
 	failed         time.Duration // when the last one was
+	failedBegun    time.Duration // and when its fetch began
+	failing        bool          // the last fetch failed, whoever made it
 	wanted         time.Duration // when the last fetch for an unknown kid began
-	asked          bool          // an unknown kid was, since then
-	cooling        time.Duration // when the last fetch began that may have been for one, whatever else it was for
+	vain           kids          // when fetches for kids began that did not bring them
 	lost           time.Duration // when the last fetch began whose answer was
 	outages        int
 }
@@ -197,7 +208,7 @@ type underway struct {
 	member *member
 	place  *place
 	begun  time.Duration
-	over   bool // it has taken another's turn
+	over   bool // it has taken another's lease over
 }
 
 // coming is the answer to a callout.
@@ -216,7 +227,23 @@ type member struct {
 	born   time.Duration
 	holds  map[*place][]*servedDoc // the documents that it may have; nil is none
 	flying map[*place]*underway
+	failed map[*place]time.Duration // when its own last fetch failed, since there was a good one
+	asked  map[*place]kids          // that it has been asked for and nothing was fetched for
+	vain   map[*place]kids          // that it was asked for, and a fetch did not bring
 	waits  []*pendingRequest
+}
+
+// kids are kids with a time each.
+type kids map[string]time.Duration
+
+// since is the first of the times.
+func (k kids) since() (first time.Duration, ok bool) {
+	for _, at := range k {
+		if !ok || at < first {
+			first, ok = at, true
+		}
+	}
+	return first, ok
 }
 
 // probeToken is a token that requests are made with.
@@ -247,8 +274,10 @@ func newWeek(t *testing.T) *week {
 		places: []*place{
 			{name: "plain", refresh: 10 * time.Minute, maxStale: 24 * time.Hour, cooldown: 30 * time.Second},
 			{name: "found", refresh: 5 * time.Minute, maxStale: 2 * time.Hour, cooldown: time.Minute, wellKnown: true},
-			{name: "pinned", refresh: 30 * time.Minute, maxStale: 6 * time.Hour, cooldown: 45 * time.Second, pinned: true},
-			{name: "certified", refresh: 3 * time.Minute, maxStale: 30 * time.Minute, cooldown: 10 * time.Second, certificate: &scenario.Signer{KeyID: "cert"}},
+			{name: "pinned", refresh: 30 * time.Minute, maxStale: 6 * time.Hour, cooldown: 45 * time.Second,
+				pinned: true},
+			{name: "certified", refresh: 3 * time.Minute, maxStale: 30 * time.Minute, cooldown: 10 * time.Second,
+				certificate: &scenario.Signer{KeyID: "cert"}},
 		},
 	}
 	w.generate()
@@ -258,6 +287,7 @@ func newWeek(t *testing.T) *week {
 		p.since[0].published = true
 		p.reasons = map[string]int{}
 		p.wanted, p.lost = -aWeek, -aWeek
+		p.vain = kids{}
 		w.mint(p)
 	}
 	for i := range 8 {
@@ -311,11 +341,13 @@ func (w *week) configuration() string {
 			certificate = fmt.Sprintf(`, "certificate": {"certificateInline": %q}`, p.certificate.Certificate())
 		}
 		issuers = append(issuers, fmt.Sprintf(`{"name": %[1]q, "issuer": "https://%[1]s.example/", "organization": %[1]q,
-			"signatureValidation": {"jwks": {%[2]s, "cluster": %[1]q, "refreshInterval": "%[3]v", "maxStale": "%[4]v", "unknownKidCooldown": "%[5]v"}%[6]s}}`,
+			"signatureValidation": {"jwks": {%[2]s, "cluster": %[1]q,
+			"refreshInterval": "%[3]v", "maxStale": "%[4]v", "unknownKidCooldown": "%[5]v"}%[6]s}}`,
 			p.name, location, p.refresh, p.maxStale, p.cooldown, certificate))
 		rules = append(rules, fmt.Sprintf(`{"match": {"pathPrefix": "/%[1]s"}, "organization": %[1]q}`, p.name))
 	}
-	return `{"issuers": [` + strings.Join(issuers, ",\n") + `], "rules": [` + strings.Join(rules, ",\n") + `], "organization": "none"}`
+	return fmt.Sprintf(`{"issuers": [%s], "rules": [%s], "organization": "none", "limits": {"fetches": %d}}`,
+		strings.Join(issuers, ",\n"), strings.Join(rules, ",\n"), most)
 }
 
 // mint makes the tokens that requests to a place are made with. Their times are
@@ -325,7 +357,8 @@ func (w *week) mint(p *place) {
 	now := scenario.Now.Unix()
 	add := func(kind, kid string, key *rsa.PrivateKey, expires int64, always string) {
 		signer := &scenario.Signer{KeyID: kid, Key: key}
-		claims := scenario.Claims{"iss": "https://" + p.name + ".example/", "org_id": nil, "iat": now - 2*month, "exp": expires, "jti": fmt.Sprint(len(p.tokens))}
+		claims := scenario.Claims{"iss": "https://" + p.name + ".example/", "org_id": nil, "iat": now - 2*month,
+			"exp": expires, "jti": fmt.Sprint(len(p.tokens))}
 		p.tokens = append(p.tokens, &probeToken{kind, kid, key, signer.Token(claims), always})
 	}
 	for _, s := range p.ring {
@@ -368,7 +401,9 @@ func (w *week) start(m *member) {
 	}
 	m.born = w.truth
 	m.holds, m.flying = map[*place][]*servedDoc{}, map[*place]*underway{}
+	m.failed, m.asked, m.vain = map[*place]time.Duration{}, map[*place]kids{}, map[*place]kids{}
 	for _, p := range w.places {
+		m.asked[p], m.vain[p] = kids{}, kids{}
 		m.holds[p] = []*servedDoc{nil}
 	}
 	w.learn(m)
@@ -390,6 +425,9 @@ func (w *week) pace() time.Duration {
 func (w *week) step(d time.Duration) {
 	for end := w.truth + d; w.truth < end; {
 		next := end
+		for _, c := range w.pending { // and a tick soon after it
+			next = min(next, max(c.at, w.truth)+time.Second)
+		}
 		if w.waiting() {
 			next = min(next, w.truth+500*time.Millisecond)
 		}
@@ -448,7 +486,7 @@ func (w *week) learn(m *member) {
 			if slices.ContainsFunc(holds, func(h *servedDoc) bool { return sure(h) && h.begun > d.begun }) {
 				continue // older than what it has
 			}
-			if d.begun+time.Second < m.jumped-p.patience() && d != p.newest || slices.Contains(holds, d) {
+			if d.begun+time.Second < m.jumped-p.recovery() && d != p.newest || slices.Contains(holds, d) {
 				continue
 			}
 			holds = append(holds, d)
@@ -592,7 +630,8 @@ func (w *week) answer(f *underway, c *host.Callout, keys bool) {
 	case "other issuer's document":
 		if !keys {
 			fail(quick, func() error {
-				return respond("200", nil, fmt.Sprintf(`{"issuer":"https://evil.example/","jwks_uri":"https://%s.example/keys"}`, p.name))
+				return respond("200", nil,
+					fmt.Sprintf(`{"issuer":"https://evil.example/","jwks_uri":"https://%s.example/keys"}`, p.name))
 			})
 			return
 		}
@@ -600,7 +639,8 @@ func (w *week) answer(f *underway, c *host.Callout, keys bool) {
 	case "other origin":
 		if !keys {
 			fail(quick, func() error {
-				return respond("200", nil, fmt.Sprintf(`{"issuer":"https://%s.example/","jwks_uri":"https://evil.example/keys"}`, p.name))
+				return respond("200", nil,
+					fmt.Sprintf(`{"issuer":"https://%s.example/","jwks_uri":"https://evil.example/keys"}`, p.name))
 			})
 			return
 		}
@@ -625,7 +665,8 @@ func (w *week) answer(f *underway, c *host.Callout, keys bool) {
 }
 
 // serve has a good document answered.
-func (w *week) serve(in func(time.Duration, func()), f *underway, d time.Duration, keys map[string]*rsa.PrivateKey, maxAge string,
+func (w *week) serve(in func(time.Duration, func()), f *underway, d time.Duration, keys map[string]*rsa.PrivateKey,
+	maxAge string,
 	respond func(string, host.Headers, string) error) {
 	p := f.place
 	var headers host.Headers
@@ -640,16 +681,29 @@ func (w *week) serve(in func(time.Duration, func()), f *underway, d time.Duratio
 	}
 	body := jwksOf(keys)
 	in(d, func() {
-		doc := &servedDoc{keys: keys, begun: f.begun, answered: w.truth, lifetime: lifetime, offset: f.member.offset, maxAge: maxAge}
+		doc := &servedDoc{keys: keys, begun: f.begun, answered: w.truth, lifetime: lifetime, offset: f.member.offset,
+			maxAge: maxAge}
 		gone := f.member.flying[p] != f
 		if !gone {
 			w.ended(f)
 			p.docs = append(p.docs, doc)
 			p.documents++
 			if p.newest == nil || p.newest.begun <= doc.begun {
-				p.newest, p.failures = doc, 0
+				p.newest, p.failures, p.failing = doc, 0, false
+				for _, m := range w.workers {
+					delete(m.failed, p)
+				}
+			}
+			for _, m := range w.workers {
+				for kid, at := range m.asked[p] {
+					if at < doc.begun {
+						m.vain[p][kid], p.vain[kid] = doc.begun, doc.begun
+						delete(m.asked[p], kid)
+					}
+				}
 			}
 			w.took(f.member, p, doc)
+			w.askAgain(f.member, p)
 		}
 		if err := respond("200", headers, body); err != nil && err != host.ErrClosed {
 			w.t.Fatal(err)
@@ -681,47 +735,63 @@ func (p *place) own() map[string]*rsa.PrivateKey {
 	return keys
 }
 
-// patience is how long it takes at most until there is a new document from a
+// recovery is how long it takes at most until there is a new document from a
 // provider that is well.
-func (p *place) patience() time.Duration {
+func (p *place) recovery() time.Duration {
 	return p.refresh + min(longestBackoff, p.refresh) + 10*time.Second + 5*time.Minute
 }
 
-// turn is how long a turn lasts.
-func (p *place) turn() time.Duration {
+// lease is how long a lease lasts.
+func (p *place) lease() time.Duration { return p.fetching() + time.Second }
+
+// fetching is how long a fetch may take.
+func (p *place) fetching() time.Duration {
 	if p.wellKnown {
-		return 2*timeout + time.Second
+		return 2 * timeout
 	}
-	return timeout + time.Second
+	return timeout
 }
+
+// backoff is the longest wait after a failure.
+func (p *place) backoff() time.Duration { return min(longestBackoff, p.refresh) }
 
 // begin holds a fetch against the policy.
 func (w *week) begin(m *member, p *place) *underway {
 	f := &underway{member: m, place: p, begun: w.truth}
 	reason := w.reason(f)
 	if reason == "" {
-		if !w.troubled(p.patience()) {
-			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until %v, last wanted %v",
-				w.truth, m.number, p.name, p.newest.of(), p.failures, p.failed, p.wanted)
+		if !w.troubled(p.recovery()) {
+			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until %v, "+
+				"last fetch for an unknown kid %v, asked for %v, due by itself %v",
+				w.truth, m.number, p.name, p.newest.of(), p.failures, p.failed, p.wanted, m.asked[p], w.ownDue(m, p))
 		}
 		p.extra++
 		reason = "clocks disagree"
 	}
 	p.reasons[reason]++
 	p.fetches++
-	if p.asked || reason == "unknown kid" {
-		p.cooling = w.truth
+	if reason == "unknown kid" {
+		p.wanted = w.truth
 	}
 	p.flying = append(p.flying, f)
 	m.flying[p] = f
+	underway := 0
+	for _, f := range m.flying {
+		if w.truth-f.begun < f.place.fetching()+5*time.Second {
+			underway++
+		}
+	}
+	if underway > most && w.truth-m.jumped > time.Minute {
+		w.t.Errorf("after %v: worker %d has %d fetches under way, at most %d", w.truth, m.number, underway, most)
+	}
 	return f
 }
 
 func (w *week) reason(f *underway) string {
 	p, now := f.place, w.truth
-	var under *underway // the fetch that is under way, if its turn is not over
+	var under *underway // the fetch that is under way, if its lease is not over
 	for _, other := range p.flying {
-		if now-other.begun < p.turn()-within && other.member.offset == f.member.offset {
+		if now-other.begun < p.lease()-within && other.member.offset == f.member.offset {
 			under = other
 		}
 	}
@@ -729,18 +799,30 @@ func (w *week) reason(f *underway) string {
 		waits := slices.ContainsFunc(f.member.waits, func(r *pendingRequest) bool { return r.place == p })
 		if waits && !under.over && now-under.begun >= time.Second-within {
 			f.over = true
-			return "takes the turn over"
+			return "takes the lease over"
+		}
+		// It has been refused leases for so long that it waits no longer.
+		refused := now - w.ownDue(f.member, p) + p.lease()
+		if (p.failing || now-p.lost < 3*longestBackoff) && refused >= 2*p.lease()-within && (!under.over ||
+			refused >= 3*p.lease()-within) {
+			f.over = true
+			return "is refused for too long"
 		}
 		return ""
 	}
 	if p.failures > 0 {
-		limit := min(longestBackoff, p.refresh)
-		backoff := limit
+		backoff := p.backoff()
 		if p.failures < 20 {
-			backoff = min(time.Second<<(p.failures-1), limit)
+			backoff = min(time.Second<<(p.failures-1), backoff)
 		}
 		if now-p.failed >= backoff/2-within {
 			return "retry"
+		}
+		if w.asked(p) && now-p.failedBegun >= p.cooldown-within {
+			return "retry for unknown kid"
+		}
+		if now-w.ownDue(f.member, p) >= -within {
+			return "sees for itself"
 		}
 		return ""
 	}
@@ -750,17 +832,44 @@ func (w *week) reason(f *underway) string {
 	if now-p.lost < 3*longestBackoff { // which nobody tells the others
 		return "an answer was lost"
 	}
-	// Four fifths of its lifetime, or what leaves time for the longest fetch.
-	lifetime := p.newest.lifetime
-	due := min(lifetime*80/100, lifetime*85/100-p.turn()-4*time.Second)
-	if now-p.newest.begun >= max(time.Minute, due)-within {
+	if now-p.newest.begun >= p.due()-within {
 		return "refresh"
 	}
-	if p.asked && now-p.wanted >= p.cooldown-within {
-		p.wanted, p.asked = now, false
+	if w.asked(p) && now-p.wanted >= spacing-within {
 		return "unknown kid"
 	}
 	return ""
+}
+
+// asked reports whether a worker has been asked for a key that it does not have,
+// and that nothing was fetched for.
+func (w *week) asked(p *place) bool {
+	return slices.ContainsFunc(w.workers, func(m *member) bool { return len(m.asked[p]) > 0 })
+}
+
+// due is how old the newest document is at least when the next is fetched: four
+// fifths of its lifetime, or what leaves time for the longest fetch.
+func (p *place) due() time.Duration {
+	lifetime := p.newest.lifetime
+	return max(time.Minute, min(lifetime*80/100, lifetime*85/100-p.fetching()-5*time.Second))
+}
+
+// ownDue is when a worker fetches at the earliest, whatever others say of failures.
+func (w *week) ownDue(m *member, p *place) time.Duration {
+	if failed, ok := m.failed[p]; ok {
+		if _, asked := m.asked[p].since(); asked {
+			return failed + p.backoff() - p.fetching()
+		}
+		return failed + time.Hour - p.fetching()
+	}
+	due := time.Duration(0)
+	if p.newest != nil {
+		due = p.newest.begun + p.due()
+	}
+	if asked, ok := m.asked[p].since(); ok {
+		due = min(due, asked)
+	}
+	return due + p.lease()
 }
 
 // ended takes a fetch off the books.
@@ -776,11 +885,17 @@ func (w *week) failed(f *underway) {
 	p := f.place
 	known := slices.Contains(p.flying, f)
 	w.ended(f)
-	if !known || f.over || p.newest != nil && p.newest.begun > f.begun {
+	w.askAgain(f.member, p)
+	if !known || p.newest != nil && p.newest.begun > f.begun {
+		return
+	}
+	f.member.failed[p] = w.truth
+	p.failing = true
+	if f.over {
 		return
 	}
 	p.failures++
-	p.failed = w.truth
+	p.failed, p.failedBegun = w.truth, f.begun
 }
 
 // troubled reports whether a clock has been set lately, or is still wrong, or a
@@ -803,13 +918,40 @@ func (w *week) troubled(lately time.Duration) bool {
 func (w *week) request(m *member, p *place, token *probeToken) {
 	s := m.Open(scenario.Request{Path: "/" + p.name + "/x", Token: token.text})
 	r := &pendingRequest{s, p, token, w.truth}
-	for _, d := range m.holds[p] {
-		if d == nil || d.keys[token.kid] == nil {
-			p.asked = true
-		}
+	if f := m.flying[p]; f == nil || w.truth-f.begun >= p.fetching()+5*time.Second {
+		w.ask(r, m)
 	}
 	m.waits = append(m.waits, r)
 	w.settle(m)
+}
+
+// ask notes that a worker is asked for the key of a request, if it does not have
+// it and does not say that there is none. While a fetch is in flight it asks when that has ended.
+func (w *week) ask(r *pendingRequest, m *member) {
+	p, kid := r.place, r.token.kid
+	if o := e2e.Outcome(r.stream); r.token.always != "" || !o.Waiting && o.Status != 503 {
+		return
+	}
+	if vain, ok := m.vain[p][kid]; ok && w.truth-vain < p.cooldown-within {
+		return
+	}
+	for _, d := range m.holds[p] {
+		if usable, expired := w.usable(m, p, d); usable && !expired && d.keys[kid] != nil {
+			continue
+		}
+		if _, ok := m.asked[p][kid]; !ok {
+			m.asked[p][kid] = w.truth
+		}
+	}
+}
+
+// askAgain notes the same of the requests that were waiting for a fetch.
+func (w *week) askAgain(m *member, p *place) {
+	for _, r := range m.waits {
+		if r.place == p {
+			w.ask(r, m)
+		}
+	}
 }
 
 // settle judges the verdicts that have been reached.
@@ -824,6 +966,9 @@ func (w *week) settle(m *member) {
 		}
 		r.stream.Close()
 		w.judge(m, r, verdict(o))
+		if verdict(o) == "401 unknown_key" {
+			delete(m.asked[r.place], r.token.kid)
+		}
 		return true
 	})
 }
@@ -849,7 +994,9 @@ func (w *week) judge(m *member, r *pendingRequest, got string) {
 		}
 		switch key := d.keys[r.token.kid]; key {
 		case nil:
-			allowed["401 unknown_key"] = true
+			for verdict := range w.unknown(m, r.place) {
+				allowed[verdict] = true
+			}
 			unknown = true
 		case r.token.key:
 			allowed["200 ok"] = true
@@ -857,7 +1004,10 @@ func (w *week) judge(m *member, r *pendingRequest, got string) {
 			allowed["401 bad_signature"] = true
 		}
 	}
-	if waited := w.truth - r.at; unknown && r.token.always == "" && (waited >= keyWait || waited > 0 && w.truth-m.jumped <= waited) {
+	// A worker with a wrong clock may have put its own document in a newer one's place.
+	unknown = unknown || w.troubled(r.place.recovery())
+	if waited := w.truth - r.at; unknown && r.token.always == "" && (waited >= keyWait || waited > 0 &&
+		w.truth-m.jumped <= waited) {
 		allowed["503 keys_unavailable"] = true
 	}
 	if got == "401 unknown_key" && w.mustFind(m, r) {
@@ -870,12 +1020,30 @@ func (w *week) judge(m *member, r *pendingRequest, got string) {
 				docs = append(docs, "none")
 				continue
 			}
-			docs = append(docs, fmt.Sprintf("of %v answered %v with %v", d.begun, d.answered, slices.Sorted(maps.Keys(d.keys))))
+			docs = append(docs, fmt.Sprintf("of %v answered %v with %v", d.begun, d.answered,
+				slices.Sorted(maps.Keys(d.keys))))
 		}
-		w.t.Errorf("after %v: worker %d (clock %v, set %v) answers %q to a %s token of %s with kid %s sent at %v, want one of %v; its document may be %q; fault %q, newest of %v",
-			w.truth, m.number, m.offset, m.jumped, got, r.token.kind, r.place.name, r.token.kid, r.at, slices.Collect(maps.Keys(allowed)), docs, r.place.fault, r.place.newest.of())
+		w.t.Errorf("after %v: worker %d (clock %v, set %v) answers %q to a %s token of %s with kid %s sent at %v, "+
+			"want one of %v; its document may be %q; fault %q, newest of %v",
+			w.truth, m.number, m.offset, m.jumped, got, r.token.kind, r.place.name, r.token.kid, r.at,
+			slices.Collect(maps.Keys(allowed)), docs, r.place.fault, r.place.newest.of())
 		w.t.FailNow() // what follows is mostly more of the same
 	}
+}
+
+// unknown is what may become of a token of an unknown kid: there is no such key, or
+// there is no telling while the last fetch has failed.
+func (w *week) unknown(m *member, p *place) map[string]bool {
+	verdicts := map[string]bool{}
+	// Others hear of it with their next tick.
+	told := !w.troubled(p.recovery()) && w.truth-p.lost > 3*longestBackoff
+	if !p.failing || !told || w.truth-p.failed < 2*time.Second && m.failed[p] != p.failed {
+		verdicts["401 unknown_key"] = true
+	}
+	if p.failing || !told || w.truth-p.newest.answered < 2*time.Second {
+		verdicts["503 keys_unavailable"] = true
+	}
+	return verdicts
 }
 
 // usable reports whether a document may be in use, and whether it may be out of
@@ -898,12 +1066,15 @@ func (w *week) usable(m *member, p *place, d *servedDoc) (usable, expired bool) 
 }
 
 // mustFind reports whether a request should have found the key of its token: it
-// has been published all the time, the provider is well, and no cool-down runs.
+// has been published all the time, the provider is well, and it was not fetched for
+// in vain within the cool-down.
 func (w *week) mustFind(m *member, r *pendingRequest) bool {
 	p := r.place
 	since := p.publishedSince(r.token)
-	return since >= 0 && since < r.at && p.fault == "" && r.at-p.wellSince > p.patience() && w.truth-p.wellSince > p.patience() &&
-		!w.troubled(p.patience()) && r.at-p.cooling > p.cooldown+time.Second && p.newest.begun < since
+	vain, ok := p.vain[r.token.kid]
+	return since >= 0 && since < r.at && p.fault == "" && r.at-p.wellSince > p.recovery() &&
+		w.truth-p.wellSince > p.recovery() &&
+		!w.troubled(p.recovery()) && !(ok && r.at-vain <= p.cooldown+time.Second)
 }
 
 // publishedSince is since when the provider has published the token's key, -1 if
@@ -919,16 +1090,18 @@ func (p *place) publishedSince(token *probeToken) time.Duration {
 
 // checkFresh checks that there are young documents of a provider that is well.
 func (w *week) checkFresh(p *place) {
-	if p.fault != "" || w.truth-p.wellSince < p.patience() || w.troubled(p.patience()) {
+	if p.fault != "" || w.truth-p.wellSince < p.recovery() || w.troubled(p.recovery()) {
 		return
 	}
-	if age := w.truth - p.newest.begun; age > p.patience() {
-		w.t.Errorf("after %v: %s has been well since %v, and the newest document is %v old", w.truth, p.name, p.wellSince, age)
+	if age := w.truth - p.newest.begun; age > p.recovery() {
+		w.t.Errorf("after %v: %s has been well since %v, and the newest document is %v old", w.truth, p.name,
+			p.wellSince, age)
 	}
 	for _, m := range w.workers {
 		for _, d := range m.holds[p] {
-			if d == nil || w.truth-d.begun > p.patience() {
-				w.t.Errorf("after %v: %s has been well since %v, and worker %d may have a document of %+v", w.truth, p.name, p.wellSince, m.number, d)
+			if d == nil || w.truth-d.begun > p.recovery() {
+				w.t.Errorf("after %v: %s has been well since %v, and worker %d may have a document of %+v", w.truth,
+					p.name, p.wellSince, m.number, d)
 			}
 		}
 	}
@@ -941,7 +1114,8 @@ func (p *place) most(w *week) int {
 	refreshes := int(aWeek/(p.refresh*8/10)) + int(aWeek/time.Minute)*15/100 // with a short max-age
 	perOutage := 12 + 6                                                      // growing, and taken over
 	failures := p.outages*perOutage + int(aWeek/(min(longestBackoff, p.refresh)/2))
-	return refreshes + failures + p.reasons["unknown kid"] + w.jumps*16
+	asked := p.reasons["unknown kid"] + p.reasons["retry for unknown kid"] + p.reasons["sees for itself"]
+	return refreshes + failures + asked + w.jumps*16
 }
 
 type weekEvent struct {
@@ -961,7 +1135,8 @@ func (w *week) script() []weekEvent {
 	between := func(least, most time.Duration) time.Duration {
 		return least + time.Duration(w.random.Int64N(int64(most-least))).Truncate(time.Second)
 	}
-	faults := []string{"no connection", "slow", "broken connection", "hangs", "lost", "error", "not found", "redirect", "empty", "truncated",
+	faults := []string{"no connection", "slow", "broken connection", "hangs", "lost", "error", "not found",
+		"redirect", "empty", "truncated",
 		"huge", "page", "no keys", "unusable keys", "other issuer's keys", "other issuer's document", "other origin"}
 	for _, p := range w.places {
 		n := w.random.IntN(len(faults))

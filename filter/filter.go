@@ -6,10 +6,10 @@
 // local response, or pauses until keys have come: the way of a request that waits
 // is drawn in package gate.
 //
-// A [plugin] holds one [jwks.Source] for each key location and drives all of
-// them from its tick, the one place where a call out of the proxy can be made
-// and its answer is sure to come back. Streams that wait are judged from there
-// and from callouts alone.
+// A [fetcher] holds one [jwks.Source] for each key location and drives all of
+// them from the plugin's tick, the one place where a call out of the proxy can be
+// made and its response is sure to come back. Streams that wait are judged from
+// there, and when a response has come.
 //
 // A panic and a failed host call are faults of the plugin: they refuse.
 //
@@ -48,5 +48,11 @@ func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 	if now == nil {
 		now = proxyTime
 	}
-	return &plugin{vm: vm, id: id, now: now, worker: rand.Uint64() | 1, room: gate.NewRoom[*stream](0, 0)}
+	return vm.newPlugin(id, now)
+}
+
+func (vm *VM) newPlugin(id uint32, now func() time.Time) *plugin {
+	p := &plugin{vm: vm, id: id, now: now, room: gate.NewRoom[*stream](0, 0)}
+	p.fetcher = &fetcher{now: now, worker: rand.Uint64() | 1, finished: p.onFetched}
+	return p
 }

@@ -82,12 +82,16 @@ func (m *metrics) gauge(family, issuer string, value uint64) {
 	name := MetricName(family, "issuer", issuer)
 	gauge, ok := m.gauges[name]
 	if !ok {
-		// The SDK can add to a gauge but not set it. It can record a
-		// histogram, which is the same host call on the same kind of id.
-		gauge = proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(name))
+		gauge = m.defineGauge(family, issuer)
 		m.gauges[name] = gauge
 	}
 	gauge.Record(value)
+}
+
+// defineGauge defines a gauge of an issuer. The SDK can add to a gauge but not set
+// it. It can record a histogram, which is the same host call on the same kind of id.
+func (m *metrics) defineGauge(family, issuer string) proxywasm.MetricHistogram {
+	return proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(MetricName(family, "issuer", issuer)))
 }
 
 // MetricName encodes a metric family and its labels, given as name and value

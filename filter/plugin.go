@@ -11,7 +11,6 @@ import (
 
 	"orgate/config"
 	"orgate/gate"
-	"orgate/jwks"
 	"orgate/jwt"
 )
 
@@ -19,16 +18,15 @@ import (
 // request.
 type plugin struct {
 	types.DefaultPluginContext
-	vm     *VM
-	id     uint32
-	now    func() time.Time
-	worker uint64 // tells workers apart that take turns in fetching, never 0
+	vm      *VM
+	id      uint32
+	now     func() time.Time
+	fetcher *fetcher
 
-	config    *config.Config
-	gate      *gate.Gate // nil while there is no configuration
-	locations []*location
-	metrics   *metrics
-	room      *gate.Room[*stream] // of those that wait for keys
+	config  *config.Config
+	gate    *gate.Gate // nil while there is no configuration
+	metrics *metrics
+	room    *gate.Room[*stream] // of those that wait for keys
 
 	noHostArithmetic bool          // it was asked for, and is not there
 	reports          int           // refusals that were not enforced, since the last tick
@@ -40,9 +38,9 @@ type plugin struct {
 const (
 	soon    = time.Millisecond
 	regular = time.Second
-	// patience is the longest period while streams are waiting: how late the
-	// end of a wait, or another worker's keys, may be noticed.
-	patience = 25 * time.Millisecond
+	// often is the longest period while streams are waiting: how late the end of
+	// a wait, or another worker's keys, may be noticed.
+	often = 25 * time.Millisecond
 )
 
 // budget is what judging waiting streams may cost in one callback, in units of
@@ -81,7 +79,7 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
-	sources, locations := newLocations(c, p.locations)
+	sources, locations := newLocations(c, p.fetcher.locations)
 	options := gate.Options{Now: p.now, Sources: sources}
 	p.noHostArithmetic = false
 	if c.SignatureVerification == "host" {
@@ -97,13 +95,13 @@ func (p *plugin) configure(document string) error {
 	for _, warning := range warnings {
 		proxywasm.LogWarn(warning)
 	}
-	p.locations = locations
 	p.metrics = newMetrics()
 	p.period = 0
-	now := p.now()
-	for _, l := range locations {
-		p.consult(l, now, false)
+	sharing := newSharing(c.Sharing.Key)
+	if !sharing.open && len(locations) > 0 {
+		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no sharing.key")
 	}
+	p.fetcher.configure(locations, c.Limits.Fetches, sharing, p.metrics)
 	first := regular
 	if len(locations) > 0 {
 		first = soon
@@ -131,7 +129,7 @@ func (p *plugin) readmit() {
 	}
 	p.room.WakeAll()
 	if p.room.Len() > 0 {
-		p.tickSoon(soon)
+		p.tickWithin(soon)
 	}
 }
 
@@ -140,50 +138,48 @@ func (p *plugin) places() (places, sources int) {
 	if p.config == nil {
 		return 0, 0
 	}
-	return p.config.Limits.WaitingRequests, len(p.locations)
+	return p.config.Limits.WaitingRequests, len(p.fetcher.locations)
 }
 
 // OnTick starts the fetches that are due, judges streams whose keys have come or
 // whose time is up, and asks for the next tick.
 func (p *plugin) OnTick() {
-	now := p.now()
-	period := regular
 	p.reports = 0
-	for _, l := range p.locations {
-		if p.config == nil {
-			break
-		}
-		l.waiters = p.room.Waiting(l.source)
-		news, fetch := p.consult(l, now, true)
-		if fetch {
-			p.fetch(l, now)
-		}
-		if news {
-			p.room.Wake(l.source)
-		}
-		if !l.held {
-			period = min(period, max(soon, l.source.Next(now).Sub(now)))
-		}
-		attempt(func() { p.reportAge(l, now) })
+	now := p.now()
+	if p.config != nil {
+		p.fetcher.tick(now, p.room.Sources())
+		p.room.Expire(now, time.Duration(p.config.Limits.KeyWait))
 	}
 	p.judgeWaiting(now)
 	attempt(func() { p.countLookups() })
+	if err := p.tickEvery(p.pause()); err != nil {
+		proxywasm.LogError("tick: " + err.Error())
+	}
+}
+
+// onFetched judges streams that wait for keys that have come.
+func (p *plugin) onFetched() {
+	p.judgeWaiting(p.now())
+	p.tickWithin(p.pause())
+}
+
+// pause is how long the next tick can wait.
+func (p *plugin) pause() time.Duration {
 	switch {
 	case p.room.Ready():
-		period = soon
+		return soon
 	case p.room.Len() > 0:
-		period = min(period, patience)
-	}
-	if err := p.tickEvery(period); err != nil {
-		proxywasm.LogError("tick: " + err.Error())
+		return min(often, p.fetcher.pause())
+	default:
+		return p.fetcher.pause()
 	}
 }
 
 // judgeWaiting judges the streams that are ready, one of each source in turn,
 // until the budget is spent. The others are judged in the next ticks.
 func (p *plugin) judgeWaiting(now time.Time) {
-	if p.config != nil {
-		p.room.Expire(now, time.Duration(p.config.Limits.KeyWait))
+	for _, l := range p.fetcher.takeNews() {
+		p.room.Wake(l.source)
 	}
 	elsewhere := false
 	for spent := 0; spent < budget; {
@@ -212,43 +208,10 @@ func (p *plugin) judgeWaiting(now time.Time) {
 	}
 }
 
-// reportAge tells how old a location's keys are, when that has changed, also of
-// keys that are too old to be used.
-func (p *plugin) reportAge(l *location, now time.Time) {
-	if l.source.Generation() == 0 {
-		return
-	}
-	age := uint64(l.source.Age(now) / time.Second)
-	if age == l.reported {
-		return
-	}
-	l.reported = age
-	for _, name := range l.issuers {
-		p.metrics.gauge(familyAge, name, age)
-	}
-}
-
-// hasten asks for a tick, because a stream waits: at once if a fetch is to be
-// made for it, or else in time to see what becomes of the one that is under way.
-func (p *plugin) hasten(source *jwks.Source, now time.Time) {
-	period := patience
-	if l := p.locationOf(source); !l.held && source.Due(now) {
-		period = soon
-	}
-	p.tickSoon(period)
-}
-
-func (p *plugin) locationOf(source *jwks.Source) *location {
-	for _, l := range p.locations {
-		if l.source == source {
-			return l
-		}
-	}
-	return nil
-}
-
-// tickSoon asks for a tick within a period.
-func (p *plugin) tickSoon(period time.Duration) {
+// tickWithin asks for a tick within a time, or earlier if there is a fetch to
+// begin.
+func (p *plugin) tickWithin(period time.Duration) {
+	period = min(period, p.fetcher.pause())
 	if p.period != 0 && period >= p.period {
 		return
 	}

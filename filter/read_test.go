@@ -1,10 +1,6 @@
 package filter
 
-import (
-	"testing"
-
-	"orgate/jwks"
-)
+import "testing"
 
 func TestIsText(t *testing.T) {
 	for value, want := range map[string]bool{
@@ -13,13 +9,6 @@ func TestIsText(t *testing.T) {
 		if got := isText([]byte(value)); got != want {
 			t.Errorf("isText(%q) = %v, want %v", value, got, want)
 		}
-	}
-}
-
-func TestReadAnswer(t *testing.T) {
-	got := readAnswer([][2]string{{":status", "200"}, {"cache-control", "max-age=60"}, {"x", "y"}, {"cache-control", "no-store"}})
-	if want := (jwks.Answer{Status: 200, CacheControl: "max-age=60, no-store"}); got != want {
-		t.Errorf("got %+v, want %+v", got, want)
 	}
 }
 

@@ -15,9 +15,9 @@ func (vm *VM) selfTest(algorithms []string, arithmetic jwt.Arithmetic) error {
 	if err := t.Run(); err != nil {
 		return err
 	}
-	vm.rehearsal = &plugin{
-		vm: vm, now: t.Now, config: t.Config, gate: t.Gate, metrics: newMetrics(), room: gate.NewRoom[*stream](0, 0),
-	}
+	p := vm.newPlugin(rehearsalID, t.Now)
+	p.config, p.gate, p.metrics = t.Config, t.Gate, newMetrics()
+	vm.rehearsal = p
 	defer func() { vm.rehearsal = nil }()
 	return rehearse(t)
 }

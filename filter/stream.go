@@ -169,7 +169,7 @@ func (s *stream) wait(d *gate.Decision, deadline time.Time) types.Action {
 	}
 	held := d.Bare()
 	s.phase, s.held = waiting, &held
-	p.hasten(d.Source, now)
+	p.tickWithin(often)
 	return s.action()
 }
 

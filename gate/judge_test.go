@@ -38,7 +38,7 @@ func (p *proxy) publish(t *testing.T, issuer int, signers ...*scenario.Signer) {
 	t.Helper()
 	source := p.sources[issuer]
 	fetch := source.Begin(p.now)
-	outcome := source.Finish(p.now, fetch, jwks.Answer{Status: 200, Body: scenario.JWKS(signers...)})
+	outcome := source.Finish(p.now, fetch, jwks.Response{Status: 200, Body: scenario.JWKS(signers...)})
 	if outcome.Err != nil {
 		t.Fatal(outcome.Err)
 	}
@@ -93,7 +93,7 @@ func TestKeyWithoutKid(t *testing.T) {
 	p := open(t, twoProviders)
 	bare := func(signer *scenario.Signer) string { return strings.Replace(signer.JWK(), `"kid"`, `"x"`, 1) }
 	source := p.sources[0]
-	source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
 	for range 2 {
 		if d := p.Judge(request(scenario.First().Token())); d.Verdict != gate.Pass {
 			t.Fatalf("%s, want it to pass", d.Reason())
@@ -102,7 +102,7 @@ func TestKeyWithoutKid(t *testing.T) {
 	if d := p.Judge(request(scenario.Rotated().Token())); d.Verdict != gate.Wait {
 		t.Fatalf("%s, want it to wait for another key", d.Reason())
 	}
-	source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
 	if d := p.Judge(request(scenario.Rotated().Token())); d.Reason() != "unknown_key" {
 		t.Errorf("%s, want unknown_key", d.Reason())
 	}
@@ -116,7 +116,7 @@ func TestKeyOfAnotherIssuer(t *testing.T) {
 		p := open(t, twoProviders)
 		source := p.sources[0]
 		key := strings.Replace(scenario.First().JWK(), `{`, `{"issuer":"`+issuer+`",`, 1)
-		source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + key + `]}`})
+		source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + key + `]}`})
 		for range 2 {
 			if d := p.Judge(request(scenario.First().Token())); d.Reason() != want {
 				t.Errorf("a key of %s: %s, want %s", issuer, d.Reason(), want)
@@ -268,7 +268,7 @@ func TestCostOfOneToken(t *testing.T) {
 		}
 		forged := unsigned[:strings.LastIndexByte(unsigned, '.')+1] + encode(append(make([]byte, c.bits/8-1), 2))
 		source := p.sources[0]
-		source.Finish(p.now, source.Begin(p.now), jwks.Answer{Status: 200, Body: `{"keys":[` + strings.Join(keys, ",") + `]}`})
+		source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + strings.Join(keys, ",") + `]}`})
 		before := p.Spent()
 		n := checks(func() {
 			if d := p.Judge(request(forged)); d.Reason() != "bad_signature" {

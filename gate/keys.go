@@ -137,9 +137,11 @@ func (k *keyring) failure(token *jwt.Token, candidates int, final bool, now time
 		return jwt.ErrSignature
 	case final:
 		return jwt.ErrUnknownKey
-	case k.source.Want(now, token.KeyID):
+	}
+	switch k.source.Want(now, token.KeyID) {
+	case jwks.Wait:
 		return errWait
-	case k.fetched(now) == nil:
+	case jwks.Unavailable:
 		return ErrKeysUnavailable
 	default:
 		return jwt.ErrUnknownKey

@@ -151,12 +151,16 @@ func (r *Room[W]) Ready() bool {
 // Len is how many requests wait.
 func (r *Room[W]) Len() int { return r.waiting }
 
-// Waiting is how many requests wait for a source.
-func (r *Room[W]) Waiting(source *jwks.Source) int {
-	if l := r.line(source); l != nil {
-		return len(l.waiters)
+// Sources are those that requests wait for, from the one that has been waited for
+// the longest.
+func (r *Room[W]) Sources() []*jwks.Source {
+	sources := make([]*jwks.Source, 0, len(r.lines))
+	for _, l := range r.lines {
+		if l.source != nil {
+			sources = append(sources, l.source)
+		}
 	}
-	return 0
+	return sources
 }
 
 func (r *Room[W]) line(source *jwks.Source) *line[W] {

@@ -32,8 +32,8 @@ func TestRoomTakesSourcesInTurn(t *testing.T) {
 			t.Fatalf("%s: no room", w.request)
 		}
 	}
-	if r.Ready() || r.Len() != 6 || r.Waiting(a) != 3 {
-		t.Errorf("ready %v, %d wait, %d for a", r.Ready(), r.Len(), r.Waiting(a))
+	if got := r.Sources(); r.Ready() || r.Len() != 6 || !slices.Equal(got, []*jwks.Source{a, b, c}) {
+		t.Errorf("ready %v, %d wait, for %v", r.Ready(), r.Len(), got)
 	}
 	r.Wake(a)
 	r.Wake(b)
@@ -41,11 +41,15 @@ func TestRoomTakesSourcesInTurn(t *testing.T) {
 	if got, want := next(r), []string{"a1", "b1", "a2", "b2", "a3"}; !slices.Equal(got, want) {
 		t.Errorf("order %q, want %q", got, want)
 	}
+	r.Return("of the configuration before", nil, noon)
+	if got := r.Sources(); len(got) != 2 {
+		t.Errorf("they wait for %v, want c and a", got)
+	}
 	r.WakeAll()
-	if got, want := next(r), []string{"c1", "a4"}; !slices.Equal(got, want) {
+	if got, want := next(r), []string{"c1", "of the configuration before", "a4"}; !slices.Equal(got, want) {
 		t.Errorf("order %q, want %q", got, want)
 	}
-	if r.Len() != 0 || r.Waiting(a) != 0 || r.Ready() {
+	if r.Len() != 0 || len(r.Sources()) != 0 || r.Ready() {
 		t.Errorf("%d wait still", r.Len())
 	}
 }
@@ -140,7 +144,7 @@ func TestRoomExpiredComeInOrder(t *testing.T) {
 	if got, want := next(r), []string{"ready", "short", "short, too"}; !slices.Equal(got, want) {
 		t.Errorf("ready are %q, want %q", got, want)
 	}
-	if r.Waiting(a) != 1 {
-		t.Errorf("%d wait, want one", r.Waiting(a))
+	if r.Len() != 1 {
+		t.Errorf("%d wait, want one", r.Len())
 	}
 }

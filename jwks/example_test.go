@@ -33,12 +33,12 @@ func ExampleSource() {
 	now := time.Date(2026, 1, 1, 3, 0, 0, 0, time.UTC)
 	source := jwks.NewSource(jwks.Policy{RefreshInterval: 10 * time.Minute, Timeout: 5 * time.Second}, nil)
 
-	answers := []jwks.Answer{{Status: 503}, {Status: 200, Body: jwkSet(jwk(1))}}
-	for len(answers) > 0 {
+	responses := []jwks.Response{{Status: 503}, {Status: 200, Body: jwkSet(jwk(1))}}
+	for len(responses) > 0 {
 		if source.Due(now) {
 			fetch := source.Begin(now)
-			outcome := source.Finish(now, fetch, answers[0])
-			answers = answers[1:]
+			outcome := source.Finish(now, fetch, responses[0])
+			responses = responses[1:]
 			_, state := source.Keys(now)
 			fmt.Printf("%s: %s, next fetch in %v\n", outcome.Result, state, source.Next(now).Sub(now))
 		}

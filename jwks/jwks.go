@@ -17,20 +17,33 @@
 // # Sources
 //
 // A [Source] is the life of the keys behind one location: when to fetch, what
-// an answer means, how long keys are good, when to try again. It is a state
+// a response means, how long keys are good, when to try again. It is a state
 // machine that fetches nothing itself. Whoever drives it asks [Source.Due] at
-// every tick, announces a fetch with [Source.Begin], and hands the answer to
+// every tick, announces a fetch with [Source.Begin], and hands the response to
 // [Source.Finish]:
 //
 //	if source.Due(now) {
 //		fetch := source.Begin(now)
-//		// send the request; when its answer comes, or cannot come any more:
-//		outcome := source.Finish(later, fetch, answer)
+//		// send the request; when its response comes, or cannot come any more:
+//		outcome := source.Finish(later, fetch, response)
 //	}
 //
-// Where the location is a discovery document, [Discovery.Follow] leads from it
-// to the JWK Set.
+// If the location is a discovery document, [Discovery.Follow] leads from it to
+// the JWK Set.
 //
-// The package takes the time, randomness and answers as plain arguments. It
+// # Workers
+//
+// A proxy has a worker for each thread, each with a Source of its own. They share
+// a [Record] for each location, in which a [Lease] says which of them fetches, and
+// the [Document] that was fetched last. All of these are values with pure
+// functions; whoever drives the sources reads them and swaps them:
+//
+//	source.Merge(now, record) // what the others have seen
+//	if record, ok := source.Claim(now, record, worker, waiting); ok {
+//		// swap it in, and fetch; when the fetch has ended:
+//		record = record.Merge(later, outcome.Record)
+//	}
+//
+// The package takes the time, randomness and responses as plain arguments. It
 // may not know the proxy, or how a document is fetched.
 package jwks

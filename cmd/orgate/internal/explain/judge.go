@@ -79,18 +79,18 @@ func (t *tracer) fetch(ctx context.Context, index int) {
 	if j.WellKnown != "" {
 		discovered := t.document(ctx, j, j.WellKnown)
 		if discovered.err != nil {
-			source.Finish(t.in.Now, begun, jwks.Answer{})
+			source.Finish(t.in.Now, begun, jwks.Response{})
 			return
 		}
 		next, err := keyfetch.Follow(issuer, discovered.document.Body)
 		if err != nil {
-			source.Finish(t.in.Now, begun, jwks.Answer{Misdirected: err})
+			source.Finish(t.in.Now, begun, jwks.Response{Misdirected: err})
 			return
 		}
 		location = next
 	}
 	f := t.document(ctx, j, location)
-	answer := jwks.Answer{}
+	answer := jwks.Response{}
 	if f.document != nil {
 		answer.Status, answer.Body = f.document.Status, f.document.Body
 		answer.CacheControl = strings.Join(f.document.Header.Values("Cache-Control"), ", ")
