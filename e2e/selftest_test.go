@@ -25,6 +25,7 @@ func TestSelfTestLeavesNoTrace(t *testing.T) {
 	want := map[string]int{ // to configure, and nothing else
 		"proxy_get_buffer_bytes":             1,
 		"proxy_get_current_time_nanoseconds": 1,
+		"proxy_get_property":                 1,
 		"proxy_set_tick_period_milliseconds": 1,
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
