@@ -6,10 +6,10 @@ import (
 	"sync/atomic"
 )
 
-// A group is points and how they are added.
+// A group is points and their addition.
 type group interface {
 	numbers() *field
-	// coordinates is how many elements of an [affine] there are.
+	// coordinates is how many elements of an [affine] the group has.
 	coordinates() int
 	identity() point
 	// double is p = 2p.
@@ -18,11 +18,11 @@ type group interface {
 	add(p *point, q *affine)
 	// opposite is q = -q.
 	opposite(q *affine)
-	// affine is p as it is added, given the inverse of its z.
+	// affine is p, given the inverse of its z.
 	affine(p *point, inverse *element) affine
 }
 
-// A point is one that others are added to.
+// A point is a point that others are added to.
 type point struct{ x, y, z, t element }
 
 // An affine is a point that is added to others.
@@ -53,25 +53,25 @@ func (f *field) constant(digits string) (z element) {
 	return z
 }
 
-// The widths of digits. A point has 2^(width-2) odd multiples for each half, and
-// width+1 digits of a scalar have one addition.
+// The widths of digits, in bits. A table holds 2^(width-2) multiples for each half, and there
+// is one addition for about width+1 digits.
 const (
 	baseWidth = 7
 	keyWidth  = 5
 )
 
-// A multiples are the odd multiples, 1, 3, 5 and so on, of a point, and those of 2^half
+// multiples are the odd multiples 1, 3, 5 and so on of a point, and then those of 2^half
 // times the point.
 type multiples struct {
-	width int
-	limbs []int32 // of each coordinate of each multiple, of the first half first
+	width int     // of the digits that they are for
+	limbs []int32 // the coordinates of each multiple, without limbs that are always 0
 }
 
-// half is how many digits a half of a scalar has: a scalar in non-adjacent form may have
-// one digit more than it has bits.
+// half is how many digits each half of a scalar has. A scalar may have one digit more than
+// the order has bits.
 func (c *curve[G]) half() int { return c.order.BitLen()/2 + 1 }
 
-// multiples makes the table of a point.
+// multiples makes the tables of a point, which may be the identity on the Edwards curve alone.
 func (c *curve[G]) multiples(p point, width int) *multiples {
 	var first, twice [2]point
 	for i := range first {
@@ -85,25 +85,27 @@ func (c *curve[G]) multiples(p point, width int) *multiples {
 		twice[i] = p
 	}
 	steps := c.affines(twice[:])
-	var odd []point
+	count := 1 << (width - 2)
+	odd := make([]point, 0, 2*count)
 	for i, p := range first {
 		odd = append(odd, p)
-		for range 1<<(width-2) - 1 {
+		for range count - 1 {
 			c.group.add(&p, &steps[i])
 			odd = append(odd, p)
 		}
 	}
-	m := &multiples{width: width}
+	limbs, coordinates := c.group.numbers().limbs, c.group.coordinates()
+	m := &multiples{width: width, limbs: make([]int32, 0, 2*count*coordinates*limbs)}
 	for _, q := range c.affines(odd) {
-		for i := range c.group.coordinates() {
-			m.limbs = append(m.limbs, q[i][:c.group.numbers().limbs]...)
+		for i := range coordinates {
+			m.limbs = append(m.limbs, q[i][:limbs]...)
 		}
 	}
 	return m
 }
 
-// prepared are the multiples of a key's point, made when they are first asked for. If
-// several goroutines ask at once, each may make them.
+// prepared are the multiples of a key's point, which are made when they are first needed. Two
+// goroutines may both make them.
 func (c *curve[G]) prepared(tables *atomic.Pointer[multiples], p point) *multiples {
 	if m := tables.Load(); m != nil {
 		return m
@@ -113,11 +115,11 @@ func (c *curve[G]) prepared(tables *atomic.Pointer[multiples], p point) *multipl
 	return m
 }
 
-// affines is [group.affine] of points other than the identity, with one inversion for all (Montgomery's
+// affines are points whose z is not 0, with one inversion for all of them (Montgomery's
 // trick).
 func (c *curve[G]) affines(points []point) []affine {
 	f := c.group.numbers()
-	before := make([]element, len(points)) // products of each z before
+	before := make([]element, len(points)) // the product of the z of all points before
 	product := f.one
 	for i := range points {
 		before[i] = product
@@ -134,11 +136,10 @@ func (c *curve[G]) affines(points []point) []affine {
 	return all
 }
 
-// combine is u·G + v·Q, for the multiples of Q and big-endian scalars below the
-// order.
+// combine is u·G + v·Q, for big-endian scalars below the order and the multiples of Q.
 func (c *curve[G]) combine(u, v []byte, q *multiples) *point {
 	half := c.half()
-	var digits [2][2 * (384/2 + 1)]int8
+	var digits [2][2 * (384/2 + 1)]int8 // as many as P-384 has
 	terms := [2]*multiples{c.base(), q}
 	for i, scalar := range [2][]byte{u, v} {
 		nonAdjacent(digits[i][:2*half], scalar, terms[i].width)
@@ -159,7 +160,7 @@ func (c *curve[G]) combine(u, v []byte, q *multiples) *point {
 	return &sum
 }
 
-// multiple is q = digit·2^(h·half) times the point.
+// multiple sets q to digit·2^(h·half) times the point.
 func (c *curve[G]) multiple(q *affine, m *multiples, h int, digit int8) {
 	limbs, coordinates := c.group.numbers().limbs, c.group.coordinates()
 	index := h<<(m.width-2) + int(max(digit, -digit))/2
@@ -171,9 +172,9 @@ func (c *curve[G]) multiple(q *affine, m *multiples, h int, digit int8) {
 	}
 }
 
-// nonAdjacent writes a big-endian scalar as Σ digits[i]·2^i, with odd digits below
-// 2^(width-1) in absolute value, of which width in succession have at most one that is not 0. The digits
-// are 0 at first, and one more than the scalar's bits.
+// nonAdjacent writes a big-endian scalar as Σ digits[i]·2^i. Digits are 0, or odd and between
+// -2^(width-1) and 2^(width-1); of width digits in a row at most one is not 0. All digits are
+// 0 at first, and there is at least one more than the scalar has bits.
 func nonAdjacent(digits []int8, scalar []byte, width int) {
 	bit := func(i int) int {
 		if i >= 8*len(scalar) {

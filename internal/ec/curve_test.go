@@ -9,22 +9,19 @@ import (
 // A specimen is a curve of this package, in a form that does not depend on its group,
 // and the textbook's.
 type specimen struct {
-	name    string
-	group   group
-	book    *textbook
-	combine func(u, v []byte, q point) *point
+	name      string
+	group     group
+	book      *textbook
+	multiples func(q point, width int) *multiples
+	combine   func(u, v []byte, q *multiples) *point
 }
 
 func specimens() []specimen {
 	return []specimen{
-		{"P-256", p256.group, textbookP256, combination(p256)},
-		{"P-384", p384.group, textbookP384, combination(p384)},
-		{"Ed25519", edwards25519.group, textbookEdwards, combination(edwards25519)},
+		{"P-256", p256.group, textbookP256, p256.multiples, p256.combine},
+		{"P-384", p384.group, textbookP384, p384.multiples, p384.combine},
+		{"Ed25519", edwards25519.group, textbookEdwards, edwards25519.multiples, edwards25519.combine},
 	}
-}
-
-func combination[G group](c *curve[G]) func(u, v []byte, q point) *point {
-	return func(u, v []byte, q point) *point { return c.combine(u, v, c.multiples(q, keyWidth)) }
 }
 
 // point is a point with the given z.
@@ -127,12 +124,12 @@ func TestGroup(t *testing.T) {
 func torsion() []pair {
 	book := textbookEdwards
 	for y := int64(2); ; y++ { // the order times a point of order 8n is of order 8
-		p, ok := edwards25519.group.decode(reversed(book.bytes(integer(y))))
+		x, _, ok := edwards25519.group.decode(reversed(book.bytes(integer(y))))
 		if !ok {
 			continue
 		}
 		f := edwards25519.group.numbers()
-		of8 := book.times(book.n, pair{new(big.Int).SetBytes(f.bytes(&p.x)), integer(y)})
+		of8 := book.times(book.n, pair{new(big.Int).SetBytes(f.bytes(&x)), integer(y)})
 		if same(book.times(integer(4), of8), book.identity()) {
 			continue
 		}
@@ -188,7 +185,7 @@ func TestCombine(t *testing.T) {
 	for _, s := range specimens() {
 		t.Run(s.name, func(t *testing.T) {
 			all := edges(&s)
-			check := func(u, v, d *big.Int, q point) {
+			check := func(u, v, d *big.Int, q *multiples) {
 				got := s.combine(s.book.bytes(u), s.book.bytes(v), q)
 				k := sum(u, new(big.Int).Mul(v, d))
 				want := s.book.multiple(k.Mod(k, s.book.n))
@@ -200,7 +197,8 @@ func TestCombine(t *testing.T) {
 				if d.Sign() == 0 && s.book.d == nil { // the identity is no key
 					continue
 				}
-				q := s.point(s.book.multiple(d), sum(below(random, s.book.p), integer(1)))
+				p := s.point(s.book.multiple(d), sum(below(random, difference(s.book.p, integer(1))), integer(1)))
+				q := s.multiples(p, keyWidth)
 				for _, v := range []*big.Int{all[(i*7+1)%len(all)], all[(i*5+2)%len(all)], below(random, s.book.n)} {
 					opposite := new(big.Int).Mul(v, d)
 					opposite.Mod(opposite.Neg(opposite), s.book.n)
@@ -210,6 +208,16 @@ func TestCombine(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTables holds the package's doc to what the tables of a key take.
+func TestTables(t *testing.T) {
+	for i, s := range specimens() {
+		m := s.multiples(s.point(s.book.base, integer(1)), keyWidth)
+		if got, want := 4*cap(m.limbs), []int{1152, 1792, 1728}[i]; got != want {
+			t.Errorf("%s: %d bytes, want %d", s.name, got, want)
+		}
 	}
 }
 

@@ -1,82 +1,80 @@
-// Package ec verifies signatures of elliptic curves: ECDSA over P-256 and P-384
+// Package ec verifies signatures made with elliptic curves: ECDSA over P-256 and P-384
 // (FIPS 186-5 §6.4), which JOSE calls ES256 and ES384, and Ed25519 (RFC 8032 §5.1).
 //
-// It is there because Go's WebAssembly has no multiplication of 64 by 64 bits with a
-// result of 128, which the standard library's curves are written with. This package
-// multiplies 29 by 29 bits. Nothing in a verification is secret, so what it does and
-// how long it takes depends on the numbers; how long at most does not.
+// It exists for speed in WebAssembly. The standard library multiplies 64 by 64 bits into 128, for
+// which WebAssembly has no instruction. This package multiplies 29 by 29 bits. Nothing in a
+// verification is secret, so the time that one takes may depend on its numbers. It is bounded
+// all the same.
 //
 // # Numbers
 //
-// A field ([field]) is the numbers modulo a prime p, just above or below 2^e. An
-// [element] x is n limbs of w bits, x = Σ xᵢ·2^(w·i), and stands for x/R modulo p
-// with R = 2^(n·w), which is what Montgomery multiplication asks for.
+// A [field] is the numbers modulo a prime p near 2^e. An [element] x is n limbs of w bits,
+// x = Σ xᵢ·2^(w·i). It stands for x/R modulo p with R = 2^(n·w), as Montgomery
+// multiplication has it.
 //
 //	           e    n   w     p
 //	P-256     256   9  29     2^256 - 2^224 + 2^192 + 2^96 - 1
 //	P-384     384  14  28     2^384 - 2^128 - 2^96 + 2^32 - 1
 //	25519     255   9  29     2^255 - 19
 //
-// There is one form of elements. Each function takes any that have it, and returns
-// none that do not:
+// Elements have one form. Every function accepts all elements of that form and returns no
+// others:
 //
-//   - all limbs but the last are from 0 to 2^w - 1; the last one has a sign;
+//   - all limbs but the last are from 0 to 2^w - 1, and the last one has a sign;
 //   - -2^e/16 < x < 2^e + 2^e/16.
 //
-// So an integer has one element, a number modulo p has one or two, and 0 has two: 0
-// and p.
+// So each integer within these bounds has one element. Of the multiples of p, 0 and p are
+// within them, and both stand for 0.
 //
 // # Why nothing overflows
 //
-// All arithmetic is of int64 and in arithmetic.go, which [gen] writes. It has three
-// functions for each prime.
+// All arithmetic is in int64. File arithmetic.go, which the command gen writes, has three functions for
+// each prime.
 //
-// mul is z = x·y/R, and sqr is mul for y = x. It sums the products xᵢ·yⱼ of one column
-// i+j = k after the other. In each of the first n columns it adds a multiple m·2^(w·k)
-// of p that turns the column's low w bits to 0, and carries the rest. As p is a sum of
-// few powers of two, that takes a few shifts, and not n multiplications more. What
-// remains in the columns from n on is (x·y + m·p)/R for an m from 0 to R-1.
+// mul is z = x·y/R, and sqr is the same for y = x. It adds up the products xᵢ·yⱼ by columns, of one
+// i+j each. To each of the first n columns it adds a multiple m·p, with m below 2^w, that makes the
+// column's low w bits 0; the rest is carried. Since p is a sum of few powers of two, a multiple takes a
+// few shifts. The columns that are left are (x·y + m·p)/R, for an m from 0 to R-1.
 //
-//   - A column has at most n products below 2^(2w): together below 2^61.2 for w = 29
-//     and 2^59.9 for w = 28. The last limbs, which have a sign, are smaller than 2^25
-//     in either direction. m adds at most four terms below 2^(w+24), and the
-//     carry is below 2^34. The sum is below 2^62.
-//   - |x·y|/R < (17/16)²·2^2e/R, which is below 2^e/28, since R is at least 2^(e+5); and
-//     m·p/R is from 0 to p. So z is in bounds.
+//   - A column has at most n products below 2^(2w). Together they are below 2^61.2 for w = 29, and
+//     below 2^59.9 for w = 28. The last limbs are below 2^25, whatever their sign.
+//     The multiples add at most four terms below 2^(w+24), and the carry is below 2^34. The sum is below 2^62.
+//   - |x·y|/R is at most (17/16)²·2^(2e)/R. That is below 2^e/28, since R is at least 2^(e+5). And m·p/R is
+//     from 0 to p. So z is within the bounds.
 //
-// lin is z = a·x + b·y for small integers, |a| + |b| ≤ 16. It takes q = ⌊tₙ₋₁·2^(w·(n-1)-e)⌋
-// from the last limb t of the sum, subtracts q·p, and carries.
+// lin is z = a·x + b·y for small integers: |a| + |b| is at most 16. It takes the quotient q of the
+// sum's last limb and 2^(e-w·(n-1)), rounded down. Then it subtracts q·p and carries.
 //
-//   - Limbs are below 2^(w+4), and |q| ≤ 18.
-//   - The last limb less q·2^e is from 0 to 2^e. The others add less than 2^(w·(n-1)+4),
-//     which is at most 2^236 or 2^368, and q·(2^e - p) is below 2^229 or 2^133, in
-//     either direction. So z is in bounds.
+//   - The limbs of the sum are below 2^(w+4), and |q| is at most 17.
+//   - The last limb without q·2^e is worth 0 to 2^e. The other limbs are worth less than 2^(w·(n-1)+4),
+//     which is 2^236 or 2^368. And q·(2^e-p) is below 2^229 or 2^133. Both may have either
+//     sign. So z is within the bounds.
 //
 // # Points
 //
-// Points of P-256 and P-384 ([weierstrass]) are in Jacobian coordinates. Their formulas
-// of addition fail if both points are the same, opposite or the identity: those cases are told
-// apart first. Points of the Edwards curve ([edwards]) are in extended coordinates, and
-// have formulas of addition without exceptions. The formulas are those of the Explicit-Formulas
-// Database, https://hyperelliptic.org/EFD, under the names given there.
+// Points of P-256 and P-384 are in Jacobian coordinates ([weierstrass]). Their formulas of addition are wrong for
+// equal and opposite points and for the identity, so these are told apart first. Points of
+// the Edwards curve are in extended coordinates ([edwards]), whose formulas of addition have no exceptions. The
+// formulas are those of the Explicit-Formulas Database, https://hyperelliptic.org/EFD, and have
+// the names that they have there.
 //
-// A verification is one sum u·G + v·Q of multiples of the base point G and the key's
-// point Q ([curve.combine]). It goes through both scalars at once, from their highest
-// digits down (Straus's method), in non-adjacent form, whose digits are odd and mostly 0. Each
-// scalar is cut in halves, for which there are tables of the odd multiples of the
-// points and of 2^half times the points ([multiples]). That halves the doublings.
+// A verification is one sum u·G + v·Q, of the base point G and the key's point Q ([curve.combine]). Both
+// scalars are processed together, from their highest digits down (Straus's method). They are in
+// non-adjacent form, whose digits are odd or, mostly, 0. Each scalar is cut into two halves, so that there
+// are half as many doublings. Tables hold the odd multiples of both points, and of 2^half times both
+// points ([multiples]).
 //
 // # Costs
 //
-// The tables of a key are made when it verifies first. They take 1152 bytes for P-256,
-// 1792 for P-384 and 1728 for Ed25519, and about as long as a verification. The tables of a base
-// point take four times that, once in the program's life.
+// The first verification with a key makes its tables, which takes about as long as the verification itself. They take
+// 1152 bytes for P-256, 1792 for P-384 and 1728 for Ed25519. A key can drop them. The tables of a base point are
+// four times as large, and are made once.
 package ec
-
-//go:generate go run ./gen
 
 import "errors"
 
-// ErrPoint means that a public key is no point of its curve, or is not encoded in the
-// one way that there is.
+//go:generate go run ./gen
+
+// ErrPoint means that a public key is no point of its curve, or not encoded as the
+// standards have it.
 var ErrPoint = errors.New("not a point of the curve")

@@ -20,8 +20,8 @@ var (
 )
 
 func newWeierstrass(f *field, order, b, x, y string) *curve[*weierstrass] {
-	base := point{x: f.constant(x), y: f.constant(y), z: f.one}
-	return newCurve(&weierstrass{field: f, b: f.constant(b)}, base, order)
+	c := &weierstrass{field: f, b: f.constant(b)}
+	return newCurve(c, c.point(f.constant(x), f.constant(y)), order)
 }
 
 // An ECDSAKey is a public key. Several goroutines may use it at once.
@@ -47,12 +47,11 @@ func newECDSAKey(c *curve[*weierstrass], x, y []byte) (*ECDSAKey, error) {
 	return k, nil
 }
 
-// Verify reports whether a signature is the key's over a digest (FIPS 186-5 §6.4.2). The
-// digest is as long as a coordinate, as those of ES256 and ES384 are. The signature
-// is r and s, each as long as a coordinate (RFC 7518 §3.4), and below the order
-// and not 0. For each s the other one, the order less s, is taken as well.
+// Verify reports whether a signature, r and s, is the key's over a digest (FIPS 186-5
+// §6.4.2). The digest is as long as a coordinate: ES256 has SHA-256, and ES384 has SHA-384. So are
+// r and s (RFC 7518 §3.4), which are from 1 to n-1, for the order n. If s is good then n-s is, too.
 func (k *ECDSAKey) Verify(digest, signature []byte) bool {
-	n, size := k.curve.order, k.curve.group.size
+	c, n, size := k.curve, k.curve.order, k.curve.group.size
 	if len(digest) != size || len(signature) != 2*size {
 		return false
 	}
@@ -66,28 +65,13 @@ func (k *ECDSAKey) Verify(digest, signature []byte) bool {
 	u.Mod(u.Mul(u, inverse), n)
 	v := inverse.Mul(inverse, r)
 	v.Mod(v, n)
-	q := k.curve.prepared(&k.tables, point{x: k.x, y: k.y, z: k.curve.group.one})
-	sum := k.curve.combine(u.FillBytes(make([]byte, size)), v.FillBytes(make([]byte, size)), q)
-	if k.curve.group.isZero(&sum.z) {
+	q := c.prepared(&k.tables, c.group.point(k.x, k.y))
+	sum := c.combine(u.FillBytes(make([]byte, size)), v.FillBytes(make([]byte, size)), q)
+	if c.group.isZero(&sum.z) {
 		return false
 	}
-	// The abscissa is below p, and r is what it leaves modulo n. As n < p < 2n, it
-	// is r or r+n.
-	return k.curve.group.hasAbscissa(sum, r) || k.curve.group.hasAbscissa(sum, r.Add(r, n))
-}
-
-// hasAbscissa reports whether x is below p and p's x coordinate.
-func (c *weierstrass) hasAbscissa(p *point, x *big.Int) bool {
-	if x.BitLen() > 8*c.size {
-		return false
-	}
-	var abscissa, square element
-	if !c.setBytes(&abscissa, x.FillBytes(make([]byte, c.size))) {
-		return false
-	}
-	c.sqr(&square, &p.z)
-	c.mul(&abscissa, &abscissa, &square)
-	return c.equal(&abscissa, &p.x)
+	// r is the remainder of the sum's x modulo n. As x < p < 2n, it is x or x-n.
+	return c.group.hasX(sum, r) || c.group.hasX(sum, r.Add(r, n))
 }
 
 // Drop frees the tables that [ECDSAKey.Verify] made. The next one makes them anew.

@@ -377,7 +377,8 @@ func TestECDSALengths(t *testing.T) {
 				t.Errorf("%s: a signature of %d bytes is taken", s.name, len(other))
 			}
 		}
-		for _, other := range [][]byte{nil, digest[1:], digest[:len(digest)-1], append([]byte{0}, digest...), append(slices.Clone(digest), 0)} {
+		for _, other := range [][]byte{nil, digest[1:], digest[:len(digest)-1],
+			append([]byte{0}, digest...), append(slices.Clone(digest), 0)} {
 			if k.Verify(other, signature) {
 				t.Errorf("%s: a digest of %d bytes is taken", s.name, len(other))
 			}

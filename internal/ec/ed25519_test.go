@@ -193,7 +193,9 @@ func encodings() (all [][]byte) {
 		add(p.y)
 		add(sum(p.y, book.p))
 	}
-	for _, y := range []*big.Int{integer(2), integer(18), difference(power(255), integer(1)), difference(book.p, integer(2))} {
+	for _, y := range []*big.Int{
+		integer(2), integer(18), difference(power(255), integer(1)), difference(book.p, integer(2)),
+	} {
 		add(y)
 	}
 	return all
@@ -203,7 +205,7 @@ func encodings() (all [][]byte) {
 func TestEd25519SmallOrder(t *testing.T) {
 	taken := 0
 	l := textbookEdwards.n
-	scalars := []*big.Int{integer(0), integer(1), l, sum(l, l), difference(l, integer(1)), difference(power(256), integer(1))}
+	scalars := []*big.Int{integer(1), l, sum(l, l), difference(l, integer(1)), difference(power(256), integer(1))}
 	for _, a := range encodings() {
 		for _, r := range encodings() {
 			for message := byte(0); message < 8; message++ {
@@ -211,7 +213,7 @@ func TestEd25519SmallOrder(t *testing.T) {
 					taken++
 				}
 			}
-			for _, s := range scalars[1:] {
+			for _, s := range scalars {
 				verdict(t, a, nil, append(slices.Clone(r), reversed(s.FillBytes(make([]byte, 32)))...))
 			}
 		}
@@ -315,15 +317,16 @@ func TestEd25519Encoding(t *testing.T) {
 	}
 	for _, want := range points {
 		encoded := book.encode(want)
-		p, ok := c.decode(encoded)
+		x, y, ok := c.decode(encoded)
 		if !ok {
 			t.Errorf("%x is refused", encoded)
 			continue
 		}
+		p := c.point(x, y)
 		if got := s.pair(t, &p); !same(got, want) {
 			t.Errorf("%x is decoded as %v, want %v", encoded, got, want)
 		}
-		q := s.point(want, sum(below(random, book.p), integer(1)))
+		q := s.point(want, sum(below(random, difference(book.p, integer(1))), integer(1)))
 		if got := c.encode(&q); !bytes.Equal(got, encoded) {
 			t.Errorf("%v is encoded as %x, want %x", want, got, encoded)
 		}

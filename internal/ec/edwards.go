@@ -2,9 +2,9 @@ package ec
 
 import "slices"
 
-// An edwards is the curve -x² + y² = 1 + d·x²·y² of RFC 8032 §5.1, of 8 times the order
-// of its base point. A [point] is in extended coordinates: it is (x/z, y/z), with t =
-// x·y/z and a z that is never 0. An [affine] is y+x, y-x and 2d·x·y.
+// An edwards is the curve -x² + y² = 1 + d·x²·y² of RFC 8032 §5.1, whose order is 8 times that
+// of its base point. A [point] is in extended coordinates: it is (x/z, y/z), t is x·y/z,
+// and z is never 0. An [affine] is y+x, y-x and 2d·x·y.
 type edwards struct {
 	*field
 	d, d2 element // d and 2d
@@ -70,46 +70,51 @@ func (c *edwards) affine(p *point, inverse *element) (q affine) {
 	return q
 }
 
-// decode is RFC 8032 §5.1.3. It reports whether there is such a point.
-func (c *edwards) decode(encoded []byte) (p point, ok bool) {
+// point is the point with the given coordinates.
+func (c *edwards) point(x, y element) point {
+	p := point{x: x, y: y, z: c.one}
+	c.mul(&p.t, &x, &y)
+	return p
+}
+
+// decode is RFC 8032 §5.1.3. It reports false if that decodes no point.
+func (c *edwards) decode(encoded []byte) (x, y element, ok bool) {
+	if len(encoded) != c.size {
+		return x, y, false
+	}
 	b := slices.Clone(encoded)
 	slices.Reverse(b)
-	if len(b) == 0 {
-		return p, false
-	}
 	sign := b[0] >> 7
 	b[0] &= 0x7f
-	if !c.setBytes(&p.y, b) {
-		return p, false
+	if !c.setBytes(&y, b) {
+		return x, y, false
 	}
 	var u, v, r element // x² = u/v = (y²-1)/(dy²+1)
-	c.sqr(&u, &p.y)
+	c.sqr(&u, &y)
 	c.mul(&v, &u, &c.d)
 	c.minus(&u, &u, &c.one)
 	c.plus(&v, &v, &c.one)
 	c.sqr(&r, &v)
 	c.mul(&r, &r, &v)
-	c.mul(&p.x, &r, &u) // uv³
+	c.mul(&x, &r, &u) // uv³
 	c.sqr(&r, &r)
 	c.mul(&r, &r, &v)
 	c.mul(&r, &r, &u) // uv⁷
 	c.pow(&r, &r, c.root)
-	c.mul(&p.x, &p.x, &r)
-	if !c.isRoot(&p.x, &u, &v) {
-		c.mul(&p.x, &p.x, &c.i)
-		if !c.isRoot(&p.x, &u, &v) {
-			return p, false
+	c.mul(&x, &x, &r)
+	if !c.isRoot(&x, &u, &v) {
+		c.mul(&x, &x, &c.i)
+		if !c.isRoot(&x, &u, &v) {
+			return x, y, false
 		}
 	}
-	if c.isZero(&p.x) && sign == 1 {
-		return p, false
+	if c.isZero(&x) && sign == 1 {
+		return x, y, false
 	}
-	if c.isOdd(&p.x) != sign {
-		c.negate(&p.x)
+	if c.isOdd(&x) != sign {
+		c.negate(&x)
 	}
-	p.z = c.one
-	c.mul(&p.t, &p.x, &p.y)
-	return p, true
+	return x, y, true
 }
 
 // isRoot reports whether x² = u/v.
@@ -120,7 +125,7 @@ func (c *edwards) isRoot(x, u, v *element) bool {
 	return c.equal(&square, u)
 }
 
-// isOdd is 1 for an odd number and 0 for an even one.
+// isOdd is 1 if the number is odd, and 0 if not.
 func (c *edwards) isOdd(x *element) byte { return c.bytes(x)[c.size-1] & 1 }
 
 // encode is RFC 8032 §5.1.2.

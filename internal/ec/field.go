@@ -26,10 +26,8 @@ const (
 	prime25519
 )
 
-// mul is z = x·y.
-//
-// It switches, since pointers given to a function that is only known at run time
-// would have elements allocated.
+// mul is z = x·y. A function value in the field would be simpler than a switch, but Go
+// allocates what it passes to functions that it does not know.
 func (f *field) mul(z, x, y *element) {
 	switch f.prime {
 	case primeP256:
@@ -79,7 +77,7 @@ func (f *field) equal(x, y *element) bool {
 	return f.isZero(&difference)
 }
 
-// invert is z = 1/x. There is none for 0, which no caller has.
+// invert is z = 1/x, for an x that is not 0.
 func (f *field) invert(z, x *element) {
 	n := new(big.Int).SetBytes(f.bytes(x))
 	n.ModInverse(n, new(big.Int).SetBytes(f.pack(&f.p)))
@@ -104,8 +102,8 @@ func (f *field) pow(z, x *element, e []byte) {
 	}
 }
 
-// setBytes sets z to a big-endian number, if that has the field's size and is below
-// p; otherwise it reports false.
+// setBytes sets z to a big-endian number. It reports false if that does not have the
+// field's size or is not below p.
 func (f *field) setBytes(z *element, b []byte) bool {
 	if len(b) != f.size {
 		return false
@@ -131,7 +129,7 @@ func (f *field) setBytes(z *element, b []byte) bool {
 	return true
 }
 
-// isBelow reports whether an integer is below p.
+// isBelow reports whether the integer x is below p.
 func (f *field) isBelow(x *element) bool {
 	for i := f.limbs - 1; i >= 0; i-- {
 		if x[i] != f.p[i] {
@@ -141,17 +139,17 @@ func (f *field) isBelow(x *element) bool {
 	return false
 }
 
-// bytes is the number, below p, that x stands for, in big-endian order.
+// bytes is the number that x stands for, below p and in big-endian order.
 func (f *field) bytes(x *element) []byte {
 	var n element
-	f.mul(&n, x, &element{1}) // (x + m·p)/R is from 0 to p, since |x| < R
+	f.mul(&n, x, &element{1}) // (x + m·p)/R, which is from 0 to p since |x| < R
 	if n == f.p {
 		n = element{}
 	}
 	return f.pack(&n)
 }
 
-// pack is an integer in big-endian order.
+// pack is the integer x in big-endian order.
 func (f *field) pack(x *element) []byte {
 	b := make([]byte, f.size)
 	var bits uint64

@@ -145,7 +145,9 @@ func below(random *rand.Rand, n *big.Int) *big.Int {
 
 // The factors of lin that this package has, and the largest that lin takes.
 var (
-	usual  = [][2]int64{{1, 1}, {1, -1}, {-1, 0}, {2, 0}, {3, 3}, {1, -8}, {4, -1}, {1, -2}, {1, -3}, {-1, -1}, {2, -1}, {2, 1}}
+	usual = [][2]int64{
+		{1, 1}, {1, -1}, {-1, 0}, {2, 0}, {3, 3}, {1, -8}, {4, -1}, {1, -2}, {1, -3}, {-1, -1}, {2, -1}, {2, 1},
+	}
 	widest = [][2]int64{{16, 0}, {-16, 0}, {0, -16}, {8, 8}, {8, -8}, {-8, -8}, {-15, 1}}
 )
 

@@ -61,7 +61,8 @@ func FuzzECDSA(f *testing.F) {
 		signature := s.signature(r, ss)
 		key := s.key(t, q)
 		check := func() {
-			standard := s.standard(t, q, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
+			r, ss := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
+			standard := s.standard(t, q, digest, r, ss)
 			if got := key.Verify(digest, signature); got != standard {
 				t.Errorf("Q = %v, digest %x, signature %x: %v, and %v by crypto/ecdsa", q, digest, signature, got, standard)
 			}
@@ -129,7 +130,8 @@ func FuzzECDSAKey(f *testing.F) {
 		want := false
 		if len(signature) == 2*size {
 			q := pair{new(big.Int).SetBytes(x), new(big.Int).SetBytes(y)}
-			want = s.standard(t, q, digest, new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:]))
+			r, ss := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
+			want = s.standard(t, q, digest, r, ss)
 		}
 		if got := k.Verify(digest, signature); got != want {
 			t.Errorf("%x, %x, signature %x: %v, want %v", x, y, signature, got, want)

@@ -178,13 +178,14 @@ func (t *textbook) size() int { return (t.p.BitLen() + 7) / 8 }
 func (t *textbook) bytes(x *big.Int) []byte { return x.FillBytes(make([]byte, t.size())) }
 
 func TestTextbook(t *testing.T) {
-	for name, book := range map[string]*textbook{"P-256": textbookP256, "P-384": textbookP384, "Ed25519": textbookEdwards} {
-		if got, want := book.multiple(book.n), book.identity(); !same(got, want) {
-			t.Errorf("%s: the order times the base point is %v, not the identity", name, got)
+	for _, s := range specimens() {
+		if got, want := s.book.times(s.book.n, s.book.base), s.book.identity(); !same(got, want) {
+			t.Errorf("%s: the order times the base point is %v, not the identity", s.name, got)
 		}
 	}
-	if got := textbookEdwards.encode(textbookEdwards.base); !bytes.Equal(got, append([]byte{0x58}, bytes.Repeat([]byte{0x66}, 31)...)) {
-		t.Errorf("the base point is encoded as %x", got)
+	want := append([]byte{0x58}, bytes.Repeat([]byte{0x66}, 31)...)
+	if got := textbookEdwards.encode(textbookEdwards.base); !bytes.Equal(got, want) {
+		t.Errorf("the base point is encoded as %x, want %x", got, want)
 	}
 }
 

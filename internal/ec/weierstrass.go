@@ -1,5 +1,7 @@
 package ec
 
+import "math/big"
+
 // A weierstrass is a curve y² = x³ - 3x + b of prime order. A [point] is in Jacobian
 // coordinates: it is (x/z², y/z³), or the identity if z is 0. An [affine] is x and y.
 type weierstrass struct {
@@ -13,6 +15,9 @@ func (c *weierstrass) coordinates() int { return 2 }
 
 func (c *weierstrass) identity() point { return point{x: c.one, y: c.one} }
 
+// point is the point with the given coordinates.
+func (c *weierstrass) point(x, y element) point { return point{x: x, y: y, z: c.one} }
+
 // has reports whether (x, y) is a point of the curve.
 func (c *weierstrass) has(x, y *element) bool {
 	var left, right element
@@ -24,8 +29,8 @@ func (c *weierstrass) has(x, y *element) bool {
 	return c.equal(&left, &right)
 }
 
-// double is dbl-2001-b, with z = 2yz. It has no exceptions: the identity stays it, and a
-// point with y = 0 there is none on a curve of odd order.
+// double is dbl-2001-b, with z = 2yz. It has no exceptions: twice the identity is the
+// identity, and no point of a curve of odd order has y = 0.
 func (c *weierstrass) double(p *point) {
 	var alpha, beta, gamma, delta, sum element
 	c.sqr(&delta, &p.z)
@@ -44,10 +49,10 @@ func (c *weierstrass) double(p *point) {
 	c.lin(&p.y, 1, &p.y, -8, &gamma)
 }
 
-// add is madd, and its three exceptions.
+// add is madd-2004-hmv. The identity, equal points and opposite points are exceptions.
 func (c *weierstrass) add(p *point, q *affine) {
 	if c.isZero(&p.z) { // 0 + q
-		*p = point{x: q[0], y: q[1], z: c.one}
+		*p = c.point(q[0], q[1])
 		return
 	}
 	var h, r, square, v element
@@ -87,4 +92,15 @@ func (c *weierstrass) affine(p *point, inverse *element) (q affine) {
 	c.mul(&q[1], &p.y, &square)
 	c.mul(&q[1], &q[1], inverse)
 	return q
+}
+
+// hasX reports whether x is the x of a point that is not the identity.
+func (c *weierstrass) hasX(p *point, x *big.Int) bool {
+	var scaled, square element
+	if x.BitLen() > 8*c.size || !c.setBytes(&scaled, x.FillBytes(make([]byte, c.size))) {
+		return false
+	}
+	c.sqr(&square, &p.z)
+	c.mul(&scaled, &scaled, &square)
+	return c.equal(&scaled, &p.x)
 }

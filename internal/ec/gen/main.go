@@ -1,9 +1,7 @@
-// Command gen writes arithmetic.go: for each prime of package ec its constants and
-// the three functions that depend on it, unrolled. Loops are slow in WebAssembly,
-// since Go compiles each jump to a switch.
-//
-// The functions are written column by column. What one column holds is one line of
-// code, which is to be compared with the package's doc.
+// Command gen writes arithmetic.go: for each prime of package ec its constants and the
+// three functions that depend on it. The functions have no loops, which are slow in
+// WebAssembly, since Go compiles jumps to switches. The package's doc says what they do, and
+// why nothing overflows. A column of the doc is a line of the code.
 package main
 
 import (
@@ -16,18 +14,18 @@ import (
 	"strings"
 )
 
-// A prime is a sum of few powers of two.
+// A prime is a sum of terms. The first is the highest power of two, and the last one is
+// without a power.
 type prime struct {
 	name  string
-	limbs int // the number of limbs
-	width int // their size in bits
+	limbs int // n
+	width int // w
 	terms []term
 }
 
 // A term is factor·2^exponent.
 type term struct{ factor, exponent int }
 
-// The first term is the largest power, and the last one is a multiple of 1.
 var primes = []prime{
 	{"P256", 9, 29, []term{{1, 256}, {-1, 224}, {1, 192}, {1, 96}, {-1, 0}}},  // FIPS 186-4, D.1.2.3
 	{"P384", 14, 28, []term{{1, 384}, {-1, 128}, {-1, 96}, {1, 32}, {-1, 0}}}, // FIPS 186-4, D.1.2.4
@@ -72,7 +70,7 @@ func (p prime) split(x *big.Int) string {
 	return strings.Join(limbs, ", ")
 }
 
-// constants writes what field has to know about the prime.
+// constants writes the prime's field.
 func (p prime) constants(w *bytes.Buffer) {
 	m := p.value()
 	r := new(big.Int).Lsh(big.NewInt(1), uint(p.limbs*p.width))
@@ -116,7 +114,7 @@ func (p prime) product(w *bytes.Buffer, name, arguments, what string) {
 	fmt.Fprintf(w, "z[%d] = int32(t >> %d)\n}\n", p.limbs-1, p.width)
 }
 
-// products are the products that belong to column k.
+// products are the products of column k.
 func (p prime) products(k int) (terms []string) {
 	for i := max(0, k-p.limbs+1); i <= min(k, p.limbs-1); i++ {
 		terms = append(terms, fmt.Sprintf("x%d*y%d", i, k-i))
@@ -124,7 +122,7 @@ func (p prime) products(k int) (terms []string) {
 	return terms
 }
 
-// squares are the same products for x = y: those that occur twice are doubled.
+// squares are the same products for x = y.
 func (p prime) squares(k int) (terms []string) {
 	var twice []string
 	for i := max(0, k-p.limbs+1); i < k-i; i++ {
@@ -139,8 +137,8 @@ func (p prime) squares(k int) (terms []string) {
 	return terms
 }
 
-// multiples is the part of m·p that belongs to column k, without the term for 1 in
-// the columns that [prime.cancel] makes it for.
+// multiples are what the multiples of p that were added to the columns before k add to
+// column k.
 func (p prime) multiples(k int) string {
 	var sum strings.Builder
 	for _, t := range p.terms[:len(p.terms)-1] {
@@ -151,9 +149,8 @@ func (p prime) multiples(k int) string {
 	return sum.String()
 }
 
-// cancel writes how m[k] is chosen and added, so that column k becomes a multiple of
-// 2^width. For a prime that ends in -1 the column's own low bits are m[k], and
-// the shift that follows drops them.
+// cancel writes the multiple m of p for column k, and what it adds to that column itself. If the
+// prime ends in -1, m is the column's low bits, and the shift that follows subtracts them.
 func (p prime) cancel(w *bytes.Buffer, k int) {
 	last := p.terms[len(p.terms)-1].factor
 	if last == -1 {
