@@ -42,8 +42,8 @@ func FuzzECDSA(f *testing.F) {
 		scalars := edges(&specimens()[i])
 		for j, secret := range scalars {
 			nonce, digest := scalars[(j*3+1)%len(scalars)], scalars[(j*5+2)%len(scalars)]
-			f.Add(byte(i), secret.Bytes(), nonce.Bytes(), s.book.bytes(digest), []byte{})
-			f.Add(byte(i), secret.Bytes(), nonce.Bytes(), s.book.bytes(digest), []byte{byte(j), 1 << (j % 8)})
+			changes := []byte{byte(j), 1 << (j % 8)}
+			f.Add(byte(i), secret.Bytes(), nonce.Bytes(), s.book.bytes(digest), changes[:j%3])
 		}
 		f.Add(byte(i), []byte{1}, []byte{2}, s.book.bytes(s.book.n), bytes.Repeat([]byte{255}, 2*s.book.size()))
 	}
