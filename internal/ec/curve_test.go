@@ -45,7 +45,7 @@ func (s *specimen) point(a pair, z *big.Int) point {
 	return p
 }
 
-// pair is what a point is. It fails if that is not on the curve, or if t is wrong.
+// pair is what a point is. It fails if z or t is wrong.
 func (s *specimen) pair(t *testing.T, p *point) pair {
 	t.Helper()
 	f := s.group.numbers()
@@ -73,9 +73,9 @@ func (s *specimen) affine(a pair) affine {
 	return s.group.affine(&one, &s.group.numbers().one)
 }
 
-// TestGroup adds and doubles multiples of the base point, among which are all exceptions: the
-// same point twice, a point and its opposite, and the identity. On the Edwards curve
-// there are those of small order as well.
+// TestGroup adds and doubles points, among which are all exceptions: the same point twice, a
+// point and its opposite, and the identity; and what could be taken for one: points with the same
+// y. On the Edwards curve there are those of small order as well.
 func TestGroup(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for _, s := range specimens() {
@@ -90,6 +90,8 @@ func TestGroup(t *testing.T) {
 				for _, p := range torsion() {
 					points = append(points, p, s.book.add(p, points[0]))
 				}
+			} else {
+				points = append(points, s.book.level()...)
 			}
 			for _, a := range append(points, s.book.identity()) {
 				for _, z := range []*big.Int{integer(1), difference(s.book.p, integer(1)), below(random, s.book.p)} {

@@ -2,6 +2,7 @@ package ec
 
 import (
 	"bytes"
+	"fmt"
 	"math/big"
 	"sync"
 	"testing"
@@ -19,6 +20,8 @@ type textbook struct {
 
 // A pair is a point. The identity of a Weierstrass curve is the zero value.
 type pair struct{ x, y *big.Int }
+
+func (a pair) String() string { return fmt.Sprintf("(%#x, %#x)", a.x, a.y) }
 
 var (
 	textbookP256 = &textbook{
@@ -156,6 +159,22 @@ func (t *textbook) at(x *big.Int) (pair, bool) {
 	right := sum(t.mul(x, difference(t.mul(x, x), integer(3))), t.b)
 	y := new(big.Int).ModSqrt(t.mod(right), t.p)
 	return pair{x, y}, y != nil
+}
+
+// level are points of a Weierstrass curve with one y and several x.
+func (t *textbook) level() []pair {
+	for x := integer(2); ; x.Add(x, integer(1)) {
+		a, ok := t.at(x)
+		// The other x are the roots of x'² + x·x' + x² - 3.
+		root := new(big.Int).ModSqrt(t.mod(difference(integer(12), t.mul(integer(3), t.mul(x, x)))), t.p)
+		if ok && root != nil && root.Sign() != 0 {
+			return []pair{
+				{new(big.Int).Set(x), a.y},
+				{t.div(difference(root, x), integer(2)), a.y},
+				{t.div(sum(root, x), integer(-2)), a.y},
+			}
+		}
+	}
 }
 
 // encode is the encoding of a point of the Edwards curve.
