@@ -93,6 +93,10 @@ func TestGroup(t *testing.T) {
 			} else {
 				points = append(points, s.book.level()...)
 			}
+			identity := s.group.identity()
+			if got := s.pair(t, &identity); !same(got, s.book.identity()) {
+				t.Errorf("the identity is %v", got)
+			}
 			for _, a := range append(points, s.book.identity()) {
 				for _, z := range []*big.Int{integer(1), difference(s.book.p, integer(1)), below(random, s.book.p)} {
 					p := s.point(a, z)

@@ -77,7 +77,8 @@ func (c *edwards) point(x, y element) point {
 	return p
 }
 
-// decode is RFC 8032 §5.1.3. It reports false if that decodes no point.
+// decode is RFC 8032 §5.1.3, with a shorter formula. It reports false if that decodes no
+// point.
 func (c *edwards) decode(encoded []byte) (x, y element, ok bool) {
 	if len(encoded) != c.size {
 		return x, y, false
@@ -89,19 +90,16 @@ func (c *edwards) decode(encoded []byte) (x, y element, ok bool) {
 	if !c.setBytes(&y, b) {
 		return x, y, false
 	}
-	var u, v, r element // x² = u/v = (y²-1)/(dy²+1)
+	// x² = u/v for u = y²-1 and v = dy²+1. If u/v is a square, so is uv, and with
+	// x = u·(uv)^((p-5)/8) the product x²v = u·(uv)^((p-1)/4) is u or -u.
+	var u, v element
 	c.sqr(&u, &y)
 	c.mul(&v, &u, &c.d)
 	c.minus(&u, &u, &c.one)
 	c.plus(&v, &v, &c.one)
-	c.sqr(&r, &v)
-	c.mul(&r, &r, &v)
-	c.mul(&x, &r, &u) // uv³
-	c.sqr(&r, &r)
-	c.mul(&r, &r, &v)
-	c.mul(&r, &r, &u) // uv⁷
-	c.pow(&r, &r, c.root)
-	c.mul(&x, &x, &r)
+	c.mul(&x, &u, &v)
+	c.pow(&x, &x, c.root)
+	c.mul(&x, &x, &u)
 	if !c.isRoot(&x, &u, &v) {
 		c.mul(&x, &x, &c.i)
 		if !c.isRoot(&x, &u, &v) {
