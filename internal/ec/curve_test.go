@@ -1,8 +1,10 @@
 package ec
 
 import (
+	"bytes"
 	"math/big"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 )
 
@@ -223,6 +225,41 @@ func TestTables(t *testing.T) {
 		m := s.multiples(s.point(s.book.base, integer(1)), keyWidth)
 		if got, want := 4*cap(m.limbs), []int{1152, 1792, 1728}[i]; got != want {
 			t.Errorf("%s: %d bytes, want %d", s.name, got, want)
+		}
+	}
+}
+
+// TestPrepared counts the tables that keys make: one for all verifications, until it is
+// dropped.
+func TestPrepared(t *testing.T) {
+	ecdsa, err := NewP256(textbookP256.bytes(textbookP256.base.x), textbookP256.bytes(textbookP256.base.y))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edwards, err := NewEd25519(textbookEdwards.encode(textbookEdwards.base))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ones := bytes.Repeat([]byte{1}, 64)
+	for _, test := range []struct {
+		name   string
+		tables *atomic.Pointer[multiples]
+		verify func()
+		drop   func()
+	}{
+		{"ECDSA", &ecdsa.tables, func() { ecdsa.Verify(ones[:32], ones) }, ecdsa.Drop},
+		{"Ed25519", &edwards.tables, func() { edwards.Verify(nil, ones) }, edwards.Drop},
+	} {
+		if test.tables.Load() != nil {
+			t.Errorf("%s: there are tables before there is anything to verify", test.name)
+		}
+		test.verify()
+		first := test.tables.Load()
+		if test.verify(); first == nil || test.tables.Load() != first {
+			t.Errorf("%s: the tables are not kept", test.name)
+		}
+		if test.drop(); test.tables.Load() != nil {
+			t.Errorf("%s: the tables are not dropped", test.name)
 		}
 	}
 }
