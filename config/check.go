@@ -24,7 +24,7 @@ func (r *reader) check(c *Config) {
 	r.paths = r.grammar(&c.Paths)
 	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
-		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)
+		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.SignatureVerification, c.Headers.Organization, identity)
 		names[i] = c.Issuers[i].Name
 	}
 	r.checkNames("issuers", names)

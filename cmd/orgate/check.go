@@ -268,7 +268,7 @@ func writeKeys(b *bytes.Buffer, p palette, file string, keys *keyfetch.Keys) {
 		if k.Algorithm != "" {
 			algorithm = k.Algorithm
 		}
-		fmt.Fprintf(b, "  %s      %s: %s, %d bits, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Bits, k.Thumbprint)
+		fmt.Fprintf(b, "  %s      %s: %s, %s, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Type, k.Thumbprint)
 	}
 }
 

@@ -73,6 +73,3 @@ func (k *ECDSAKey) Verify(digest, signature []byte) bool {
 	// r is the remainder of the sum's x modulo n. As x < p < 2n, it is x or x-n.
 	return c.group.hasX(sum, r) || c.group.hasX(sum, r.Add(r, n))
 }
-
-// Drop frees the tables that [ECDSAKey.Verify] made. The next one makes them anew.
-func (k *ECDSAKey) Drop() { k.tables.Store(nil) }

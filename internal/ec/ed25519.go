@@ -75,5 +75,13 @@ func (k *Ed25519Key) Verify(message, signature []byte) bool {
 	return bytes.Equal(c.group.encode(sum), r)
 }
 
-// Drop frees the tables that [Ed25519Key.Verify] made. The next one makes them anew.
-func (k *Ed25519Key) Drop() { k.tables.Store(nil) }
+// HasSmallOrder reports whether the order of A divides 8. Signatures of such a key can be made
+// without its private key.
+func (k *Ed25519Key) HasSmallOrder() bool {
+	c := edwards25519.group
+	p := c.point(k.x, k.y)
+	for range 3 {
+		c.double(&p)
+	}
+	return c.isZero(&p.x) && c.equal(&p.y, &p.z)
+}

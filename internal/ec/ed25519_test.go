@@ -115,8 +115,11 @@ func TestEd25519Examples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if k.Drop(); !k.Verify(test.message, test.signature) {
-				t.Error("refused after Drop")
+			if !k.Verify(test.message, test.signature) {
+				t.Error("refused the second time, with a prepared key")
+			}
+			if k.HasSmallOrder() {
+				t.Error("a key of small order")
 			}
 			for i := range test.signature {
 				test.signature[i] ^= 1 << (i % 8)
