@@ -62,7 +62,7 @@ func TestRuntimeNeverSleeps(t *testing.T) {
 		{"runtime_debug_freeOSMemory", "ef961ee4b9b5", "collects, and releases what is free"},
 	} {
 		if got := hashes[f.name]; got != f.hash {
-			t.Errorf("%s is %q in %s, not %q: see whether it still %s", f.name, got, runtime.Version(), f.hash, f.does)
+			t.Errorf("%s is %q in %s, not %q: see whether it still %s, as RATIONALE.md has it", f.name, got, runtime.Version(), f.hash, f.does)
 		}
 	}
 	for name, want := range map[string][]string{
