@@ -128,9 +128,11 @@ func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
 }
 
 func (r *reader) checkJWKS(path string, j *JWKS) {
+	url, wellKnown := r.given(path+".url", j.URL != ""), r.given(path+".wellKnown", j.WellKnown != "")
+	inline, cluster := r.given(path+".inline", j.Inline != ""), r.given(path+".cluster", j.Cluster != "")
 	sources := 0
-	for _, name := range []string{"url", "wellKnown", "inline"} {
-		if r.has(path + "." + name) {
+	for _, given := range [...]bool{url, wellKnown, inline} {
+		if given {
 			sources++
 		}
 	}
@@ -138,13 +140,13 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 		r.refuse(path, "must have exactly one of url, wellKnown and inline")
 	}
 	switch {
-	case r.has(path + ".url"), r.has(path + ".wellKnown"):
-		if !r.has(path + ".cluster") {
+	case url, wellKnown:
+		if !cluster {
 			r.refuse(path+".cluster",
 				"is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
 		}
-	case r.has(path + ".inline"):
-		if r.has(path + ".cluster") {
+	case inline:
+		if cluster {
 			r.refuse(path+".cluster", "has no meaning with inline: nothing is fetched")
 		}
 	}
