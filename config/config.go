@@ -385,13 +385,12 @@ type AnyOrAll struct {
 
 // ClaimName names a claim. In JSON it is a string, looked up literally first
 // ("https://example.com/org") and then as a path of members separated by dots
-// ("realm_access.roles"), or an array of strings, a path with no splitting.
-// The zero value names none.
+// ("realm_access.roles"), of which the longest beginning that is a claim counts;
+// or an array of strings, a path with no splitting. The zero value names none.
 type ClaimName struct {
-	// The literal name, "" if the name was an array.
+	// The string, "" if the name was an array.
 	Name string
-	// The path: the literal name split at its dots (nil if it has none), or
-	// the array.
+	// The array.
 	Path []string
 }
 
@@ -402,12 +401,12 @@ func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
 // two of one.
 func (c ClaimName) Key() string {
 	switch {
-	case len(c.Path) == 0:
+	case c.Name != "":
 		return c.Name
-	case c.Name == "" && len(c.Path) == 1:
+	case len(c.Path) == 1 && !strings.Contains(c.Path[0], "."):
 		return c.Path[0]
 	}
-	return c.Name + "\x00" + strings.Join(c.Path, "\x00")
+	return "\x00" + strings.Join(c.Path, "\x00")
 }
 
 // Duration is a length of time, in JSON a string of [time.ParseDuration].

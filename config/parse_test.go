@@ -1140,14 +1140,13 @@ var good = []struct {
 				},
 				Certificate: &config.Certificate{CertificateInline: strings.ReplaceAll(somePEM, `\n`, "\n")},
 			}
-			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user",
-				Path: []string{"https://example", "com/user"}}
+			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user"}
 			i.OrganizationClaim = config.ClaimName{Path: []string{"org", "id.x"}}
 			i.MissingOrganization = "issuer"
 			i.OrganizationMapping = map[string]string{"a.b": "org1"}
 			i.ScopesClaim = config.ClaimName{Name: "scp"}
 			i.ConsumerKeyClaim = config.ClaimName{Path: []string{"client"}}
-			i.RolesClaim = config.ClaimName{Name: "realm_access.roles", Path: []string{"realm_access", "roles"}}
+			i.RolesClaim = config.ClaimName{Name: "realm_access.roles"}
 			i.RoleMappings = []config.RoleMapping{{RemoteRole: "admin", LocalRole: "boss"}}
 			i.ExcludeUnmappedRoles = false
 			i.ClaimMappings = []config.ClaimMapping{{RemoteClaim: config.ClaimName{Name: "email"},
