@@ -24,6 +24,11 @@ func (c Claims) Get(name string) (gjson.Result, bool) { return c.members.Get(nam
 // A claim that is null is found, alone or at the end. Nothing is found below
 // anything but an object.
 func (c Claims) Lookup(name string, path ...string) (value gjson.Result, ok bool) {
+	if name != "" {
+		if value, ok = c.members.Get(name); ok || strings.IndexByte(name, '.') < 0 {
+			return value, ok // mostly, and without garbage
+		}
+	}
 	at := getter(c.members.Get)
 	if name != "" {
 		for more := true; more; {
