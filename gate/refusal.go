@@ -74,7 +74,8 @@ const claimInvalid = "The access token lacks a claim that is required here, or a
 // error is that no other row has.
 var refusals = [...]refusal{
 	{ErrNoToken, "missing", missing, "Send an access token."},
-	{ErrSeveralTokens, "malformed", invalid, "The request carries more than one access token."},
+	{ErrSeveralTokens, "several_tokens", invalid, "The request carries more than one access token."},
+	{jwt.ErrTooLarge, "too_large", invalid, "The access token is longer than is accepted here."},
 	{jwt.ErrMalformed, "malformed", invalid, "The access token is malformed."},
 	{policy.ErrUnknownIssuer, "unknown_issuer", invalid, "The access token's issuer is not trusted here."},
 	{jwt.ErrAlgorithm, "bad_algorithm", invalid, "The access token's signature algorithm is not allowed."},

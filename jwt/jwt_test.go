@@ -21,7 +21,7 @@ import (
 )
 
 // maxBytes is the default of the configuration's limits.tokenBytes.
-const maxBytes = 8192
+const maxBytes = 16384
 
 // now is what every token here is judged at.
 var now = time.Unix(1_300_819_000, 0)

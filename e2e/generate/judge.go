@@ -83,7 +83,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	case len(tokens) == 0:
 		return judgement{faults: faults{"missing 401"}}
 	case len(tokens) > 1:
-		return judgement{faults: faults{"malformed 401"}}
+		return judgement{faults: faults{"several_tokens 401"}}
 	}
 	maxBytes := 16384
 	if config.Limits != nil && config.Limits.TokenBytes > 0 {

@@ -89,7 +89,7 @@ func sourceFields() []Case {
 			Want:    Want{Status: 200, Reason: "public", Upstream: map[string][]string{"x-jwt-payload": nil}},
 			Fields:  []string{"forwardPayload", "rules[].public"}},
 		{Name: "token a byte too long", Config: issued("", `, "limits": {"tokenBytes": 800}`),
-			Request: get("/", First().Sized(801)), Want: invalid("malformed"), Fields: []string{"limits.tokenBytes"}},
+			Request: get("/", First().Sized(801)), Want: invalid("too_large"), Fields: []string{"limits.tokenBytes"}},
 		{Name: "token just short enough", Config: issued("", `, "limits": {"tokenBytes": 20000}`),
 			Request: get("/", First().Sized(20000)), Want: isAlice, Fields: []string{"limits.tokenBytes"}},
 		{Name: "preflight with a token only", Config: issued("", `, "bypassCORSPreflight": false`), Want: missing,
@@ -505,7 +505,7 @@ func reportFields() []Case {
 		"another issuer": {get("/scope", Second().Token(Claims{"iss": "https://idp2.example/"})),
 			Want{Status: 403, Code: "900910", Reason: "scope"}},
 		"no token":       {get("/scope", ""), missing},
-		"several tokens": {get("/scope", first.Token(), [2]string{"authorization", "Bearer x"}), invalid("malformed")},
+		"several tokens": {get("/scope", first.Token(), [2]string{"authorization", "Bearer x"}), invalid("several_tokens")},
 		"path":           {get("/scope//", first.Token()), badPath},
 		"no rule":        {get("/elsewhere", first.Token()), noRule},
 	}) {
