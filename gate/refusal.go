@@ -95,6 +95,7 @@ var refusals = [...]refusal{
 	{policy.ErrClaimRule, "claim", forbidden, "A claim of the access token does not allow access to the resource."},
 	{policy.ErrNoRule, "no_rule", forbidden, "No rule allows access to the resource."},
 	{policy.ErrAmbiguousPath, "path", bad, "The request's path can be read in more than one way."},
+	{policy.ErrAmbiguousHost, "path", bad, "The request's host can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
 	{ErrFault, "internal", fault, "The request could not be authenticated."},
 }

@@ -13,7 +13,7 @@
 //
 // # The way of a request
 //
-//	rule, err := p.Route(request)                       // ErrAmbiguousPath, ErrNoRule
+//	rule, err := p.Route(request)                       // ErrAmbiguousPath, ErrAmbiguousHost, ErrNoRule
 //	required, err := rule.RequiredOrganization(request) // ErrOrganization
 //	proof, err := p.Proof(claims)                       // ErrUnknownIssuer
 //	issuer, err := proof.Issuer(rule, required)         // ErrUnknownIssuer
@@ -139,8 +139,8 @@ func (p *Policy) addRule(r *Rule) {
 
 // Route returns the first rule that matches the request. If the configuration
 // has no rules it is one without a name, which asks every request for a token of
-// the top level's organization. The error is [ErrAmbiguousPath], or [ErrNoRule]
-// if there are rules and none of them matches.
+// the top level's organization. The error is [ErrAmbiguousPath], [ErrAmbiguousHost],
+// or [ErrNoRule] if there are rules and none of them matches.
 //
 // It notes in the request how its host and path are read, for
 // [Rule.RequiredOrganization].

@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrAmbiguous is the error for a path or a host that can be read in two ways.
-// What is ambiguous about it follows in the text, which holds nothing of the path
-// or the host itself.
+// ErrAmbiguous is the error for a path that can be read in two ways. What is
+// ambiguous about it follows in the text, which holds nothing of the path itself.
 var ErrAmbiguous = errors.New("ambiguous path")
 
 var (
