@@ -198,7 +198,7 @@ type target struct {
 // blanks alone, and backslashes; what is no path; fragments, control characters
 // and spaces; broken escapes, and those of what needs none or means something;
 // escapes of an escape.
-var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|$)|[\\#\x00-\x20\x7f]` +
+var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|;|%3b|$)|[\\#\x00-\x20\x7f]` +
 	`|%($|.$|[^0-9a-f]|.[^0-9a-f])` +
 	`|%(5c|3f|23|[01].|7f)` +
 	`|%(3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2[de]|5f|7e)` +
