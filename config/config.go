@@ -321,7 +321,11 @@ type Rule struct {
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
-	// Asks for no token. One that is sent is ignored.
+	// Passes the token on to the upstream, or removes it, instead of what the
+	// top level says.
+	ForwardToken *bool `json:"forwardToken"`
+	// Asks for no token. What stands in a token's place is removed, unless
+	// forwardToken is set.
 	Public bool `json:"public" default:"false"`
 	// Asks for no token, or a good one.
 	Optional bool `json:"optional" default:"false"`

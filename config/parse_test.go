@@ -994,6 +994,11 @@ func defaults(change func(*config.Config)) *config.Config {
 	if change != nil {
 		change(c)
 	}
+	for i := range c.Rules {
+		if c.Rules[i].ForwardToken == nil {
+			c.Rules[i].ForwardToken = &c.ForwardToken
+		}
+	}
 	return c
 }
 
@@ -1374,14 +1379,16 @@ var good = []struct {
 				"methods": ["GET", "M-SEARCH"]},
 			 "organization": "org1", "scopes": ["orders:read"], "roles": [], "consumerKeys": ["app"],
 			 	"claims": [{"claim": "tier", "in": ["gold"]}],
-			 "issuers": ["idp"], "audiences": ["orders"]},
+			 "issuers": ["idp"], "audiences": ["orders"], "forwardToken": false},
 			{"match": {"pathTemplate": "/t/{org}/orders/*/**"}, "organization": {"fromPath": "/t/{org}/"},
 				"scopes": {"all": ["a", "b"]}, "roles": {"all": ["c"]}},
 			{"match": {"path": "/caf%C3%A9/$a,b=1"},
-				"organization": {"fromRouteMetadata": "envoy.filters.http.wasm.organization"}, "optional": true},
+				"organization": {"fromRouteMetadata": "envoy.filters.http.wasm.organization"}, "optional": true,
+				"forwardToken": true},
 			{"match": {"pathPrefix": "/"}, "organization": "*"},
 			{"match": {"pathTemplate": "/"}, "organization": {"fromPath": "/{org}"}}`),
 		want: defaults(func(c *config.Config) {
+			yes := true
 			c.Rules = []config.Rule{
 				{
 					Name: "orders",
@@ -1393,6 +1400,7 @@ var good = []struct {
 					Claims:       []config.ClaimRule{{Claim: config.ClaimName{Name: "tier"}, In: []string{"gold"}}},
 					Issuers:      []string{"idp"},
 					Audiences:    []string{"orders"},
+					ForwardToken: new(bool),
 				},
 				{
 					Name:         "rule-1",
@@ -1406,6 +1414,7 @@ var good = []struct {
 					Match:        config.Match{Path: "/caf%C3%A9/$a,b=1"},
 					Organization: config.Organization{FromRouteMetadata: "envoy.filters.http.wasm.organization"},
 					Optional:     true,
+					ForwardToken: &yes,
 				},
 				{Name: "rule-3", Match: config.Match{PathPrefix: "/"}, Organization: config.Organization{Literal: "*"}},
 				{Name: "rule-4", Match: config.Match{PathTemplate: "/"},

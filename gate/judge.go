@@ -270,7 +270,7 @@ func (j *judgment) end(err error) {
 		return
 	}
 	j.strip()
-	if !j.config.ForwardToken {
+	if !j.Rule.ForwardToken {
 		j.edits = append(j.edits, j.credentials.edits...)
 	}
 	j.identify()

@@ -123,7 +123,7 @@ func New(c *config.Config) *Policy {
 		p.addRule(newRule(i, &c.Rules[i], c.Organization, places, known))
 	}
 	if len(c.Rules) == 0 {
-		p.addRule(newRule(-1, &config.Rule{}, c.Organization, places, known))
+		p.addRule(newRule(-1, &config.Rule{ForwardToken: &c.ForwardToken}, c.Organization, places, known))
 	}
 	return p
 }
@@ -178,6 +178,8 @@ type Rule struct {
 	Public bool
 	// Optional rules ask for no token, or a good one.
 	Optional bool
+	// ForwardToken passes the token on to the upstream.
+	ForwardToken bool
 
 	config       *config.Rule
 	organization organizationSource
@@ -199,7 +201,7 @@ func newRule(index int, entry *config.Rule, fallback config.Organization, places
 		organization = fallback
 	}
 	r := &Rule{
-		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
+		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
 		config: entry, organization: newOrganizationSource(organization), scopeError: newScopeError(entry.Scopes),
 	}
 	for _, claim := range entry.Claims {

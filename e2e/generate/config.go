@@ -128,6 +128,7 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
 }
@@ -475,6 +476,10 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	}
 	if c.chance(4) {
 		r.Match.Methods = some(c, 1, "GET", "POST", "OPTIONS", "HEAD")
+	}
+	if c.chance(6) {
+		forward := c.n(2) == 1
+		r.ForwardToken = &forward
 	}
 	if c.chance(6) {
 		r.Public = true

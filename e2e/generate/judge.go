@@ -21,6 +21,8 @@ func (f *faults) add(fault string) { *f = append(*f, fault) }
 type judgement struct {
 	// public: it passes without an identity.
 	public bool
+	// forwards: the token goes to the upstream if the request does.
+	forwards bool
 	// faults that do not depend on the issuer. It is refused for any of them.
 	faults faults
 	// claimants are the entries that the token may be judged by: one, if there
@@ -65,8 +67,8 @@ func (config *Config) judge(r scenario.Request) judgement {
 		asked := q
 		asked.method = asks
 		isPath := !path || q.segments != nil // of OPTIONS *, no other method is asked for
-		if isPath && config.route(asked) != nil {
-			return judgement{public: true}
+		if rule := config.route(asked); isPath && rule != nil {
+			return judgement{public: true, forwards: config.forwards(rule)}
 		}
 	}
 	rule := config.route(q)
@@ -74,12 +76,12 @@ func (config *Config) judge(r scenario.Request) judgement {
 	case rule == nil:
 		return judgement{faults: faults{"no_rule 403"}}
 	case rule.Public:
-		return judgement{public: true}
+		return judgement{public: true, forwards: config.forwards(rule)}
 	}
 	tokens := config.tokens(r)
 	switch {
 	case len(tokens) == 0 && rule.Optional:
-		return judgement{public: true}
+		return judgement{public: true, forwards: config.forwards(rule)}
 	case len(tokens) == 0:
 		return judgement{faults: faults{"missing 401"}}
 	case len(tokens) > 1:
@@ -95,7 +97,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	}
 	required := config.required(rule, q)
 	proven := config.prove(t)
-	j := judgement{}
+	j := judgement{forwards: config.forwards(rule)}
 	var chosen *claimant
 	for _, i := range config.inUse() {
 		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
@@ -115,6 +117,14 @@ func (config *Config) judge(r scenario.Request) judgement {
 		j.claimants = []*claimant{chosen}
 	}
 	return j
+}
+
+// forwards says whether tokens are passed on under a rule.
+func (config *Config) forwards(rule *Rule) bool {
+	if rule.ForwardToken != nil {
+		return *rule.ForwardToken
+	}
+	return config.ForwardToken
 }
 
 // preflight is the method that a CORS preflight asks for, "" if the request is

@@ -576,7 +576,7 @@ func (t *tracer) upstream(d *gate.Decision) []string {
 			lines = append(lines, h[0]+" is without the token")
 		}
 	}
-	if t.in.Config.ForwardToken && len(t.tokens) > 0 {
+	if d.Rule.ForwardToken && len(t.tokens) > 0 {
 		lines = append(lines, "the token is passed on (forwardToken)")
 	}
 	for _, h := range after {
