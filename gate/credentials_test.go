@@ -131,21 +131,25 @@ func written(edits []Edit) []string {
 	return lines
 }
 
-func TestIsGRPC(t *testing.T) {
-	for contentType, want := range map[string]bool{
-		"application/grpc":                true,
-		"application/grpc+proto":          true,
-		"Application/GRPC; charset=utf-8": true,
-		"application/grpc-web":            true,
-		"application/grpc-web-text+proto": true,
-		"application/grpc-web-texts":      false,
-		"application/grpc-weber":          false,
-		"application/grpcs":               false,
-		"application/json":                false,
-		"":                                false,
+func TestRPCOf(t *testing.T) {
+	for contentType, want := range map[string]RPC{
+		"application/grpc":                GRPC,
+		"application/grpc+proto":          GRPC,
+		"Application/GRPC; charset=utf-8": GRPC,
+		"application/grpc-web":            GRPCWeb,
+		"application/grpc-web+proto":      GRPCWeb,
+		"application/grpc-Web;a=b":        GRPCWeb,
+		"application/grpc-web-text":       GRPCWebText,
+		"application/grpc-web-text+proto": GRPCWebText,
+		"application/grpc-web-texts":      NoRPC,
+		"application/grpc-weber":          NoRPC,
+		"application/grpc-text":           NoRPC,
+		"application/grpcs":               NoRPC,
+		"application/json":                NoRPC,
+		"":                                NoRPC,
 	} {
-		if got := isGRPC(contentType); got != want {
-			t.Errorf("isGRPC(%q) = %v, want %v", contentType, got, want)
+		if got := rpcOf(contentType); got != want {
+			t.Errorf("rpcOf(%q) = %v, want %v", contentType, got, want)
 		}
 	}
 }
