@@ -16,7 +16,8 @@ import (
 func TestReadCredentials(t *testing.T) {
 	sources := config.TokenSources{
 		Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}, {Name: "x-token"},
-			{Name: "x-scheme", Prefix: "A"}, {Name: "x-scheme", Prefix: "A: "}, {Name: "x-scheme", Prefix: "B "}},
+			{Name: "x-scheme", Prefix: "A"}, {Name: "x-scheme", Prefix: "A: "}, {Name: "x-scheme", Prefix: "B "},
+			{Name: "sec-websocket-protocol", Prefix: "bearer, "}, {Name: "sec-websocket-protocol", Prefix: "jwt."}},
 		Query:   []string{"access_token"},
 		Cookies: []string{"token"},
 	}
@@ -54,6 +55,25 @@ func TestReadCredentials(t *testing.T) {
 		{name: "a scheme that begins another", headers: [][2]string{{"x-scheme", "A: a"}},
 			tokens: []string{"a"}, edits: []string{"- x-scheme"}},
 		{name: "a scheme that begins another, alone", headers: [][2]string{{"x-scheme", "A: "}}},
+		{name: "a subprotocol", headers: [][2]string{{"sec-websocket-protocol", "bearer, abc"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol"}},
+		{name: "a subprotocol before another", headers: [][2]string{{"sec-websocket-protocol", "Bearer,abc ,\tgraphql-ws"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: graphql-ws"}},
+		{name: "a subprotocol behind others", headers: [][2]string{{"sec-websocket-protocol", "a, b,bearer, abc"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: a, b"}},
+		{name: "a subprotocol in one with its prefix", headers: [][2]string{{"sec-websocket-protocol", "a, jwt.abc, b"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: a, b"}},
+		{name: "two subprotocols", headers: [][2]string{{"sec-websocket-protocol", "bearer, a, jwt.b"}},
+			tokens: []string{"a", "b"}, edits: []string{"- sec-websocket-protocol"}},
+		{name: "one subprotocol twice, in two headers",
+			headers: [][2]string{{"sec-websocket-protocol", "bearer, a"}, {"sec-websocket-protocol", "b, jwt.a"}},
+			tokens:  []string{"a"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b"}},
+		{name: "a subprotocol that another one hides", headers: [][2]string{{"sec-websocket-protocol", "bearer, jwt.a, b"}},
+			tokens: []string{"jwt.a"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b"}},
+		{name: "subprotocols of nothing",
+			headers: [][2]string{{"sec-websocket-protocol", "bearer, , jwt., b, x, bearer, c"}},
+			tokens:  []string{"jwt.", "c"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b, x"}},
+		{name: "subprotocols without a token", headers: [][2]string{{"sec-websocket-protocol", "a,  bearers, x, jwt., bearer"}}},
 		{name: "query, alone", path: "/a?access_token=abc",
 			tokens: []string{"abc"}, edits: []string{"= /a"}},
 		{name: "query, first", path: "/a?access_token=abc&x=%41+b&&y",
@@ -215,13 +235,16 @@ func TestWithoutIdentity(t *testing.T) {
 func FuzzReadCredentials(f *testing.F) {
 	f.Add("/a?access_token=abc&b=c", "token=x; a=b", "Bearer abc")
 	f.Add("/a?%61ccess_token=abc", ";;token=;token=a", "bearer")
+	f.Add("/", "", "a, b, bearer, c, x")
 	f.Fuzz(func(t *testing.T, path, cookie, authorization string) {
 		sources := config.TokenSources{
-			Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}},
+			Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "},
+				{Name: "sec-websocket-protocol", Prefix: "bearer, "}, {Name: "sec-websocket-protocol", Prefix: "a, b, "}},
 			Query:   []string{"access_token"},
 			Cookies: []string{"token"},
 		}
-		before := &Request{Headers: [][2]string{{"cookie", cookie}, {"authorization", authorization}}}
+		before := &Request{Headers: [][2]string{{"cookie", cookie}, {"authorization", authorization},
+			{"sec-websocket-protocol", authorization}}}
 		c := readCredentials(before, path, &sources)
 		if len(c.tokens) == 0 && len(c.edits) > 0 {
 			t.Fatalf("no tokens, yet edits %v", c.edits)

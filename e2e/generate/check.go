@@ -143,6 +143,10 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 		case identities[fold(name)] && name[0] != ':', name == "cookie", name == ":path":
 		case forwards || len(s.inHeader(h)) == 0:
 			want[name] = append(want[name], h[1])
+		default:
+			if _, rest := s.split(h); rest != "" {
+				want[name] = append(want[name], rest)
+			}
 		}
 	}
 	for _, h := range got.Upstream {

@@ -204,7 +204,8 @@ func (c *choices) config() *Config {
 	if c.chance(2) {
 		config.TokenSources = &TokenSources{
 			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""},
-				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
+				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="},
+				HeaderSource{"Sec-WebSocket-Protocol", "bearer, "}),
 			Query:   some(c, 0, "access_token", "jwt"),
 			Cookies: some(c, 0, "token", "Session"),
 		}

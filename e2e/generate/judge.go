@@ -410,7 +410,15 @@ func (s *TokenSources) names(sources []string, name string) bool {
 }
 
 func (s *TokenSources) inHeader(h [2]string) []string {
-	var tokens []string
+	tokens, _ := s.split(h)
+	return tokens
+}
+
+// split is the tokens in a header, and what is left of it, "" for nothing.
+func (s *TokenSources) split(h [2]string) (tokens []string, rest string) {
+	if fold(h[0]) == "sec-websocket-protocol" {
+		return s.protocols(h)
+	}
 	for _, source := range s.Headers {
 		if fold(h[0]) != fold(source.Name) || len(h[1]) < len(source.Prefix) ||
 			!strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
@@ -423,7 +431,23 @@ func (s *TokenSources) inHeader(h [2]string) []string {
 	if len(tokens) == 0 && s.hidden(h) {
 		tokens = append(tokens, h[1]) // which is malformed
 	}
-	return tokens
+	return tokens, ""
+}
+
+// protocols is the same for subprotocols, of which the one behind "bearer" is a
+// token.
+func (s *TokenSources) protocols(h [2]string) (tokens []string, rest string) {
+	list := regexp.MustCompile(`[ \t]*,[ \t,]*`).Split(strings.Trim(h[1], " \t,"), -1)
+	for i := 0; i+1 < len(list); {
+		if !strings.EqualFold(list[i], "bearer") || !slices.ContainsFunc(s.Headers,
+			func(source HeaderSource) bool { return fold(source.Name) == "sec-websocket-protocol" }) {
+			i++
+			continue
+		}
+		tokens = append(tokens, list[i+1])
+		list = slices.Delete(list, i, i+2)
+	}
+	return tokens, strings.Join(list, ", ")
 }
 
 // hidden reports whether there are credentials of a source's scheme in the value

@@ -235,7 +235,11 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t",
 				strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
 		}
-		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), prefix + token})
+		value := prefix + token
+		if strings.HasSuffix(s.Headers[n].Prefix, ", ") {
+			value = pick(c, "", "graphql-ws, ", ",a,\tb ,") + value + pick(c, "", ", graphql-ws", ",,c", ", bearer")
+		}
+		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), value})
 		if c.chance(8) {
 			r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), "Basic abc"})
 		}
