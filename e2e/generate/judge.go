@@ -494,7 +494,7 @@ func (s *TokenSources) parameters(requestTarget string) []part {
 		if name, err := url.QueryUnescape(name); err == nil && value != "" && s.names(s.Query, name) {
 			token, err := url.QueryUnescape(value)
 			if err != nil {
-				token = "%"
+				token = value // which is malformed
 			}
 			p.token = []string{token}
 		}
