@@ -38,6 +38,9 @@ func (r *reader) check(c *Config) {
 	names = make([]string, len(c.Rules))
 	for i := range c.Rules {
 		r.checkRule(element("rules", i), i, &c.Rules[i], known)
+		if c.Rules[i].ForwardToken == nil {
+			c.Rules[i].ForwardToken = &c.ForwardToken
+		}
 		names[i] = c.Rules[i].Name
 		r.step()
 	}

@@ -265,14 +265,7 @@ func outside(l limits, got string) string {
 func (r *reader) claimName(path string, v gjson.Result, into *ClaimName) {
 	switch {
 	case v.Type == gjson.String:
-		name, ok := r.str(path, v, limits{required: true})
-		if !ok {
-			return
-		}
-		*into = ClaimName{Name: name}
-		if strings.Contains(name, ".") {
-			into.Path = strings.Split(name, ".")
-		}
+		into.Name, _ = r.str(path, v, limits{required: true})
 	case v.IsArray():
 		*into = ClaimName{Path: r.strings(path, v, limits{required: true})}
 	default:

@@ -995,6 +995,11 @@ func defaults(change func(*config.Config)) *config.Config {
 	if change != nil {
 		change(c)
 	}
+	for i := range c.Rules {
+		if c.Rules[i].ForwardToken == nil {
+			c.Rules[i].ForwardToken = &c.ForwardToken
+		}
+	}
 	return c
 }
 
@@ -1141,14 +1146,13 @@ var good = []struct {
 				},
 				Certificate: &config.Certificate{CertificateInline: strings.ReplaceAll(somePEM, `\n`, "\n")},
 			}
-			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user",
-				Path: []string{"https://example", "com/user"}}
+			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user"}
 			i.OrganizationClaim = config.ClaimName{Path: []string{"org", "id.x"}}
 			i.MissingOrganization = "issuer"
 			i.OrganizationMapping = map[string]string{"a.b": "org1"}
 			i.ScopesClaim = config.ClaimName{Name: "scp"}
 			i.ConsumerKeyClaim = config.ClaimName{Path: []string{"client"}}
-			i.RolesClaim = config.ClaimName{Name: "realm_access.roles", Path: []string{"realm_access", "roles"}}
+			i.RolesClaim = config.ClaimName{Name: "realm_access.roles"}
 			i.RoleMappings = []config.RoleMapping{{RemoteRole: "admin", LocalRole: "boss"}}
 			i.ExcludeUnmappedRoles = false
 			i.ClaimMappings = []config.ClaimMapping{{RemoteClaim: config.ClaimName{Name: "email"},
@@ -1376,14 +1380,16 @@ var good = []struct {
 				"methods": ["GET", "M-SEARCH"]},
 			 "organization": "org1", "scopes": ["orders:read"], "roles": [], "consumerKeys": ["app"],
 			 	"claims": [{"claim": "tier", "in": ["gold"]}],
-			 "issuers": ["idp"], "audiences": ["orders"]},
+			 "issuers": ["idp"], "audiences": ["orders"], "forwardToken": false},
 			{"match": {"pathTemplate": "/t/{org}/orders/*/**"}, "organization": {"fromPath": "/t/{org}/"},
 				"scopes": {"all": ["a", "b"]}, "roles": {"all": ["c"]}},
 			{"match": {"path": "/caf%C3%A9/$a,b=1"},
-				"organization": {"fromRouteMetadata": "envoy.filters.http.wasm.organization"}, "optional": true},
+				"organization": {"fromRouteMetadata": "envoy.filters.http.wasm.organization"}, "optional": true,
+				"forwardToken": true},
 			{"match": {"pathPrefix": "/"}, "organization": "*"},
 			{"match": {"pathTemplate": "/"}, "organization": {"fromPath": "/{org}"}}`),
 		want: defaults(func(c *config.Config) {
+			yes := true
 			c.Rules = []config.Rule{
 				{
 					Name: "orders",
@@ -1395,6 +1401,7 @@ var good = []struct {
 					Claims:       []config.ClaimRule{{Claim: config.ClaimName{Name: "tier"}, In: []string{"gold"}}},
 					Issuers:      []string{"idp"},
 					Audiences:    []string{"orders"},
+					ForwardToken: new(bool),
 				},
 				{
 					Name:         "rule-1",
@@ -1408,6 +1415,7 @@ var good = []struct {
 					Match:        config.Match{Path: "/caf%C3%A9/$a,b=1"},
 					Organization: config.Organization{FromRouteMetadata: "envoy.filters.http.wasm.organization"},
 					Optional:     true,
+					ForwardToken: &yes,
 				},
 				{Name: "rule-3", Match: config.Match{PathPrefix: "/"}, Organization: config.Organization{Literal: "*"}},
 				{Name: "rule-4", Match: config.Match{PathTemplate: "/"},

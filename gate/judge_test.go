@@ -135,7 +135,7 @@ func TestBare(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	bare := d.Bare()
-	if bare.Rule != d.Rule || bare.Issuer != d.Issuer || bare.Place != d.Place || !bare.Head || !bare.GRPC {
+	if bare.Rule != d.Rule || bare.Issuer != d.Issuer || bare.Place != d.Place || !bare.Head || bare.RPC != gate.GRPC {
 		t.Errorf("%+v lacks what a refusal needs", bare)
 	}
 	v := reflect.ValueOf(bare)

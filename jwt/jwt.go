@@ -42,6 +42,8 @@ var (
 	// ErrMalformed means that the token is not of the form that [Parse] asks
 	// for.
 	ErrMalformed = errors.New("malformed token")
+	// ErrTooLarge means that the token is longer than it may be.
+	ErrTooLarge = errors.New("token too large")
 	// ErrAlgorithm means that the token names no signature algorithm, or one
 	// that is not allowed.
 	ErrAlgorithm = errors.New("signature algorithm not allowed")

@@ -21,7 +21,7 @@ import (
 )
 
 // maxBytes is the default of the configuration's limits.tokenBytes.
-const maxBytes = 8192
+const maxBytes = 16384
 
 // now is what every token here is judged at.
 var now = time.Unix(1_300_819_000, 0)
@@ -337,12 +337,14 @@ func TestCheckType(t *testing.T) {
 func TestLookup(t *testing.T) {
 	token := withClaims(t, `"https://example.com/org":"org1","realm_access":{"roles":["a","b"],"n":null,"deep":{"er":"x"},"a.b":"dot"},`+
 		`"realm_access.name":"literal","esc\u0061ped":{"\u006eame":"e"},"null":null,"text":"t","list":[{"x":1}],"*":{"#":"odd"},"":{"":"nothing"},`+
-		`"shadow":{"x":"path"},"shadow.x":null`)
+		`"shadow":{"x":"path"},"shadow.x":null,`+
+		`"https://example":"no","https://example.com/app":{"roles":["r"],"my.client":{"roles":"c"},"my":{"client":{"roles":"d"},"x":"y"}},`+
+		`"end":{"":"dot"},"over.a":"shadow","over":{"a":{"b":"never"}}`)
 	type claim struct {
-		literal string
-		path    []string
+		name string
+		path []string
 	}
-	literal := func(name string) claim { return claim{name, strings.Split(name, ".")} }
+	literal := func(name string) claim { return claim{name: name} }
 	path := func(steps ...string) claim { return claim{path: steps} }
 	tests := []struct {
 		name  string
@@ -375,11 +377,19 @@ func TestLookup(t *testing.T) {
 		{"through an array", literal("list.0.x"), ``, false},
 		{"an empty name below a string", path("text", ""), ``, false},
 		{"an empty name below an array", path("list", ""), ``, false},
+		{"the longest beginning that is a claim", literal("https://example.com/app.roles"), `["r"]`, true},
+		{"the longest beginning further in", literal("https://example.com/app.my.client.roles"), `"c"`, true},
+		{"a shorter beginning further in", literal("https://example.com/app.my.x"), `"y"`, true},
+		{"the longest beginning leads nowhere", literal("over.a.b"), ``, false},
+		{"the longest beginning is not the longest name", literal("https://example.com/ap.roles"), ``, false},
+		{"a dot at the end", literal("end."), `"dot"`, true},
+		{"a dot at the end of a text", literal("text."), ``, false},
+		{"a dot at the beginning", literal("."), `"nothing"`, true},
 		{"zero", claim{}, ``, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, found := token.Claims.Lookup(test.claim.literal, test.claim.path...)
+			got, found := token.Claims.Lookup(test.claim.name, test.claim.path...)
 			if got.Raw != test.raw || found != test.found {
 				t.Errorf("got %q %t, want %q %t", got.Raw, found, test.raw, test.found)
 			}

@@ -40,6 +40,7 @@ and its author will hardly have meant. Each piece ends with its kind:
 
   no-audience              tokens for other services are good here, too
   issuer-slash             the provider is known to write its issuer otherwise
+  dotted-claim             a claim's name could end at one of its dots
   plain-http               keys are fetched over plain http
   unusable-key             a key that is written down is not used
   shared-issuer            tokens may be of several organizations

@@ -127,6 +127,7 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
 }
@@ -204,7 +205,8 @@ func (c *choices) config() *Config {
 	if c.chance(2) {
 		config.TokenSources = &TokenSources{
 			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""},
-				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
+				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="},
+				HeaderSource{"Sec-WebSocket-Protocol", "bearer, "}),
 			Query:   some(c, 0, "access_token", "jwt"),
 			Cookies: some(c, 0, "token", "Session"),
 		}
@@ -471,6 +473,10 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	}
 	if c.chance(4) {
 		r.Match.Methods = some(c, 1, "GET", "POST", "OPTIONS", "HEAD")
+	}
+	if c.chance(6) {
+		forward := c.n(2) == 1
+		r.ForwardToken = &forward
 	}
 	if c.chance(6) {
 		r.Public = true

@@ -150,7 +150,7 @@ func (c *choices) path(rule *Rule, organization string) string {
 	case 9:
 		path += pick(c, "/../a", "/.", "/./x", "//", "/%2e%2e/a", "%2fa", "\\a", "%5ca", "%00", ";x=1", "#f", "%",
 			"%zz", "%252e", "%25u002e", "%41", "/..%2f", "/v%2Fw", "%2fx/y", "/v;x=1", "/v%3Bw", "//v", "/%E4", " x",
-			"%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~", "/..%20", "/%20", "/.%20./a")
+			"%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~", "/..;/x", "/.%3b", "/..%20", "/%20", "/.%20./a")
 	case 10:
 		path = pick(c, "*", "", "a", "https://api.example/a", "//a", "/..", "?x", "/;x", "/%2E")
 	case 11:
@@ -210,7 +210,11 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t",
 				strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
 		}
-		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), prefix + token})
+		value := prefix + token
+		if strings.HasSuffix(s.Headers[n].Prefix, ", ") {
+			value = pick(c, "", "graphql-ws, ", ",a,\tb ,") + value + pick(c, "", ", graphql-ws", ",,c", ", bearer")
+		}
+		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), value})
 		if c.chance(8) {
 			r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), "Basic abc"})
 		}

@@ -28,7 +28,10 @@ type token struct {
 func readToken(compact string, maxBytes int) (*token, faults) {
 	malformed := faults{"malformed 401"}
 	parts := strings.Split(compact, ".")
-	if len(compact) > maxBytes || len(parts) != 3 {
+	if len(compact) > maxBytes {
+		return nil, faults{"too_large 401"}
+	}
+	if len(parts) != 3 {
 		return nil, malformed
 	}
 	for _, p := range parts {
