@@ -21,6 +21,7 @@ import (
 
 	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/render"
+	"orgate/cmd/orgate/internal/yamlnode"
 	"orgate/config"
 )
 
@@ -111,8 +112,10 @@ func (r *Result) Problems() int {
 func Import(sources []Source, o Options) *Result {
 	im := &importer{options: o, stored: map[string]node{}}
 	for _, s := range sources {
-		documents, problems := split(s.Name, s.Text)
-		im.findings = append(im.findings, problems...)
+		documents, faults := yamlnode.Split(s.Name, s.Text)
+		for _, f := range faults {
+			im.findings = append(im.findings, Finding{File: s.Name, Line: f.Line, Problem: true, Message: f.Message})
+		}
 		for i := range documents {
 			im.sort(documents[i])
 		}
@@ -211,8 +214,8 @@ func (im *importer) sound() bool {
 
 func (im *importer) find(problem bool, r resource, n node, format string, args ...any) {
 	im.findings = append(im.findings, Finding{
-		File: n.file, Line: n.line, Problem: problem, Resource: r.String(),
-		Field: strings.TrimPrefix(strings.TrimPrefix(n.path, r.node.path), "."), Message: fmt.Sprintf(format, args...),
+		File: n.File, Line: n.Line, Problem: problem, Resource: r.String(),
+		Field: strings.TrimPrefix(strings.TrimPrefix(n.Path, r.node.Path), "."), Message: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -334,7 +337,7 @@ func (im *importer) mistake(m advice.Finding) {
 	}
 	_, field, _ := strings.Cut(m.Path, ".")
 	from := im.issuers[i].from
-	at := from.node.at("spec").find(field)
+	at := from.node.At("spec").Find(field)
 	if from.kind == kindValues {
 		at = from.node
 	}

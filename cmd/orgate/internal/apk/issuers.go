@@ -30,8 +30,8 @@ func (im *importer) translate(r resource) {
 
 // tokenIssuer reads a TokenIssuer.
 func (rd reader) tokenIssuer(i *issuer) {
-	spec := rd.r.node.at("spec")
-	if spec.absent() {
+	spec := rd.r.node.At("spec")
+	if spec.Absent() {
 		rd.im.problem(rd.r, spec, "is missing")
 	}
 	if !rd.object(spec) {
@@ -42,27 +42,27 @@ func (rd reader) tokenIssuer(i *issuer) {
 		"targetRef": "the issuer is used wherever the plugin is attached",
 	}, "name", "organization", "issuer", "consumerKeyClaim", "scopesClaim", "signatureValidation", "claimMappings",
 		"environments")
-	i.Name = rd.str(spec.at("name"), true)
-	i.Organization = rd.str(spec.at("organization"), true)
-	i.Issuer = rd.str(spec.at("issuer"), true)
-	i.ConsumerKeyClaim = rd.str(spec.at("consumerKeyClaim"), true)
-	i.ScopesClaim = rd.str(spec.at("scopesClaim"), true)
-	for _, e := range rd.list(spec.at("environments")) {
+	i.Name = rd.str(spec.At("name"), true)
+	i.Organization = rd.str(spec.At("organization"), true)
+	i.Issuer = rd.str(spec.At("issuer"), true)
+	i.ConsumerKeyClaim = rd.str(spec.At("consumerKeyClaim"), true)
+	i.ScopesClaim = rd.str(spec.At("scopesClaim"), true)
+	for _, e := range rd.list(spec.At("environments")) {
 		i.Environments = append(i.Environments, rd.str(e, true))
 	}
-	rd.claimMappings(i, spec.at("claimMappings"))
-	validation := spec.at("signatureValidation")
+	rd.claimMappings(i, spec.At("claimMappings"))
+	validation := spec.At("signatureValidation")
 	rd.others(validation, nil, "jwks", "certificate")
-	keys, signer := validation.at("jwks"), validation.at("certificate")
-	if keys.absent() && signer.absent() {
+	keys, signer := validation.At("jwks"), validation.At("certificate")
+	if keys.Absent() && signer.Absent() {
 		rd.im.problem(rd.r, validation, "must have jwks or certificate")
 	}
 	if rd.object(keys) {
 		rd.others(keys, nil, "url", "tls")
-		i.keysAt = keys.at("url")
+		i.keysAt = keys.At("url")
 		i.SignatureValidation.JWKS = &location{URL: rd.str(i.keysAt, true)}
-		if text := rd.certificate(keys.at("tls")); text != "" {
-			i.ca = rd.authorities(keys.at("tls"), text)
+		if text := rd.certificate(keys.At("tls")); text != "" {
+			i.ca = rd.authorities(keys.At("tls"), text)
 		}
 	}
 	if rd.object(signer) {
@@ -78,7 +78,7 @@ func (rd reader) claimMappings(i *issuer, n node) {
 			continue
 		}
 		rd.others(m, nil, "remoteClaim", "localClaim")
-		remote, local := rd.str(m.at("remoteClaim"), true), rd.str(m.at("localClaim"), true)
+		remote, local := rd.str(m.At("remoteClaim"), true), rd.str(m.At("localClaim"), true)
 		header := strings.ToLower(local)
 		switch {
 		case remote == "" || local == "":
@@ -110,12 +110,12 @@ func (rd reader) certificate(n node) string {
 	}
 	rd.others(n, nil, "certificateInline", "secretRef", "configMapRef")
 	sources := slices.DeleteFunc([]string{"certificateInline", "secretRef", "configMapRef"},
-		func(name string) bool { return n.at(name).absent() })
+		func(name string) bool { return n.At(name).Absent() })
 	if len(sources) != 1 {
 		rd.im.problem(rd.r, n, "must have exactly one of certificateInline, secretRef and configMapRef")
 		return ""
 	}
-	reference := n.at(sources[0])
+	reference := n.At(sources[0])
 	if sources[0] == "certificateInline" {
 		return rd.str(reference, true)
 	}
@@ -127,7 +127,7 @@ func (rd reader) certificate(n node) string {
 		return ""
 	}
 	rd.others(reference, nil, "name", "key")
-	return rd.refer(reference, kind, rd.str(reference.at("name"), true), rd.str(reference.at("key"), true))
+	return rd.refer(reference, kind, rd.str(reference.At("name"), true), rd.str(reference.At("key"), true))
 }
 
 // signer takes the keys that tokens are signed with.

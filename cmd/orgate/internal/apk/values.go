@@ -8,13 +8,13 @@ const chartOrganization = "apk-system"
 // sortValues finds the identity provider in the chart's values: wso2.apk.idp,
 // or the idp of older documents.
 func (im *importer) sortValues(n node) {
-	for _, section := range []node{n.at("wso2").at("apk").at("idp"), n.at("idp")} {
-		if !section.absent() {
+	for _, section := range []node{n.At("wso2").At("apk").At("idp"), n.At("idp")} {
+		if !section.Absent() {
 			im.resources = append(im.resources, resource{kind: kindValues, namespace: im.options.Namespace, name: "idp",
 				node: section})
 		}
 	}
-	if n.at("wso2").at("apk").at("idp").absent() && n.at("idp").absent() {
+	if n.At("wso2").At("apk").At("idp").Absent() && n.At("idp").Absent() {
 		r := resource{kind: kindValues, node: n}
 		im.problem(r, n, "neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp")
 	}
@@ -31,7 +31,7 @@ func (rd reader) values(i *issuer) {
 	}
 	known := []string{"issuer", "usernameClaim", "scopeClaim", "organizationClaim", "consumerKeyClaim", "tls", "signing",
 		"jwksEndpoint"}
-	if idp.at("organizationResolver").text() == "none" {
+	if idp.At("organizationResolver").Text() == "none" {
 		known = append(known, "organizationResolver") // the claim holds the organization itself
 	}
 	rd.others(idp, map[string]string{
@@ -44,15 +44,15 @@ func (rd reader) values(i *issuer) {
 			"configuration translates it",
 	}, known...)
 	i.Name = "idp"
-	i.Issuer = rd.str(idp.at("issuer"), true)
-	i.UsernameClaim = rd.str(idp.at("usernameClaim"), false)
-	i.ScopesClaim = rd.str(idp.at("scopeClaim"), false)
-	i.ConsumerKeyClaim = rd.str(idp.at("consumerKeyClaim"), false)
-	i.OrganizationClaim = rd.str(idp.at("organizationClaim"), false)
+	i.Issuer = rd.str(idp.At("issuer"), true)
+	i.UsernameClaim = rd.str(idp.At("usernameClaim"), false)
+	i.ScopesClaim = rd.str(idp.At("scopeClaim"), false)
+	i.ConsumerKeyClaim = rd.str(idp.At("consumerKeyClaim"), false)
+	i.OrganizationClaim = rd.str(idp.At("organizationClaim"), false)
 	i.Organization = chartOrganization
 	if i.OrganizationClaim != "" {
 		i.Organization = config.Any
-		rd.im.note(rd.r, idp.at("organizationClaim"),
+		rd.im.note(rd.r, idp.At("organizationClaim"),
 			"a token is of the organization that this claim says, whichever that is (organization \"*\")")
 	}
 	rd.valuesKeys(i, idp)
@@ -61,26 +61,26 @@ func (rd reader) values(i *issuer) {
 // valuesKeys reads where the keys are. Like the chart it takes a certificate
 // before a JWK Set.
 func (rd reader) valuesKeys(i *issuer, idp node) {
-	signing := idp.at("signing")
+	signing := idp.At("signing")
 	rd.others(signing, nil, "jwksEndpoint", "configMapName", "secretName", "fileName")
-	endpoint := signing.at("jwksEndpoint")
-	if endpoint.text() == "" {
-		endpoint = idp.at("jwksEndpoint")
+	endpoint := signing.At("jwksEndpoint")
+	if endpoint.Text() == "" {
+		endpoint = idp.At("jwksEndpoint")
 	}
 	switch text, referred := rd.named(signing); {
 	case referred:
 		rd.signer(i, signing, text)
-		if endpoint.text() != "" {
+		if endpoint.Text() != "" {
 			rd.im.dropped(rd.r, endpoint, "the chart uses the certificate where there is one")
 		}
-	case endpoint.absent():
+	case endpoint.Absent():
 		rd.im.problem(rd.r, signing, "there is neither a jwksEndpoint nor a certificate:"+
 			" the chart falls back to the certificate of its own identity provider, which is not in these files")
 	default:
 		i.keysAt = endpoint
 		i.SignatureValidation.JWKS = &location{URL: rd.str(endpoint, true)}
 	}
-	tls := idp.at("tls")
+	tls := idp.At("tls")
 	rd.others(tls, nil, "configMapName", "secretName", "fileName")
 	if text, referred := rd.named(tls); referred && text != "" {
 		i.ca = rd.authorities(tls, text)
@@ -94,8 +94,8 @@ func (rd reader) named(n node) (text string, referred bool) {
 		return "", false
 	}
 	for _, source := range []struct{ name, kind string }{{"secretName", kindSecret}, {"configMapName", kindConfigMap}} {
-		if name := rd.str(n.at(source.name), false); name != "" {
-			return rd.refer(n.at(source.name), source.kind, name, rd.str(n.at("fileName"), true)), true
+		if name := rd.str(n.At(source.name), false); name != "" {
+			return rd.refer(n.At(source.name), source.kind, name, rd.str(n.At("fileName"), true)), true
 		}
 	}
 	return "", false
