@@ -372,14 +372,38 @@ func TestFindings(t *testing.T) {
 			"x:3: not YAML: did not find expected node content"}},
 		{"a key twice", "kind: x\nkind: y\n", []string{`x:2: not YAML: key "kind" already set in map`}},
 		{"neither resource nor values", "a: 1\n",
-			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp`}},
+			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, ` +
+				`wso2.kgw.idp or idp, nor a Key Manager`}},
+		{"values of a chart without a provider", "wso2: {apk: {dp: {enabled: false}}}\nidp: {enabled: false}\n", []string{
+			`x:2: Helm values: idp: it is for the identity provider that the chart deploys; neither wso2.apk.idp nor ` +
+				`wso2.kgw.idp says whose tokens are taken`}},
+		{"a chart's values, and those of the documents", "wso2: {apk: {idp: {issuer: x, signing: {jwksEndpoint: " +
+			"https://x/}}}}\nidp: {issuer: y, jwksEndpoint: https://y/}\n", []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`note: x:2: Helm values: idp: not carried over: a chart that has wso2 takes its identity provider from there ` +
+				`alone`}},
+		{"a chart's values without keys or a provider of its own", "wso2: {kgw: {idp: {issuer: x}}}\n" +
+			"idp: {enabled: false}\n", []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`note: x:2: Helm values: idp: not carried over: it is for the identity provider that the chart deploys, and says ` +
+				`nothing of whose tokens are taken`,
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the chart deploys no ` +
+				`provider of its own (idp.enabled)`}},
+		{"a chart's values without keys, and two releases", "wso2: {apk: {idp: {issuer: x}}}\n" +
+			strings.ReplaceAll(secret(""), "name: ca", "name: a-enforcer-truststore-secret") +
+			strings.ReplaceAll(secret(""), "name: ca", "name: b-enforcer-truststore-secret"), []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the files have Secrets of ` +
+				`several releases of the chart: a-enforcer-truststore-secret, b-enforcer-truststore-secret`}},
 		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer and no Helm values with an idp section`}},
 		{"nothing for the plugin", "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n", []string{
 			`note: x:2: Service apk/s: kind: skipped: nothing in it is for the plugin`,
 			`no TokenIssuer and no Helm values with an idp section`}},
 		{"values without keys", "idp:\n  issuer: x\n", []string{
-			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate:` +
-				` the chart falls back to the certificate of its own identity provider, which is not in these files`}},
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate`}},
 		{"values with a certificate and a JWK Set",
 			"idp:\n  issuer: x\n  signing:\n    secretName: ca\n    fileName: ca.crt\n    jwksEndpoint: https://x/\n" +
 				secret("data:\n  ca.crt: "+encoded+"\n"), []string{

@@ -17,6 +17,11 @@ func FuzzImport(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	charts, err := filepath.Glob("testdata/charts/*.yaml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	files = append(files, charts...)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {

@@ -21,6 +21,9 @@ const (
 type resource struct {
 	kind, namespace, name string
 	node                  node
+	// Of a chart's values: the part of the product, and that of the provider
+	// that the chart deploys itself.
+	product, own node
 }
 
 // String names the resource: "TokenIssuer apk/idp".
