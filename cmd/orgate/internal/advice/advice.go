@@ -208,8 +208,8 @@ func (a *adviser) advise(code, path, format string, args ...any) {
 	})
 }
 
-// enumerate writes words as "a, b and c".
-func enumerate(words []string) string {
+// Enumerate writes words as "a, b and c".
+func Enumerate(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

@@ -117,7 +117,7 @@ func (a *adviser) shared(path string, issuer *config.Issuer) {
 		which = "proves several organizations by different claims"
 	}
 	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that %s may call the APIs of %s alike",
-		issuer.Issuer, which, enumerate(organizations))
+		issuer.Issuer, which, Enumerate(organizations))
 }
 
 // sharing advises on keys that workers could not share.
@@ -154,7 +154,7 @@ func quoteSome(words []string) string {
 		}
 		quoted = append(quoted, strconv.Quote(w))
 	}
-	return enumerate(quoted)
+	return Enumerate(quoted)
 }
 
 // canProve reports whether a token of the issuer could prove an organization.

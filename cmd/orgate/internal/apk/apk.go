@@ -110,6 +110,21 @@ func (r *Result) Problems() int {
 
 // Import reads the sources.
 func Import(sources []Source, o Options) *Result {
+	im := read(sources, o)
+	result := &Result{}
+	if im.sound() {
+		im.write(result)
+	}
+	if !im.sound() {
+		result = &Result{}
+	}
+	im.arrange(sources)
+	result.Findings = im.findings
+	return result
+}
+
+// read makes issuers of the sources.
+func read(sources []Source, o Options) *importer {
 	im := &importer{options: o, stored: map[string]node{}}
 	for _, s := range sources {
 		documents, faults := yamlnode.Split(s.Name, s.Text)
@@ -130,20 +145,12 @@ func Import(sources []Source, o Options) *Result {
 	}
 	im.names()
 	im.organizations()
-	result := &Result{}
-	if im.sound() {
-		im.write(result)
-	}
-	if !im.sound() {
-		result = &Result{}
-	}
-	im.arrange(sources)
-	result.Findings = im.findings
-	return result
+	return im
 }
 
 // arrange puts findings in the order of the sources and of their lines; those
-// that are of no source come last.
+// that are of no source come last. Notes that say the same of several resources
+// of one kind become one.
 func (im *importer) arrange(sources []Source) {
 	order := map[string]int{"": len(sources)}
 	for i, s := range sources {
@@ -155,6 +162,41 @@ func (im *importer) arrange(sources []Source) {
 		}
 		return a.Line - b.Line
 	})
+	im.findings = fold(im.findings)
+}
+
+// fold leaves the first of the notes that say the same.
+func fold(findings []Finding) []Finding {
+	type saying struct{ file, kind, field, message string }
+	of := func(f Finding) saying {
+		kind, _, _ := strings.Cut(f.Resource, " ")
+		return saying{f.File, kind, f.Field, f.Message}
+	}
+	lines := map[saying][]string{}
+	for _, f := range findings {
+		if !f.Problem {
+			lines[of(f)] = append(lines[of(f)], itoa(f.Line))
+		}
+	}
+	var folded []Finding
+	for _, f := range findings {
+		same, seen := lines[of(f)]
+		switch {
+		case f.Problem:
+		case !seen:
+			continue
+		case len(same) > 1:
+			same = same[1:]
+			delete(lines, of(f))
+			const most = 3
+			if len(same) > most {
+				same = append(same[:most:most], itoa(len(same)-most)+" more")
+			}
+			f.Message += " (" + plural(len(same), "line ", "lines ") + advice.Enumerate(same) + " as well)"
+		}
+		folded = append(folded, f)
+	}
+	return folded
 }
 
 // importer is one import under way.
@@ -181,8 +223,10 @@ type settings struct {
 	Issuer              string         `json:"issuer"`
 	Organization        string         `json:"organization"`
 	Environments        []string       `json:"environments,omitempty"`
+	Algorithms          []string       `json:"algorithms,omitempty"`
 	SignatureValidation validation     `json:"signatureValidation"`
 	UsernameClaim       string         `json:"usernameClaim,omitempty"`
+	MissingUsername     string         `json:"missingUsername,omitempty"`
 	OrganizationClaim   string         `json:"organizationClaim,omitempty"`
 	ScopesClaim         string         `json:"scopesClaim,omitempty"`
 	ConsumerKeyClaim    string         `json:"consumerKeyClaim,omitempty"`
@@ -263,7 +307,7 @@ func (im *importer) names() {
 func (im *importer) organizations() {
 	type pair struct{ issuer, organization string }
 	first := map[pair]resource{}
-	of := map[string][]string{}
+	of, claimed := map[string][]string{}, map[string]int{}
 	for _, i := range im.issuers {
 		if i.Issuer == "" || i.Organization == "" {
 			continue // which was said
@@ -275,26 +319,56 @@ func (im *importer) organizations() {
 			continue
 		}
 		first[p] = i.from
-		of[i.Issuer] = append(of[i.Issuer], i.Organization)
+		of[i.Issuer] = append(of[i.Issuer], fmt.Sprintf("%q", i.Organization))
+		if i.OrganizationClaim != "" {
+			claimed[i.Issuer]++
+		}
+		if i.Organization == systemOrganization && i.OrganizationClaim != "" {
+			im.note(i.from, i.from.field("organization"), "no provider says %q in its claim %q by itself, and until yours does"+
+				" everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in",
+				i.Organization, i.OrganizationClaim)
+		}
 	}
 	for _, i := range im.issuers {
 		if len(of[i.Issuer]) < 2 || i.OrganizationClaim != "" {
 			continue
 		}
-		var quoted []string
-		for _, o := range of[i.Issuer] {
-			quoted = append(quoted, fmt.Sprintf("%q", o))
+		others := ""
+		if n := claimed[i.Issuer]; n > 0 {
+			others = ", as " + plural(n, "the other resource does", "the other "+itoa(n)+" resources do")
 		}
-		im.problem(i.from, i.from.field("claimMappings"),
-			"the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
-				" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
-				" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
+		im.problem(i.from, i.from.field("claimMappings"), "the issuer %s is in the organizations %s, and this resource names"+
+			" no claim that tells which of them a token is of: all of its tokens could call the APIs of %q. Map the claim that"+
+			" holds the organization to x-wso2-organization (claimMappings: [{localClaim: x-wso2-organization, remoteClaim:"+
+			" …}])%s", i.Issuer, advice.Enumerate(of[i.Issuer]), i.Organization, others)
 	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 // write renders the configuration and the clusters. What the plugin would
 // refuse is a problem.
 func (im *importer) write(result *Result) {
+	result.Configuration = im.document()
+	im.differences()
+	for _, m := range advice.Read(string(result.Configuration)).Mistakes {
+		im.mistake(m)
+	}
+	if len(im.clusters) > 0 {
+		result.Clusters = renderClusters(im.clusters)
+		for _, c := range im.clusters {
+			result.ClusterNames = append(result.ClusterNames, c.Name)
+		}
+	}
+}
+
+// document is the configuration.
+func (im *importer) document() []byte {
 	out := struct {
 		Environment  string     `json:"environment,omitempty"`
 		Organization any        `json:"organization,omitempty"`
@@ -302,6 +376,7 @@ func (im *importer) write(result *Result) {
 	}{Environment: im.options.Environment, Organization: im.required()}
 	for _, i := range im.issuers {
 		im.connect(i)
+		im.accept(i)
 		out.Issuers = append(out.Issuers, i.settings)
 		if len(i.Environments) > 0 && im.options.Environment == "" && !slices.Contains(i.Environments, config.Any) {
 			im.note(i.from, i.from.field("environments"),
@@ -315,17 +390,7 @@ func (im *importer) write(result *Result) {
 	if err := e.Encode(out); err != nil {
 		panic(err) // strings are always JSON
 	}
-	checked := advice.Read(b.String())
-	for _, m := range checked.Mistakes {
-		im.mistake(m)
-	}
-	result.Configuration = b.Bytes()
-	if len(im.clusters) > 0 {
-		result.Clusters = renderClusters(im.clusters)
-		for _, c := range im.clusters {
-			result.ClusterNames = append(result.ClusterNames, c.Name)
-		}
-	}
+	return b.Bytes()
 }
 
 // mistake tells of a mistake in the configuration that was written.

@@ -89,6 +89,12 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				"401 bad_signature"},
 			{"without the slash", "/t/default/", own(with(tenant,
 				scenario.Claims{"iss": "https://tenant.eu.auth0.com", "orgId": "default"})), "401 unknown_issuer"},
+			{"RS512", "/t/default/", scenario.First().SignAs("RS512", tenant, scenario.Claims{"orgId": "default"}),
+				"200 ok default"},
+			{"PS256", "/t/default/", scenario.First().SignAs("PS256", tenant, scenario.Claims{"orgId": "default"}),
+				"401 bad_algorithm"},
+			{"not valid yet", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default",
+				"nbf": scenario.Now.Unix() + 600})), "401 not_yet_valid"},
 			{"no path", "/", own(with(tenant, scenario.Claims{"orgId": "default"})), "403 organization"},
 		}},
 		{"values of the documents", []string{"values.yaml"}, nil, []request{
@@ -137,9 +143,9 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			}
 			defer w.VM.Close()
 			w.Tick()
+			keys := strings.ReplaceAll(scenario.JWKS(scenario.First()), `"alg":"RS256",`, "") // for any algorithm
 			for _, callout := range w.VM.TakeCallouts() {
-				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())),
-					nil); err != nil {
+				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(keys), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -268,6 +274,13 @@ func TestFindings(t *testing.T) {
 	}
 	encoded := base64.StdEncoding.EncodeToString(pem)
 	mapping := "  claimMappings:\n  - {localClaim: x-wso2-organization, remoteClaim: o}\n"
+	claimless := func(organization string) string {
+		return `this resource names no claim that tells which of them a token is of: all of its tokens could call the APIs ` +
+			`of "` + organization + `". Map the claim that holds the organization to x-wso2-organization (claimMappings: ` +
+			`[{localClaim: x-wso2-organization, remoteClaim: …}])`
+	}
+	const lockedOut = `spec.organization: no provider says "apk-system" in its claim "o" by itself, and until yours does ` +
+		`everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in`
 	tls := "      tls:\n        secretRef: {name: ca, key: ca.crt}\n"
 	secret := func(data string) string {
 		return "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: ca\n" + data
@@ -279,18 +292,31 @@ func TestFindings(t *testing.T) {
 		{"fine", tokenIssuer("a", "org1", ""), nil},
 		{"no organization claim in several organizations", tokenIssuer("a", "org1", mapping) + "---\n" +
 			tokenIssuer("b", "org2", ""), []string{
-			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1", ` +
-				`"org2", and no claim tells its tokens apart:` +
-				` each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization` +
-				` (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])`}},
+			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org2") + `, as the other resource does`}},
+		{"no organization claim at all", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org2", ""), []string{
+			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org1"),
+			`x:19: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org2")}},
+		{"one of six without an organization claim", tokenIssuer("a", "default", "") + "---\n" +
+			tokenIssuer("b", "apk-system", mapping) + "---\n" + tokenIssuer("c", "org1", mapping) + "---\n" +
+			tokenIssuer("d", "org2", mapping) + "---\n" + tokenIssuer("e", "org3", mapping) + "---\n" +
+			tokenIssuer("f", "org4", mapping), []string{
+			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "default", ` +
+				`"apk-system", "org1", "org2", "org3" and "org4", and ` + claimless("default") + `, as the other 5 resources do`,
+			`note: x:21: TokenIssuer apk/b: ` + lockedOut}},
+		{"the documents' pair", tokenIssuer("a", "apk-system", mapping) + "---\n" + tokenIssuer("b", "default", mapping),
+			[]string{`note: x:7: TokenIssuer apk/a: ` + lockedOut}},
+		{"apk-system without a claim", tokenIssuer("a", "apk-system", ""), nil},
 		{"one organization twice", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org1", ""), []string{
 			`x:21: TokenIssuer apk/b: spec.organization: the issuer https://idp.example is in organization "org1" by ` +
 				`TokenIssuer apk/a already`}},
 		{"one name in one organization", tokenIssuer("a", "org1", "") + "---\n" +
 			strings.NewReplacer("metadata:\n  name: a", "metadata:\n  name: b", "https://idp.example\n",
 				"https://other.example\n").Replace(tokenIssuer("a", "org1", "")), []string{
-			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
-			`note: x:20: TokenIssuer apk/b: spec.name: several issuers are named "a": this one becomes "org1/a"`,
+			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a" ` +
+				`(line 20 as well)`,
 			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a ` +
 				`name of its own`}},
 		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" +
@@ -321,8 +347,26 @@ func TestFindings(t *testing.T) {
 			`x:1: TokenIssuer apk/a: spec: is missing`}},
 		{"no name", strings.Replace(tokenIssuer("a", "o", ""), "metadata:\n  name: a\n", "", 1), []string{
 			`x:1: TokenIssuer: metadata.name: is missing`}},
-		{"another version", strings.Replace(tokenIssuer("a", "o", ""), "v1alpha2", "v1", 1), []string{
-			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "dp.wso2.com/v1"`}},
+		{"a version to come", strings.Replace(tokenIssuer("a", "o", "  tenant: t\n"), "v1alpha2", "v1alpha3", 1), []string{
+			`note: x:1: TokenIssuer apk/a: apiVersion: dp.wso2.com/v1alpha3 is read as v1alpha2: of other fields nothing is ` +
+				`known`,
+			`note: x:14: TokenIssuer apk/a: spec.tenant: not carried over: nothing is known of this field`}},
+		{"another group", strings.Replace(tokenIssuer("a", "o", ""), "dp.wso2.com/v1alpha2", "example.com/v1", 1), []string{
+			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "example.com/v1"`}},
+		{"claims that are no headers", tokenIssuer("a", "o", "  claimMappings:\n"+
+			"  - {localClaim: \"http://wso2.org/claims/role\", remoteClaim: r}\n"+
+			"  - {localClaim: x-email, remoteClaim: email}\n"+
+			"  - {localClaim: \"http://wso2.org/claims/enduser\", remoteClaim: sub}\n"), []string{
+			`note: x:14: TokenIssuer apk/a: spec.claimMappings: "http://wso2.org/claims/role" and ` +
+				`"http://wso2.org/claims/enduser": not carried over: claims go to the upstream in headers, and these are no ` +
+				`names of headers`}},
+		{"much that is not for the plugin", tokenIssuer("a", "o", mapping+"  targetRef: {name: g}\n") + "---\n" +
+			tokenIssuer("b", "o2", mapping+"  targetRef: {name: g}\n") + strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n", 5) +
+			strings.Repeat("---\nkind: Backend\n", 2), []string{
+			`note: x:16: TokenIssuer apk/a: spec.targetRef: not carried over: the issuer is used wherever the plugin is ` +
+				`attached (line 33 as well)`,
+			`note: x:35: Service apk/s: kind: skipped: nothing in it is for the plugin (lines 38, 41, 44 and 1 more as well)`,
+			`note: x:50: Backend: kind: skipped: nothing in it is for the plugin (line 52 as well)`}},
 		{"fields that nobody knows", tokenIssuer("a", "o", "      pins: []\n  claims: {}\n"), []string{
 			`note: x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.pins: not carried over: nothing is known of this ` +
 				`field`,
@@ -421,18 +465,12 @@ func TestFindings(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result := apk.Import([]apk.Source{{Name: "x", Text: c.text}}, options)
-			var got []string
-			for _, f := range result.Findings {
-				line := f.String()
-				if !f.Problem {
-					line = "note: " + line
-				}
+			got := slices.Sorted(slices.Values(lines(result)))
+			for _, line := range got {
 				if strings.Contains(line, "secret\"") || strings.Contains(line, "c2VjcmV0") {
 					t.Errorf("%s holds the secret", line)
 				}
-				got = append(got, line)
 			}
-			slices.Sort(got)
 			want := slices.Sorted(slices.Values(c.want))
 			if diff := cmp.Diff(want, got, cmpEmpty); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)

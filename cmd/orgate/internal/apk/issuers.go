@@ -8,11 +8,16 @@ import (
 	"strconv"
 	"strings"
 
+	"orgate/cmd/orgate/internal/advice"
 	"orgate/jwks"
 )
 
-// organizationHeader is the local claim by which APK knows the organization.
-const organizationHeader = "x-wso2-organization"
+const (
+	// organizationHeader is the local claim by which APK knows the organization.
+	organizationHeader = "x-wso2-organization"
+	// systemOrganization is APK's organization of the APIs that manage it.
+	systemOrganization = "apk-system"
+)
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
@@ -73,6 +78,7 @@ func (rd reader) tokenIssuer(i *issuer) {
 // claimMappings reads the mappings. The one to the organization header is the
 // organization claim.
 func (rd reader) claimMappings(i *issuer, n node) {
+	var dropped []string
 	for _, m := range rd.list(n) {
 		if !rd.object(m) {
 			continue
@@ -87,10 +93,14 @@ func (rd reader) claimMappings(i *issuer, n node) {
 		case header == organizationHeader:
 			i.OrganizationClaim = remote
 		case !isHeaderName(header):
-			rd.im.dropped(rd.r, m, "claims go to the upstream in headers, and "+strconv.Quote(local)+" is no header's name")
+			dropped = append(dropped, strconv.Quote(local))
 		default:
 			i.ClaimMappings = append(i.ClaimMappings, claimMapping{RemoteClaim: remote, LocalClaim: header})
 		}
+	}
+	if len(dropped) > 0 {
+		rd.im.note(rd.r, n, "%s: not carried over: claims go to the upstream in headers, and %s", advice.Enumerate(dropped),
+			plural(len(dropped), "this is no header's name", "these are no names of headers"))
 	}
 }
 

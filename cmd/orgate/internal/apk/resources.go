@@ -13,17 +13,29 @@ const (
 	kindSecret      = "Secret"
 	kindConfigMap   = "ConfigMap"
 	kindValues      = "Helm values"
+	kindKeyManager  = "Key Manager"
 
 	group = "dp.wso2.com/"
+
+	productAPK        = "APK"
+	productAPIManager = "API Manager"
 )
 
 // resource is a TokenIssuer, or the idp section of the chart's values.
 type resource struct {
 	kind, namespace, name string
 	node                  node
-	// Of a chart's values: the part of the product, and that of the provider
+	// Of a chart's values: the part of the platform, and that of the provider
 	// that the chart deploys itself.
-	product, own node
+	platform, own node
+}
+
+// product is the one that the resource configures.
+func (r resource) product() string {
+	if r.kind == kindKeyManager {
+		return productAPIManager
+	}
+	return productAPK
 }
 
 // String names the resource: "TokenIssuer apk/idp".
@@ -61,9 +73,12 @@ func (im *importer) sort(n node) {
 		r.namespace = im.options.Namespace
 	}
 	switch {
-	case kind == kindTokenIssuer && (version == group+"v1alpha1" || version == group+"v1alpha2"):
+	case kind == kindTokenIssuer && strings.HasPrefix(version, group):
 		if r.name == "" {
 			im.problem(r, n.At("metadata").At("name"), "is missing")
+		}
+		if version != group+"v1alpha1" && version != group+"v1alpha2" {
+			im.note(r, n.At("apiVersion"), "%s is read as v1alpha2: of other fields nothing is known", version)
 		}
 		im.resources = append(im.resources, r)
 	case kind == kindTokenIssuer:

@@ -9,23 +9,21 @@ import (
 	"orgate/config"
 )
 
-// The organization that the chart binds its identity provider to, and the claim
-// that it takes for a token's organization if the values name none.
-const (
-	chartOrganization      = "apk-system"
-	chartOrganizationClaim = "organization"
-)
+// chartOrganizationClaim is the claim that the chart takes for a token's
+// organization if the values name none.
+const chartOrganizationClaim = "organization"
 
 // sortValues finds the identity provider in the chart's values: wso2.apk.idp,
 // wso2.kgw.idp of chart 2.0, or the idp of the documents. In a chart's values
 // idp is something else: what deploys a provider of the chart's own.
 func (im *importer) sortValues(n node) {
 	chart := false
-	for _, product := range []string{"apk", "kgw"} {
-		if section := n.At("wso2").At(product).At("idp"); !section.Absent() {
+	for _, name := range []string{"apk", "kgw"} {
+		platform := n.At("wso2").At(name)
+		if section := platform.At("idp"); !section.Absent() {
 			chart = true
 			im.resources = append(im.resources, resource{kind: kindValues, namespace: im.options.Namespace, name: "idp",
-				node: section, product: n.At("wso2").At(product), own: n.At("idp")})
+				node: section, platform: platform, own: n.At("idp")})
 		}
 	}
 	r, idp := resource{kind: kindValues, node: n}, n.At("idp")
@@ -90,7 +88,7 @@ func (rd reader) values(i *issuer) {
 	i.ScopesClaim = rd.str(idp.At("scopeClaim"), false)
 	i.ConsumerKeyClaim = rd.str(idp.At("consumerKeyClaim"), false)
 	i.OrganizationClaim = rd.str(idp.At("organizationClaim"), false)
-	i.Organization = chartOrganization
+	i.Organization = systemOrganization
 	isDefault := i.OrganizationClaim == "" && rd.inChart()
 	if isDefault {
 		i.OrganizationClaim = chartOrganizationClaim
@@ -115,7 +113,7 @@ func (rd reader) values(i *issuer) {
 const groupsHeader = "x-wso2-groups"
 
 // inChart reports whether the section is a chart's, and not the documents'.
-func (rd reader) inChart() bool { return !rd.r.product.Absent() }
+func (rd reader) inChart() bool { return !rd.r.platform.Absent() }
 
 // valuesKeys reads where the keys are. Like the chart it takes a certificate
 // before a JWK Set.
@@ -188,7 +186,7 @@ func (rd reader) chartsOwnKeys(i *issuer, signing node) {
 // ownProvider is the origin of the provider that the chart deploys.
 func (rd reader) ownProvider() string {
 	port := "9095"
-	if n, ok := rd.r.product.At("listener").At("port").Value.(yamlnode.Number); ok {
+	if n, ok := rd.r.platform.At("listener").At("port").Value.(yamlnode.Number); ok {
 		port = string(n)
 	}
 	return "https://" + cmp.Or(rd.r.own.At("listener").At("hostname").Text(), "idp.am.wso2.com") + ":" + port
@@ -196,7 +194,7 @@ func (rd reader) ownProvider() string {
 
 // unchecked notes that the chart does not check whom it has keys from.
 func (rd reader) unchecked() {
-	client := rd.r.product.Find("dp.gatewayRuntime.deployment.enforcer.configs.JWKSClient")
+	client := rd.r.platform.Find("dp.gatewayRuntime.deployment.enforcer.configs.JWKSClient")
 	for name, unsafe := range map[string]bool{
 		"skipSSLVerification": client.At("skipSSLVerification").Value == true,
 		"hostnameVerifier":    client.At("hostnameVerifier").Text() == "AllowAll",
