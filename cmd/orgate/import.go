@@ -24,16 +24,20 @@ func newImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE...",
 
-		Short: "Make a configuration of WSO2 APK's token issuers",
-		Long: `Read Kubernetes YAML with TokenIssuer resources (dp.wso2.com/v1alpha1 and
-v1alpha2), the Secrets and ConfigMaps that they refer to, and Helm values with
-wso2.apk.idp (or idp, as older documents have it), and write the plugin's
-configuration and the Envoy clusters that keys are fetched through, with TLS
-and the resources' certificate authorities.
+		Short: "Make a configuration of WSO2's token issuers and Key Managers",
+		Long: `Read what WSO2 APK and API Manager know of identity providers, and write the
+plugin's configuration and the Envoy clusters that keys are fetched through,
+with TLS and the resources' certificate authorities. Files may hold
 
-The files may hold many documents and lists; "-" is standard input. A mapping
-to x-wso2-organization becomes the organization claim. What is not carried
-over is said on standard error, field by field.
+  - TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), and the Secrets
+    and ConfigMaps that they refer to,
+  - the values of APK's Helm charts, with wso2.apk.idp or wso2.kgw.idp (or idp
+    alone, as older documents have it), and
+  - Key Managers, as JSON of API Manager's admin API.
+
+They may hold many documents and lists; "-" is standard input. A mapping to
+x-wso2-organization becomes the organization claim. What is not carried over is
+said on standard error, field by field.
 
 The configuration goes to standard output, or with --out to DIR/orgate.json and
 the clusters to DIR/clusters.yaml. Files that are there are written anew.
@@ -41,7 +45,8 @@ the clusters to DIR/clusters.yaml. Files that are there are written anew.
 Which organization a request needs is not in the files. If all issuers are of
 one organization it is that one; otherwise --organization says where it is:
 
-  org1                     every request needs organization org1
+  org1                     every request needs organization org1, which is
+                           that of Key Managers, too
   "*"                      any organization that the token proves
   "{org}.api.example.com"  the host says it
   "/t/{org}/"              the path's beginning says it
@@ -60,7 +65,9 @@ then.`,
     orgate import - --out envoy --organization '{org}.api.example.com'
 
   orgate import values.yaml idp-secret.yaml --namespace apk --clusters clusters.yaml \
-    --organization '/t/{org}/' > orgate.json`,
+    --organization '/t/{org}/' > orgate.json
+
+  orgate import keymanager.json --organization carbon.super --out envoy`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("a file is missing")

@@ -1,11 +1,11 @@
-// Package apk reads what WSO2 API Platform for Kubernetes (APK) knows of
-// identity providers, and writes it as a configuration of the plugin and as
-// the Envoy clusters that the keys are fetched through.
+// Package apk reads what WSO2 API Platform for Kubernetes (APK) and WSO2 API
+// Manager know of identity providers, and writes it as a configuration of the
+// plugin and as the Envoy clusters that the keys are fetched through.
 //
 // It reads TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), the
-// Secrets and ConfigMaps that they refer to, and the "idp" section of the
-// Helm chart's values. What has no place in the configuration is said, field by
-// field. Nothing is guessed: what is missing, twice there, or would have
+// Secrets and ConfigMaps that they refer to, the "idp" section of the Helm
+// charts' values, and Key Managers as API Manager's admin API has them. What has
+// no place in the configuration is said, field by field. Nothing is guessed: what is missing, twice there, or would have
 // tokens of one organization call the APIs of another, is a problem, and with
 // a problem nothing is written.
 //
@@ -141,7 +141,7 @@ func read(sources []Source, o Options) *importer {
 	}
 	if len(im.resources) == 0 && im.sound() {
 		im.findings = append(im.findings, Finding{Problem: true,
-			Message: "no TokenIssuer and no Helm values with an idp section"})
+			Message: "no TokenIssuer, no Helm values with an idp section and no Key Manager that is used"})
 	}
 	im.names()
 	im.organizations()
@@ -212,9 +212,10 @@ type importer struct {
 // issuer is an issuer of the configuration, and where it comes from.
 type issuer struct {
 	settings
-	from   resource
-	ca     string // PEM, for the connection to the JWK Set
-	keysAt node   // where the JWK Set's location stands
+	from resource
+	ca   string // PEM, for the connection to the JWK Set
+
+	keysAt, introspectionAt node // where the locations stand
 }
 
 // settings are the issuer's members in the configuration.
@@ -224,7 +225,9 @@ type settings struct {
 	Organization        string         `json:"organization"`
 	Environments        []string       `json:"environments,omitempty"`
 	Algorithms          []string       `json:"algorithms,omitempty"`
-	SignatureValidation validation     `json:"signatureValidation"`
+	TokenHandling       *handling      `json:"tokenHandling,omitempty"`
+	SignatureValidation validation     `json:"signatureValidation,omitzero"`
+	Introspection       *introspection `json:"introspection,omitempty"`
 	UsernameClaim       string         `json:"usernameClaim,omitempty"`
 	MissingUsername     string         `json:"missingUsername,omitempty"`
 	OrganizationClaim   string         `json:"organizationClaim,omitempty"`
@@ -239,8 +242,33 @@ type validation struct {
 }
 
 type location struct {
-	URL     string `json:"url"`
-	Cluster string `json:"cluster"`
+	URL       string `json:"url,omitempty"`
+	WellKnown string `json:"wellKnown,omitempty"`
+	Cluster   string `json:"cluster"`
+}
+
+// handling is which tokens are an issuer's.
+type handling struct {
+	Kind    string `json:"kind"`
+	Pattern string `json:"pattern,omitempty"`
+}
+
+// The kinds of tokens, as API Manager and the configuration call them.
+const (
+	kindJWT       = "JWT"
+	kindReference = "REFERENCE"
+	kindCustom    = "CUSTOM"
+)
+
+type introspection struct {
+	URL          string          `json:"url"`
+	Cluster      string          `json:"cluster"`
+	ClientID     string          `json:"clientId"`
+	ClientSecret fromEnvironment `json:"clientSecret"`
+}
+
+type fromEnvironment struct {
+	Name string `json:"fromEnvironment"`
 }
 
 type certificate struct {
@@ -403,7 +431,7 @@ func (im *importer) mistake(m advice.Finding) {
 	_, field, _ := strings.Cut(m.Path, ".")
 	from := im.issuers[i].from
 	at := from.node.At("spec").Find(field)
-	if from.kind == kindValues {
+	if from.kind != kindTokenIssuer {
 		at = from.node
 	}
 	im.problem(from, at, "%s", m.Message)

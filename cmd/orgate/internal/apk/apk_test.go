@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -123,6 +124,18 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			[]request{
 				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})),
 					"401 unknown_issuer"},
+			}},
+		{"a Key Manager", []string{"keymanagers/auth0.json"}, nil, []request{
+			{"its token", "/t/carbon.super/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"200 ok carbon.super"},
+			{"its token to another tenant", "/t/acme.test/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"403 organization"},
+			{"forged", "/t/carbon.super/", scenario.Stranger().Token(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"401 bad_signature"},
+		}},
+		{"a Key Manager of another tenant", []string{"keymanagers/auth0.json"},
+			func(o *apk.Options) { o.Organization = config.Organization{Literal: "acme.test"} }, []request{
+				{"its token", "/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}), "200 ok acme.test"},
 			}},
 		{"organization from the route", []string{"filled-in.yaml"},
 			func(o *apk.Options) { o.Organization = config.Organization{} }, []request{
@@ -273,6 +286,8 @@ func TestFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 	encoded := base64.StdEncoding.EncodeToString(pem)
+	inside := strings.Split(strings.TrimSpace(string(pem)), "\n")
+	bare := strings.Join(inside[1:len(inside)-1], "")
 	mapping := "  claimMappings:\n  - {localClaim: x-wso2-organization, remoteClaim: o}\n"
 	claimless := func(organization string) string {
 		return `this resource names no claim that tells which of them a token is of: all of its tokens could call the APIs ` +
@@ -285,6 +300,11 @@ func TestFindings(t *testing.T) {
 	secret := func(data string) string {
 		return "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: ca\n" + data
 	}
+	keyManager := func(members string) string {
+		return "{\"name\": \"K\",\n\"issuer\": \"https://k.example\",\n" + members + "}"
+	}
+	const carbon = `note: x:1: Key Manager K: name: its tokens are of the organization "carbon.super", API Manager's first ` +
+		`tenant: --organization names another`
 	for _, c := range []struct {
 		name, text string
 		want       []string // notes begin with "note: "
@@ -442,10 +462,10 @@ func TestFindings(t *testing.T) {
 				`chart's default, says, whichever that is (organization "*")`,
 			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the files have Secrets of ` +
 				`several releases of the chart: a-enforcer-truststore-secret, b-enforcer-truststore-secret`}},
-		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer and no Helm values with an idp section`}},
+		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
 		{"nothing for the plugin", "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n", []string{
 			`note: x:2: Service apk/s: kind: skipped: nothing in it is for the plugin`,
-			`no TokenIssuer and no Helm values with an idp section`}},
+			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
 		{"values without keys", "idp:\n  issuer: x\n", []string{
 			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate`}},
 		{"values with a certificate and a JWK Set",
@@ -462,6 +482,44 @@ func TestFindings(t *testing.T) {
 					`organization itself; organizationMapping in the configuration translates it`,
 				`note: x:7: Helm values: groupClaim: not carried over: ` +
 					`set rolesClaim in the configuration, if rules ask for roles`}},
+		{"a list of Key Managers", `{"count": 1, "list": [{"id": "1", "name": "K", "type": "Okta", "enabled": true, ` +
+			`"tokenType": "DIRECT"}]}`, []string{
+			`x:1: Key Manager K: issuer: is missing: the list of Key Managers does not have it, GET /key-managers/ID does`,
+		}},
+		{"Key Managers that the gateway does not use", `[{"name": "K", "enabled": false, "tokenType": "DIRECT"}, ` +
+			`{"name": "L", "enabled": true, "tokenType": "EXCHANGED"}]`, []string{
+			`note: x:1: Key Manager K: enabled: skipped: API Manager does not use it`,
+			`note: x:1: Key Manager L: tokenType: skipped: its tokens are exchanged for those of another Key Manager before ` +
+				`they come here`,
+			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
+		{"a Key Manager with a certificate", keyManager(`"certificates": {"type": "PEM", "value": "` + encoded + `"}`),
+			[]string{carbon}},
+		{"a Key Manager with a certificate in URL encoding", keyManager(`"certificates": {"type": "PEM", "value": "` +
+			url.PathEscape(string(pem)) + `"}`), []string{carbon}},
+		{"a Key Manager with a certificate and nothing around it", keyManager(`"certificates": {"type": "PEM", "value": "` +
+			bare + `"}`), []string{carbon}},
+		{"a Key Manager with a certificate that is none", keyManager(`"certificates": {"type": "PEM", "value": "!"}`),
+			[]string{carbon, `x:3: Key Manager K: certificates.value: no usable PEM: no block`}},
+		{"a Key Manager without keys", keyManager(`"certificates": {"type": "PEM", "value": ""}`), []string{carbon,
+			`x:3: Key Manager K: certificates: there is neither a JWKS nor a PEM certificate, nor a wellKnownEndpoint: API ` +
+				`Manager takes gateway_certificate_alias of its trust store, which is not in the file`}},
+		{"a Key Manager that introspects nowhere", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"introspectionEndpoint": "none", "enableSelfValidationJWT": false`), []string{carbon,
+			`x:3: Key Manager K: introspectionEndpoint: is missing: the tokens are to be introspected`}},
+		{"token handling of other kinds", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"introspectionEndpoint": "https://k/i", "tokenValidation": [` +
+			`{"enable": true, "type": "JWT", "value": {"body": {"iss": "other", "tier": "gold"}}},` +
+			`{"enable": true, "type": "CUSTOM", "value": "(?=x)"}, {"enable": true, "type": "SAML", "value": "x"}]`),
+			[]string{carbon,
+				`note: x:3: Key Manager K: tokenValidation[0].value: not carried over: a JWT is this Key Manager's by its ` +
+					`issuer; rules may ask for other claims`,
+				`x:3: Key Manager K: tokenValidation[1].value: is not an expression of RE2, which has no look-around and no ` +
+					"back references: error parsing regexp: invalid or unsupported Perl syntax: `(?=`",
+				`note: x:3: Key Manager K: tokenValidation[2]: not carried over: nothing is known of the type "SAML"`,
+				`note: x:3: Key Manager K: introspectionEndpoint: not carried over: opaque tokens are refused`}},
+		{"fields of a Key Manager that nobody knows", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"color": "red"`), []string{carbon,
+			`note: x:3: Key Manager K: color: not carried over: nothing is known of this field`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result := apk.Import([]apk.Source{{Name: "x", Text: c.text}}, options)

@@ -25,9 +25,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func (im *importer) translate(r resource) {
 	rd := reader{im, r}
 	i := &issuer{from: r}
-	if r.kind == kindValues {
+	switch r.kind {
+	case kindValues:
 		rd.values(i)
-	} else {
+	case kindKeyManager:
+		rd.keyManager(i)
+	default:
 		rd.tokenIssuer(i)
 	}
 	im.issuers = append(im.issuers, i)

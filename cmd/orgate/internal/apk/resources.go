@@ -3,6 +3,7 @@ package apk
 import (
 	"encoding/base64"
 	"regexp"
+	"slices"
 	"strings"
 
 	"orgate/cmd/orgate/internal/yamlnode"
@@ -40,31 +41,42 @@ func (r resource) product() string {
 
 // String names the resource: "TokenIssuer apk/idp".
 func (r resource) String() string {
-	if r.kind == kindValues || r.name == "" {
+	switch {
+	case r.kind == kindValues || r.name == "":
 		return r.kind
+	case r.kind == kindKeyManager:
+		return r.kind + " " + r.name
 	}
 	return r.kind + " " + r.namespace + "/" + r.name
 }
 
 // field returns a member of the spec, or of the section.
 func (r resource) field(name string) node {
-	if r.kind == kindValues {
-		return r.node.At(name)
+	if r.kind == kindTokenIssuer {
+		return r.node.At("spec").At(name)
 	}
-	return r.node.At("spec").At(name)
+	return r.node.At(name)
 }
 
-// sort puts a document where it belongs. Lists are taken apart.
+// sort puts a document where it belongs. Lists are taken apart: those of kubectl,
+// of API Manager, and plain ones.
 func (im *importer) sort(n node) {
 	kind, version := n.At("kind").Text(), n.At("apiVersion").Text()
-	if kind == "" && version == "" {
-		im.sortValues(n)
-		return
+	list := slices.Concat(n.Elements(), n.At("list").Elements())
+	if strings.HasSuffix(kind, "List") {
+		list = n.At("items").Elements()
 	}
-	if strings.HasSuffix(kind, "List") && n.At("items").Value != nil {
-		for _, item := range n.At("items").Elements() {
+	switch {
+	case len(list) > 0:
+		for _, item := range list {
 			im.sort(item)
 		}
+		return
+	case kind == "" && version == "" && isKeyManager(n):
+		im.sortKeyManager(n)
+		return
+	case kind == "" && version == "":
+		im.sortValues(n)
 		return
 	}
 	r := resource{kind: kind, namespace: n.At("metadata").At("namespace").Text(),
