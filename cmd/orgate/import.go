@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,7 +42,8 @@ x-wso2-organization becomes the organization claim. What is not carried over is
 said on standard error, field by field.
 
 The configuration goes to standard output, or with --out to DIR/orgate.json and
-the clusters to DIR/clusters.yaml. Files that are there are written anew.
+the clusters to DIR/clusters.yaml. Files that are there are written anew. The
+clusters alone have the certificate authorities that resources name.
 
 Which organization a request needs is not in the files. If all issuers are of
 one organization it is that one; otherwise --organization says where it is:
@@ -179,8 +182,12 @@ func (o *importOptions) report(to io.Writer, result *apk.Result) error {
 		return errReported
 	}
 	if len(result.Clusters) > 0 && o.out == "" && o.clusters == "" {
-		names := strings.Join(result.ClusterNames, ", ")
-		_, err := fmt.Fprintf(to, "%s: Envoy needs the %s, which --clusters FILE writes\n", p.yellow("note"), plural(len(result.ClusterNames), "cluster ", "clusters ")+names)
+		alone := ""
+		if len(result.Authorities) > 0 {
+			alone = "; nothing else has the certificate authorities of " + strings.Join(slices.Sorted(maps.Keys(result.Authorities)), ", ")
+		}
+		_, err := fmt.Fprintf(to, "%s: Envoy needs the %s, which --clusters FILE writes%s\n", p.yellow("note"),
+			plural(len(result.ClusterNames), "cluster ", "clusters ")+strings.Join(result.ClusterNames, ", "), alone)
 		return err
 	}
 	return nil
@@ -208,8 +215,11 @@ func (o *importOptions) write(stdout io.Writer, result *apk.Result) error {
 		}
 		clusters = filepath.Join(o.out, "clusters.yaml")
 	}
-	if clusters == "" || result.Clusters == nil {
+	if clusters == "" {
 		return nil
+	}
+	if result.Clusters == nil {
+		return os.WriteFile(clusters, []byte("clusters: []\n"), 0o644) // and none of an import before
 	}
 	return os.WriteFile(clusters, result.Clusters, 0o644)
 }

@@ -93,6 +93,10 @@ type Result struct {
 	Clusters []byte
 	// ClusterNames are their names.
 	ClusterNames []string
+	// Authorities are the certificate authorities, PEM, that the resources name
+	// for servers, by the cluster's name. In Clusters they are the inline_string
+	// of the cluster's trusted_ca; the configuration has no place for them.
+	Authorities map[string]string
 	// Findings are problems and notes, in the order of the sources.
 	Findings []Finding
 }
@@ -389,8 +393,12 @@ func (im *importer) write(result *Result) {
 	}
 	if len(im.clusters) > 0 {
 		result.Clusters = renderClusters(im.clusters)
+		result.Authorities = map[string]string{}
 		for _, c := range im.clusters {
 			result.ClusterNames = append(result.ClusterNames, c.Name)
+			if c.CA != "" {
+				result.Authorities[c.Name] = c.CA
+			}
 		}
 	}
 }

@@ -221,11 +221,13 @@ func TestClustersAreEnvoys(t *testing.T) {
 			{"idp-idp-apk-svc-443", "LOGICAL_DNS", "idp.apk.svc", "", "", 443, nil}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc, err := yaml.YAMLToJSONStrict(imported(t, options, c.sources).Clusters)
+			result := imported(t, options, c.sources)
+			doc, err := yaml.YAMLToJSONStrict(result.Clusters)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []cluster
+			authorities := map[string]string{}
 			for _, text := range members(t, doc, "clusters") {
 				m := new(clusterv3.Cluster)
 				if err := protojson.Unmarshal(text, m); err != nil {
@@ -248,6 +250,9 @@ func TestClustersAreEnvoys(t *testing.T) {
 					validation := tls.GetCommonTlsContext().GetValidationContext()
 					one.SNI = tls.GetSni()
 					one.Trusted = validation.GetTrustedCa().GetFilename() + validation.GetTrustedCa().GetInlineString()
+					if inline := validation.GetTrustedCa().GetInlineString(); inline != "" {
+						authorities[one.Name] = inline
+					}
 					for _, san := range validation.GetMatchTypedSubjectAltNames() {
 						one.SANs = append(one.SANs, san.GetSanType().String()+" "+san.GetMatcher().GetExact())
 					}
@@ -256,6 +261,9 @@ func TestClustersAreEnvoys(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("clusters (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(authorities, result.Authorities); diff != "" {
+				t.Errorf("authorities by cluster (-in the clusters +in the result):\n%s", diff)
 			}
 		})
 	}
