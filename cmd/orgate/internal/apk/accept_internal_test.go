@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"orgate/cmd/orgate/internal/advice"
 )
 
 // withFieldsToCome has import write the fields that package config does not read
@@ -65,5 +67,24 @@ func TestAccepted(t *testing.T) {
 				t.Errorf("what is accepted (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestJudge: what is said of a field of the configuration is said of the field
+// that it comes from.
+func TestJudge(t *testing.T) {
+	im := read([]Source{{Name: "x", Text: tokenIssuer}}, Options{Namespace: "apk"})
+	im.judge(&advice.Result{
+		Mistakes: []advice.Finding{{Path: "organization", Message: "wrong"}},
+		Advice: []advice.Finding{{Code: "no-audience", Path: "issuers[0].audiences", Message: "not said"},
+			{Code: "published-key", Path: "issuers[0].signatureValidation.jwks", Message: "anybody signs"}},
+	})
+	var got []string
+	for _, f := range im.findings {
+		got = append(got, f.String())
+	}
+	want := []string{"organization: wrong", "x:10: TokenIssuer apk/a: spec.signatureValidation.jwks: anybody signs"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("findings (-want +got):\n%s", diff)
 	}
 }

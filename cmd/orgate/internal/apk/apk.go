@@ -388,9 +388,7 @@ func plural(n int, one, many string) string {
 func (im *importer) write(result *Result) {
 	result.Configuration = im.document()
 	im.differences()
-	for _, m := range advice.Read(string(result.Configuration)).Mistakes {
-		im.mistake(m)
-	}
+	im.judge(advice.Read(string(result.Configuration)))
 	if len(im.clusters) > 0 {
 		result.Clusters = renderClusters(im.clusters)
 		result.Authorities = map[string]string{}
@@ -429,20 +427,33 @@ func (im *importer) document() []byte {
 	return b.Bytes()
 }
 
-// mistake tells of a mistake in the configuration that was written.
-func (im *importer) mistake(m advice.Finding) {
+// judge tells what is wrong with the configuration that was written.
+func (im *importer) judge(checked *advice.Result) {
+	for _, m := range checked.Mistakes {
+		r, at, message := im.origin(m)
+		im.problem(r, at, "%s", message)
+	}
+	for _, a := range checked.Advice {
+		if a.Code == advice.PublishedKey {
+			r, at, message := im.origin(a)
+			im.note(r, at, "%s", message)
+		}
+	}
+}
+
+// origin is where a field of the configuration comes from. The message names the
+// field if that is nowhere in particular.
+func (im *importer) origin(f advice.Finding) (r resource, at node, message string) {
 	var i int
-	if _, err := fmt.Sscanf(m.Path, "issuers[%d]", &i); err != nil || i >= len(im.issuers) {
-		im.findings = append(im.findings, Finding{Problem: true, Message: m.Path + ": " + m.Message})
-		return
+	if _, err := fmt.Sscanf(f.Path, "issuers[%d]", &i); err != nil || i >= len(im.issuers) {
+		return resource{}, node{}, f.Path + ": " + f.Message
 	}
-	_, field, _ := strings.Cut(m.Path, ".")
+	_, field, _ := strings.Cut(f.Path, ".")
 	from := im.issuers[i].from
-	at := from.node.At("spec").Find(field)
 	if from.kind != kindTokenIssuer {
-		at = from.node
+		return from, from.node, field + ": " + f.Message
 	}
-	im.problem(from, at, "%s", m.Message)
+	return from, from.node.At("spec").Find(field), f.Message
 }
 
 // required is the organization that is required of requests, nil if it goes
