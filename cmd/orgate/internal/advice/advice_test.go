@@ -62,11 +62,11 @@ func TestAdviceOnIssuers(t *testing.T) {
 		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
 			`"signatureValidation": {"jwks": ` + jwks + `}}`
 	}
-	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of Cognito ` +
-		`have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
+	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of ` +
+		`Cognito have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
 		`[{"claim": "token_use", "in": ["access"]}]), or any client of the user pool may call`
-	const certificates = "x509-keys issuers[0].signatureValidation.jwks.url: these are certificates by key id, which are " +
-		"read, too; the same keys as a JWK Set are at "
+	const certificates = "x509-keys issuers[0].signatureValidation.jwks.url: these are certificates by key id, which " +
+		"are read, too; the same keys as a JWK Set are at "
 	cognito := `{"name": "idp", "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC", "organization": ` +
 		`"org1", ` + keys + `}`
 	for _, c := range []struct {

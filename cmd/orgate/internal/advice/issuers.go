@@ -46,8 +46,8 @@ func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 			" (claims: [{\"claim\": \"token_use\", \"in\": [\"access\"]}]), or any client of the user pool may call")
 		return
 	}
-	a.advise("no-audience", path, "the audience is not checked: a token that %s issued for any other service is good here,"+
-		" too", issuer.Name)
+	a.advise("no-audience", path, "the audience is not checked: a token that %s issued for any other service is good"+
+		" here, too", issuer.Name)
 }
 
 // audienceOfRules reports whether no token of the issuer is accepted without
