@@ -11,6 +11,7 @@ const (
 	familyRequests = "orgate_requests"         // counter by rule, issuer, reason
 	familyFetches  = "orgate_jwks_fetches"     // counter by issuer, result
 	familyCache    = "orgate_token_cache"      // counter by result
+	familyLeftOut  = "orgate_headers_left_out" // counter by issuer
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
 )
@@ -25,6 +26,7 @@ type metrics struct {
 	counters map[string]proxywasm.MetricCounter
 	gauges   map[string]proxywasm.MetricHistogram
 	requests map[requestLabels]proxywasm.MetricCounter
+	leftOut  map[string]proxywasm.MetricCounter // by issuer
 }
 
 // requestLabels are the labels of [familyRequests]. It is comparable, so that
@@ -38,6 +40,7 @@ func newMetrics() *metrics {
 		counters: map[string]proxywasm.MetricCounter{},
 		gauges:   map[string]proxywasm.MetricHistogram{},
 		requests: map[requestLabels]proxywasm.MetricCounter{},
+		leftOut:  map[string]proxywasm.MetricCounter{},
 	}
 }
 
@@ -51,6 +54,16 @@ func (m *metrics) request(l requestLabels) {
 		m.requests[l] = counter
 	}
 	counter.Increment(1)
+}
+
+// headersLeftOut counts identity headers that could not be written.
+func (m *metrics) headersLeftOut(issuer string, n int) {
+	counter, ok := m.leftOut[issuer]
+	if !ok {
+		counter = proxywasm.DefineCounterMetric(MetricName(familyLeftOut, "issuer", issuer))
+		m.leftOut[issuer] = counter
+	}
+	counter.Increment(uint64(n))
 }
 
 // fetch counts the end of a fetch of an issuer's keys.

@@ -245,6 +245,10 @@ func (p *plugin) count(d *gate.Decision) {
 		l.issuer = d.Issuer.Name
 	}
 	p.metrics.request(l)
+	if d.Verdict == gate.Pass && d.Identity != nil && len(d.Identity.LeftOut) > 0 {
+		p.metrics.headersLeftOut(l.issuer, len(d.Identity.LeftOut))
+		debugLeftOut(d)
+	}
 	if d.Reported {
 		p.logReport(l)
 	}
