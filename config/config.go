@@ -184,8 +184,9 @@ type Issuer struct {
 	// Any one of these must be in the token's "aud" (RFC 7519 §4.1.3). Empty:
 	// the audience is not checked.
 	Audiences []string `json:"audiences" default:"[]"`
-	// The signature algorithms allowed (RFC 7518 §3.1).
-	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512"`
+	// The signature algorithms allowed (RFC 7518 §3.1, RFC 8037 §3.1). "Ed25519" is
+	// another name of "EdDSA" (RFC 9864). "ES512" needs signatureVerification "host".
+	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA|Ed25519"`
 	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
 	// "application/", ignoring case, such as "at+jwt". Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`

@@ -370,7 +370,7 @@ func TestArithmeticThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, _, err := gate.New(c, gate.Options{Now: func() time.Time { return scenario.Now },
-		Arithmetic: func(string, *jwt.Key, []byte, string) (bool, error) { return true, errors.New("no idea") }})
+		Arithmetic: func(string, []byte, []byte, string) (bool, error) { return true, errors.New("no idea") }})
 	if err != nil {
 		t.Fatal(err)
 	}

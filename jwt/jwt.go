@@ -145,14 +145,13 @@ func (t *Token) Reduce(keyID, issuer string, named []string) Token {
 func (t *Token) Audience() []string { return t.audience }
 
 // CheckAlgorithm returns [ErrAlgorithm] unless the token's algorithm is one of
-// allowed, letter for letter, and one of [Algorithms]. An empty list allows
-// none.
+// allowed, and one of [Algorithms]. An empty list allows none.
 func (t *Token) CheckAlgorithm(allowed []string) error {
-	if !IsAlgorithm(t.Algorithm) {
+	if algorithmOf(t.Algorithm) == nil {
 		return ErrAlgorithm
 	}
 	for _, name := range allowed {
-		if name == t.Algorithm {
+		if SameAlgorithm(name, t.Algorithm) {
 			return nil
 		}
 	}

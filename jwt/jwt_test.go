@@ -45,7 +45,7 @@ func rfc7515Key() *jwt.Key {
 	if err != nil {
 		panic(err)
 	}
-	return &jwt.Key{RSA: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
+	return rsaKey(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537})
 }
 
 // The keys of two issuers, made once.
@@ -166,8 +166,8 @@ func TestParseLimit(t *testing.T) {
 		t.Errorf("as long as may be: %v", err)
 	}
 	for _, most := range []int{len(rfc7515Token) - 1, 0, -1} {
-		if _, err := jwt.Parse(rfc7515Token, most); !errors.Is(err, jwt.ErrMalformed) {
-			t.Errorf("at most %d bytes: got error %v, want %v", most, err, jwt.ErrMalformed)
+		if _, err := jwt.Parse(rfc7515Token, most); !errors.Is(err, jwt.ErrTooLarge) {
+			t.Errorf("at most %d bytes: got error %v, want %v", most, err, jwt.ErrTooLarge)
 		}
 	}
 }
@@ -187,6 +187,8 @@ func TestCheckAlgorithm(t *testing.T) {
 		{"none, even if allowed", "none", []string{"none"}, jwt.ErrAlgorithm},
 		{"none in other case", "nOnE", []string{"nOnE"}, jwt.ErrAlgorithm},
 		{"HMAC, even if allowed", "HS256", []string{"HS256"}, jwt.ErrAlgorithm},
+		{"by another name", "EdDSA", []string{"ES256", "Ed25519"}, nil},
+		{"by its other name", "Ed25519", []string{"EdDSA"}, nil},
 		{"unknown, even if allowed", "XS256", []string{"XS256"}, jwt.ErrAlgorithm},
 		{"with a space", "RS256 ", []string{"RS256"}, jwt.ErrAlgorithm},
 	}
@@ -204,7 +206,9 @@ func TestCheckAlgorithm(t *testing.T) {
 }
 
 func TestAlgorithms(t *testing.T) {
-	want := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	want := []string{
+		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+	}
 	if diff := cmp.Diff(want, jwt.Algorithms()); diff != "" {
 		t.Errorf("algorithms (-want +got):\n%s", diff)
 	}

@@ -30,6 +30,11 @@ import (
 // that is otherwise well-formed holds no "alg"; an "alg" that is no string is
 // ErrMalformed, and one that nobody knows is for [Token.CheckAlgorithm].
 func Parse(compact string, maxBytes int) (*Token, error) {
+	return parse(compact, maxBytes, (*Token).readClaims)
+}
+
+// parse is [Parse], but for the payload.
+func parse(compact string, maxBytes int, readPayload func(*Token, string) error) (*Token, error) {
 	if len(compact) > maxBytes {
 		return nil, ErrTooLarge
 	}
@@ -61,7 +66,7 @@ func Parse(compact string, maxBytes int) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.readClaims(documents[headerBytes:]); err != nil {
+	if err := readPayload(t, documents[headerBytes:]); err != nil {
 		return nil, err
 	}
 	if !hasAlg {

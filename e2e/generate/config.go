@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
 	"orgate/e2e/scenario"
 )
 
@@ -160,7 +159,7 @@ type From map[string]string
 var (
 	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
-	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
 	roleNames     = []string{"boss", "clerk", "R&D"}
 	clientNames   = []string{"client-1", "client-2"}
@@ -170,7 +169,9 @@ var (
 
 // signers are whose keys may be configured. Two have the same kid.
 func signers() []*scenario.Signer {
-	return []*scenario.Signer{scenario.First(), scenario.Second(), scenario.Rotated()}
+	return []*scenario.Signer{
+		scenario.First(), scenario.Second(), scenario.Rotated(), scenario.P256(), scenario.P384(), scenario.Edwards(),
+	}
 }
 
 func (c *choices) config() *Config {
@@ -409,6 +410,9 @@ func (c *choices) keys() SignatureValidation {
 			k := key{signer: s, kid: pick(c, s.KeyID, s.KeyID, s.KeyID, "", "k3")}
 			if c.chance(3) {
 				k.alg = pick(c, algorithms...)
+				if !s.Can(k.alg) && (n == 0 || c.n(4) > 0) { // one key must be usable
+					k.alg = s.Algorithm()
+				}
 			}
 			if c.chance(4) && n > 0 {
 				k.kid = v.JWKS.keys[0].kid
@@ -418,13 +422,13 @@ func (c *choices) keys() SignatureValidation {
 		}
 		if c.chance(5) {
 			for _, s := range some(c, 1, signers()...) {
-				v.JWKS.Pins = append(v.JWKS.Pins, thumbprint(s))
+				v.JWKS.Pins = append(v.JWKS.Pins, s.Thumbprint())
 			}
 		}
 	}
 	if kind >= 2 {
 		s := pick(c, signers()...)
-		spki, err := x509.MarshalPKIXPublicKey(&s.Key.PublicKey)
+		spki, err := x509.MarshalPKIXPublicKey(s.Public())
 		if err != nil {
 			panic(err)
 		}
@@ -457,14 +461,6 @@ func (c *choices) jwk(k key) json.RawMessage {
 		panic(err)
 	}
 	return text
-}
-
-func thumbprint(s *scenario.Signer) string {
-	sum, err := (&jose.JSONWebKey{Key: &s.Key.PublicKey}).Thumbprint(sha256Hash)
-	if err != nil {
-		panic(err)
-	}
-	return b64(string(sum))
 }
 
 func (c *choices) rule(config *Config, n int) *Rule {

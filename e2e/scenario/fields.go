@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"fmt"
 	"maps"
 	"strings"
@@ -255,7 +257,64 @@ func issuerFields() []Case {
 				Request: get("/", first.With(Claims{"alg": algorithm})), Want: invalid("bad_signature"),
 				Fields: []string{"issuers[].algorithms"}})
 	}
+	return append(cases, curveFields()...)
+}
+
+// curveFields are the algorithms of elliptic curves, with keys in each form.
+func curveFields() []Case {
+	const fields = "issuers[].algorithms"
+	var cases []Case
+	for _, c := range []struct {
+		algorithm string
+		signer    *Signer
+		allowed   string
+	}{
+		{"ES256", P256(), "ES256"},
+		{"ES384", P384(), "ES384"},
+		{"EdDSA", Edwards(), "EdDSA"},
+		{"EdDSA", Edwards(), "Ed25519"},
+		{"Ed25519", Edwards(), "EdDSA"},
+	} {
+		name := c.algorithm + ", allowed as " + c.allowed
+		config := func(keys string) string {
+			return `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+				"algorithms": ["RS256", "` + c.allowed + `"], "signatureValidation": {` + keys + `}}]}`
+		}
+		pem := func(text string) string { return `"certificate": {"certificateInline": ` + encode(text) + `}` }
+		set := func(keys ...string) string { return `"jwks": {"inline": {"keys": [` + strings.Join(keys, ",") + `]}}` }
+		first, stranger := First(), onCurve(curveOf(c.signer))
+		good := get("/", c.signer.SignAs(c.algorithm))
+		forged := get("/", stranger.SignAs(c.algorithm))
+		add := func(what, keys string, request Request, want Want) {
+			added := Case{Name: name + ": " + what, Config: config(keys), Request: request, Want: want}
+			if request.Token == good.Token {
+				added.Fields = []string{fields}
+			}
+			cases = append(cases, added)
+		}
+		add("a JWK", set(c.signer.JWK()), good, isAlice)
+		add("a JWK without alg", set(c.signer.AnyAlgorithmJWK()), good, isAlice)
+		add("a JWK beside RSA's", set(first.JWK(), c.signer.JWK()), good, isAlice)
+		add("RS256 beside it", set(c.signer.JWK(), first.JWK()), get("/", first.Token()), isAlice)
+		add("a public key", pem(c.signer.PublicKey()), good, isAlice)
+		add("a certificate", pem(c.signer.Certificate()), good, isAlice)
+		add("by a stranger", set(c.signer.JWK()), forged, invalid("bad_signature"))
+		add("RS256 alone has a key", set(first.JWK()), good, invalid("unknown_key"))
+		add("in the header, signed with RS256", set(first.AnyAlgorithmJWK(), c.signer.AnyAlgorithmJWK()),
+			get("/", first.With(Claims{"alg": c.algorithm})), invalid("bad_signature"))
+		add("RS256 in the header", set(first.AnyAlgorithmJWK(), c.signer.AnyAlgorithmJWK()),
+			get("/", c.signer.With(Claims{"alg": "RS256"})), invalid("bad_signature"))
+		cases = append(cases, Case{Name: name + ": not allowed", Request: good, Want: invalid("bad_algorithm"),
+			Config: strings.Replace(config(set(c.signer.JWK())), `, "`+c.allowed+`"`, "", 1)})
+	}
 	return cases
+}
+
+func curveOf(s *Signer) elliptic.Curve {
+	if key, ok := s.Curve.(*ecdsa.PrivateKey); ok {
+		return key.Curve
+	}
+	return nil
 }
 
 // keyFields are the fields of keys that are written down. Those that are
