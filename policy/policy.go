@@ -192,7 +192,8 @@ type Rule struct {
 }
 
 // newRule prepares a rule.
-func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int, known *claimTable) *Rule {
+func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int,
+	known *claimTable) *Rule {
 	organization := entry.Organization
 	if organization.IsZero() {
 		organization = fallback

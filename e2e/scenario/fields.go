@@ -588,9 +588,10 @@ func reportFields() []Case {
 		"type":                    {get("/scope", first.With(Claims{"typ": "x"})), invalid("claim")},
 		"username of a bad form":  {get("/", first.Token(Claims{"sub": "a\nb"})), invalid("claim")},
 		"organization, ill-typed": {get("/", first.Token(Claims{"org_id": []string{"org1", "org2"}})), invalid("claim")},
-		"scopes, ill-typed":       {get("/", first.Token(Claims{"scope": Claims{"x": 1}})), passing(map[string][]string{"x-wso2-scopes": nil})},
-		"issuer not allowed":      {get("/other", first.Token()), invalid("unknown_issuer")},
-		"unknown issuer":          {get("/", first.Token(Claims{"iss": "x"})), invalid("unknown_issuer")},
+		"scopes, ill-typed": {get("/", first.Token(Claims{"scope": Claims{"x": 1}})),
+			passing(map[string][]string{"x-wso2-scopes": nil})},
+		"issuer not allowed": {get("/other", first.Token()), invalid("unknown_issuer")},
+		"unknown issuer":     {get("/", first.Token(Claims{"iss": "x"})), invalid("unknown_issuer")},
 		"another issuer": {get("/scope", Second().Token(Claims{"iss": "https://idp2.example/"})),
 			Want{Status: 403, Code: "900910", Reason: "scope"}},
 		"no token":       {get("/scope", ""), missing},
@@ -644,7 +645,8 @@ func ruleFields() []Case {
 		}
 	}
 	alternatives := ruled(`"anyOf": [{"scopes": {"all": ["orders:read", "profile"]}},
-		{"roles": {"all": ["reader", "auditor"]}, "consumerKeys": ["client-1"], "claims": [{"claim": "sub", "in": ["alice"]}]}]`)
+		{"roles": {"all": ["reader", "auditor"]}, "consumerKeys": ["client-1"],
+			"claims": [{"claim": "sub", "in": ["alice"]}]}]`)
 	cases := []Case{
 		{Name: "rule's name in metrics", Config: ruled(`"name": "orders"`), Request: get("/", good), Want: isAlice,
 			Fields: []string{"rules[].name"}},

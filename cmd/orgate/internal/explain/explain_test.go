@@ -344,3 +344,21 @@ func TestWhatIsSaidOfCallers(t *testing.T) {
 		t.Errorf("passed: %v, -want +got\n%s", e.Passed, diff)
 	}
 }
+
+// TestSizesAreSaid: of a token that is too long, and of the longest that is not.
+func TestSizesAreSaid(t *testing.T) {
+	for size, want := range map[int][]string{
+		16385: {"token too large; 16385 bytes, in the header authorization", "limits.tokenBytes is 16384"},
+		16384: {`alg "RS256", kid "k1", typ "JWT", 16384 bytes, in the header authorization`},
+	} {
+		request := scenario.Request{Path: "/org1", Token: scenario.First().Sized(size)}
+		e, err := explain.Explain(t.Context(), input(t, scenario.Config(), request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(e.Steps, func(s explain.Step) bool { return s.Name == "token" })
+		if diff := cmp.Diff(want, e.Steps[i].Lines); diff != "" {
+			t.Errorf("%d bytes (-want +got):\n%s", size, diff)
+		}
+	}
+}
