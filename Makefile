@@ -52,6 +52,7 @@ run: build ## Show the plugin at work, without a proxy (ARGS="...").
 test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
+	cd e2e/peers && $(GO) test -timeout 30m ./... # not what others wrote for races
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
@@ -66,12 +67,14 @@ check-vet:
 	$(GO) vet ./...
 	$(WASM) $(GO) vet $(PLUGIN) $(GUESTS)
 	cd abi && $(GO) vet ./...
+	cd e2e/peers && $(GO) vet ./...
 	cd abi && $(WASM) $(GO) vet ./...
 
 .PHONY: check-static
 check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
 	$< ./...
 	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
+	cd e2e/peers && $< ./...
 	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
 
 .PHONY: check-modules
@@ -80,6 +83,8 @@ check-modules:
 	$(GO) mod verify
 	cd abi && $(GO) mod tidy -diff
 	cd abi && $(GO) mod verify
+	cd e2e/peers && $(GO) mod tidy -diff
+	cd e2e/peers && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm

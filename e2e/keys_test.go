@@ -284,7 +284,7 @@ func TestFetchesAreLogged(t *testing.T) {
 	answer(t, next(), scenario.Rotated())
 	log(w, `2 issuer idp1: keys from https://idp1.example/keys: old "k2", gone "k1"`)
 	respond(next(), ok, `{"keys":[{"kty":"oct","kid":"s","k":"AA"}]}`)
-	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: no usable key: keys[0] (kid "s"): kty is not RSA; `+
+	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: no usable key: keys[0] (kid "s"): kty is neither RSA, EC nor OKP; `+
 		`there are keys 600 s old: old "k2"`)
 }
 

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"orgate/config"
 	"orgate/gate"
 	"orgate/jwks"
@@ -24,8 +22,8 @@ type location struct {
 	// The last document that was looked for in shared data, by when its fetch
 	// began, in nanoseconds since 1970.
 	document int64
-	record   string                      // the name of the location's record in shared data
-	ages     []proxywasm.MetricHistogram // gauges, by issuer; nil until they are told
+	record   string   // the name of the location's record in shared data
+	gauges   []gauges // of the first issuers, as far as they were needed
 }
 
 // place is where a location is, and how it is fetched.
@@ -84,13 +82,23 @@ func locationKey(issuer string, j *config.JWKS) string {
 }
 
 func newLocation(key, issuer string, j *config.JWKS) *location {
-	l := &location{place: place{key: key, cluster: j.Cluster, url: j.URL, timeout: time.Duration(j.Timeout)}}
+	// Nothing that outlives the configuration is a part of its document.
+	l := &location{place: place{key: key, cluster: strings.Clone(j.Cluster), timeout: time.Duration(j.Timeout)}}
+	l.url = strings.Clone(j.URL)
 	if j.WellKnown != "" {
-		l.url = j.WellKnown
-		l.discovery = &jwks.Discovery{Issuer: issuer, URL: j.WellKnown, AnyOrigin: j.AllowOtherOrigin}
+		l.url = strings.Clone(j.WellKnown)
+		l.discovery = &jwks.Discovery{Issuer: strings.Clone(issuer), URL: l.url, AnyOrigin: j.AllowOtherOrigin}
 	}
 	l.source = jwks.NewSource(gate.SourcePolicy(j), rand.Float64)
 	return l
+}
+
+// gauge returns the gauges of one of the issuers.
+func (l *location) gauge(issuer int) gauges {
+	for len(l.gauges) <= issuer {
+		l.gauges = append(l.gauges, newGauges(l.issuers[len(l.gauges)]))
+	}
+	return l.gauges[issuer]
 }
 
 // name is how logs name the issuers of a location.

@@ -23,88 +23,75 @@ const labelNone = "none"
 // Their number is bounded by the configuration: labels are names of rules and
 // issuers, and reasons and results from fixed lists.
 type metrics struct {
-	counters map[string]proxywasm.MetricCounter
-	gauges   map[string]proxywasm.MetricHistogram
-	requests map[requestLabels]proxywasm.MetricCounter
-	leftOut  map[string]proxywasm.MetricCounter // by issuer
+	counters map[labels]proxywasm.MetricCounter
 }
 
-// requestLabels are the labels of [familyRequests]. It is comparable, so that
-// counting a request builds no string.
-type requestLabels struct {
-	rule, issuer, reason string
+// labels are a family and the values of its labels. They are comparable, so that
+// counting builds no string.
+type labels struct {
+	family, rule, issuer, result string
 }
 
-func newMetrics() *metrics {
-	return &metrics{
-		counters: map[string]proxywasm.MetricCounter{},
-		gauges:   map[string]proxywasm.MetricHistogram{},
-		requests: map[requestLabels]proxywasm.MetricCounter{},
-		leftOut:  map[string]proxywasm.MetricCounter{},
-	}
-}
+func newMetrics() *metrics { return &metrics{counters: map[labels]proxywasm.MetricCounter{}} }
 
 // request counts a request. Like everything here it panics if the proxy
 // refuses the call.
-func (m *metrics) request(l requestLabels) {
-	counter, ok := m.requests[l]
-	if !ok {
-		counter = proxywasm.DefineCounterMetric(MetricName(familyRequests,
-			"rule", l.rule, "issuer", l.issuer, "reason", l.reason))
-		m.requests[l] = counter
-	}
-	counter.Increment(1)
+func (m *metrics) request(rule, issuer, reason string) {
+	m.count(labels{familyRequests, rule, issuer, reason}, 1)
 }
 
 // headersLeftOut counts identity headers that could not be written.
 func (m *metrics) headersLeftOut(issuer string, n int) {
-	counter, ok := m.leftOut[issuer]
-	if !ok {
-		counter = proxywasm.DefineCounterMetric(MetricName(familyLeftOut, "issuer", issuer))
-		m.leftOut[issuer] = counter
-	}
-	counter.Increment(uint64(n))
+	m.count(labels{family: familyLeftOut, issuer: issuer}, uint64(n))
 }
 
 // fetch counts the end of a fetch of an issuer's keys.
 func (m *metrics) fetch(issuer, result string) {
-	m.count(MetricName(familyFetches, "issuer", issuer, "result", result), 1)
+	m.count(labels{family: familyFetches, issuer: issuer, result: result}, 1)
 }
 
 // cached counts how many tokens were seen before, and how many were not.
 func (m *metrics) cached(hits, misses uint64) {
-	m.count(MetricName(familyCache, "result", "hit"), hits)
-	m.count(MetricName(familyCache, "result", "miss"), misses)
+	m.count(labels{family: familyCache, result: "hit"}, hits)
+	m.count(labels{family: familyCache, result: "miss"}, misses)
 }
 
 // count adds to a counter. Proxies refuse to add nothing.
-func (m *metrics) count(name string, n uint64) {
+func (m *metrics) count(l labels, n uint64) {
 	if n == 0 {
 		return
 	}
-	counter, ok := m.counters[name]
+	counter, ok := m.counters[l]
 	if !ok {
-		counter = proxywasm.DefineCounterMetric(name)
-		m.counters[name] = counter
+		counter = proxywasm.DefineCounterMetric(l.name())
+		m.counters[l] = counter
 	}
 	counter.Increment(n)
 }
 
-// gauge sets a gauge of an issuer.
-func (m *metrics) gauge(family, issuer string, value uint64) {
-	name := MetricName(family, "issuer", issuer)
-	gauge, ok := m.gauges[name]
-	if !ok {
-		gauge = m.defineGauge(family, issuer)
-		m.gauges[name] = gauge
+// name is the counter's.
+func (l labels) name() string {
+	switch l.family {
+	case familyRequests:
+		return MetricName(l.family, "rule", l.rule, "issuer", l.issuer, "reason", l.result)
+	case familyLeftOut:
+		return MetricName(l.family, "issuer", l.issuer)
+	case familyFetches:
+		return MetricName(l.family, "issuer", l.issuer, "result", l.result)
+	default:
+		return MetricName(l.family, "result", l.result)
 	}
-	gauge.Record(value)
 }
 
-// defineGauge defines a gauge of an issuer. The SDK can add to a gauge but not set
+// gauges are those of the keys of one issuer. The SDK can add to a gauge but not set
 // it. It can record a histogram, which is the same host call on the same kind of id.
-func (m *metrics) defineGauge(family, issuer string) proxywasm.MetricHistogram {
-	return proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(MetricName(family, "issuer", issuer)))
+type gauges struct{ keys, age proxywasm.MetricHistogram }
+
+func newGauges(issuer string) gauges {
+	define := func(family string) proxywasm.MetricHistogram {
+		return proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(MetricName(family, "issuer", issuer)))
+	}
+	return gauges{define(familyKeys), define(familyAge)}
 }
 
 // MetricName encodes a metric family and its labels, given as name and value
