@@ -138,6 +138,9 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 	}
 	for i := range c.Rules {
 		g.audiences = append(g.audiences, c.Rules[i].Audiences...)
+		for _, d := range c.Rules[i].AnyOf {
+			g.audiences = append(g.audiences, d.Audiences...)
+		}
 	}
 	slices.Sort(g.audiences)
 	g.audiences = slices.Compact(g.audiences)

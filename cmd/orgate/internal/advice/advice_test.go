@@ -83,6 +83,12 @@ func TestAdviceOnIssuers(t *testing.T) {
 			nil},
 		{"no audience but in a rule that does not take everything: the rest is refused",
 			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, nil},
+		{"no audience but in each alternative", `{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, ` +
+			`{"audiences": ["b"], "roles": ["x"]}]}]}`,
+			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used here ` +
+				`has a rolesClaim: it holds for no token`}},
+		{"no audience in one of the alternatives",
+			`{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, {"scopes": ["b"]}]}]}`, []string{noAudience}},
 		{"no audience in one of the rules",
 			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`,
 			[]string{noAudience}},
@@ -392,6 +398,9 @@ func TestAdviceOnRules(t *testing.T) {
 		{"roles that nobody has", `{"name": "a", "roles": ["admin"]}`,
 			[]string{`roles-without-claim rules[0].roles: rule "a" asks for roles, and no issuer that may be used ` +
 				`here has a rolesClaim: every request is refused`}},
+		{"roles that nobody has, in an alternative", `{"name": "a", "anyOf": [{"scopes": ["x"]}, {"roles": ["admin"]}]}`,
+			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used ` +
+				`here has a rolesClaim: it holds for no token`}},
 		{"organization that nobody has", `{"name": "a", "organization": "org9"}`,
 			[]string{`unprovable-organization rules[0].organization: no issuer can prove "org9": every request under ` +
 				`rule "a" is refused`}},
