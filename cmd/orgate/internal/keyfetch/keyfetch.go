@@ -111,14 +111,16 @@ func (c *Client) Issuer(ctx context.Context, issuer *config.Issuer) Keys {
 			return k
 		}
 	}
+	var set *jwks.Set
 	response, err := c.get(ctx, source.Cluster, k.Location, timeout)
-	if err != nil {
-		k.Error = err.Error()
-		return k
+	if err == nil {
+		set, _, err = response.Set()
 	}
-	set, _, err := response.Set()
 	if err != nil {
 		k.Error = err.Error()
+		if source.WellKnown != "" {
+			k.Error = k.Location + ": " + k.Error
+		}
 		return k
 	}
 	k.describe(set, issuer)
