@@ -75,7 +75,7 @@ type Config struct {
 }
 
 // TokenSources says where a request may carry its token. A request that
-// carries more than one is refused.
+// carries different tokens is refused.
 type TokenSources struct {
 	// Request headers.
 	Headers []HeaderSource `json:"headers" default:"[{\"name\":\"authorization\",\"prefix\":\"Bearer \"}]"`
@@ -106,6 +106,9 @@ type Headers struct {
 	Scopes string `json:"scopes" default:"\"x-wso2-scopes\""`
 	// Receives the local roles.
 	Roles string `json:"roles" default:"\"x-wso2-roles\""`
+	// How lists are written: "comma", joined with commas (scopes with spaces), or
+	// "json", as a JSON array, which any element fits into.
+	Lists string `json:"lists" default:"\"comma\"" enum:"comma|json"`
 }
 
 // Errors says how refusals are written.
@@ -189,8 +192,11 @@ type Issuer struct {
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
 	// Where the keys come from.
 	SignatureValidation SignatureValidation `json:"signatureValidation" required:"true"`
-	// The claim that holds the user's name; the token must have it.
+	// The claim that holds the user's name.
 	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
+	// What a token without a user's name is: "refuse"; "consumerKey", for tokens of
+	// machines, to have the client stand in; or "omit", to write no header.
+	MissingUsername string `json:"missingUsername" default:"\"refuse\"" enum:"refuse|consumerKey|omit"`
 	// The claim that holds the user's organization; the token must have it.
 	// By default the remote claim of the claim mapping whose local claim is
 	// the organization header, if there is one.
@@ -207,8 +213,8 @@ type Issuer struct {
 	// The claim that holds the client that the token was issued to. If the token
 	// has none, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
-	// The claim that holds the identity provider's roles: a string, or an
-	// array of strings.
+	// The claim that holds the identity provider's roles: a string, an array of
+	// strings, or an object whose members are named after them.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`

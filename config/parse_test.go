@@ -175,6 +175,10 @@ var broken = []struct {
 		want: `issuers[0].maxTokenAge: must be at least 1s, got "0s"`, onlyParse: true},
 	{name: "a word that is not among those allowed", doc: top(`{"errors": {"format": "xml"}}`),
 		want: `errors.format: must be "wso2", "problem" or "plain", got "xml"`},
+	{name: "a missing username that is none of the three", doc: issuers(`{"missingUsername": "azp"}`),
+		want: `issuers[0].missingUsername: must be "refuse", "consumerKey" or "omit", got "azp"`},
+	{name: "lists that are written in neither way", doc: top(`{"headers": {"lists": "space"}}`),
+		want: `headers.lists: must be "comma" or "json", got "space"`},
 	{name: "a missing organization that is neither", doc: issuers(`{"missingOrganization": "allow"}`),
 		want: `issuers[0].missingOrganization: must be "refuse" or "issuer", got "allow"`},
 	{name: "an empty string in a list", doc: issuers(`{"audiences": ["api", ""]}`),
@@ -984,6 +988,7 @@ func defaults(change func(*config.Config)) *config.Config {
 			ConsumerKey:  "x-wso2-consumer-key",
 			Scopes:       "x-wso2-scopes",
 			Roles:        "x-wso2-roles",
+			Lists:        "comma",
 		},
 		Errors: config.Errors{Format: "wso2", Realm: "orgate"},
 		Paths:  config.Paths{EncodedSlash: "refuse", Semicolon: "refuse", EmptySegment: "refuse"},
@@ -1012,6 +1017,7 @@ func issuerDefaults(change func(*config.Issuer)) config.Issuer {
 		Algorithms:           []string{"RS256"},
 		SignatureValidation:  config.SignatureValidation{JWKS: jwksDefaults(nil)},
 		UsernameClaim:        config.ClaimName{Name: "sub"},
+		MissingUsername:      "refuse",
 		MissingOrganization:  "refuse",
 		ScopesClaim:          config.ClaimName{Name: "scope"},
 		ConsumerKeyClaim:     config.ClaimName{Name: "azp"},
@@ -1063,7 +1069,8 @@ var good = []struct {
 			"audiences": [], "algorithms": ["RS256"], "tokenTypes": [],
 			"signatureValidation": {"jwks": {"url": "https://idp.example/jwks", "cluster": "idp", "timeout": "5s",
 				"refreshInterval": "10m", "maxStale": "24h", "unknownKidCooldown": "30s", "pins": []}},
-			"usernameClaim": "sub", "missingOrganization": "refuse", "scopesClaim": "scope", "consumerKeyClaim": "azp",
+			"usernameClaim": "sub", "missingUsername": "refuse", "missingOrganization": "refuse",
+			"scopesClaim": "scope", "consumerKeyClaim": "azp",
 			"roleMappings": [], "excludeUnmappedRoles": true, "claimMappings": [], "requiredClaims": [],
 				"clockSkew": "60s",
 			"requireExpiration": true, "sharedAcrossOrganizations": false, "reportOnly": false}],
@@ -1072,7 +1079,7 @@ var good = []struct {
 			"forwardToken": false, "forwardPayload": "",
 			"headers": {"organization": "x-wso2-organization", "username": "x-wso2-username",
 				"consumerKey": "x-wso2-consumer-key",
-				"scopes": "x-wso2-scopes", "roles": "x-wso2-roles"},
+				"scopes": "x-wso2-scopes", "roles": "x-wso2-roles", "lists": "comma"},
 			"errors": {"format": "wso2", "realm": "orgate"},
 			"limits": {"tokenBytes": 16384, "cachedTokens": 4096, "waitingRequests": 1024, "keyWait": "5s",
 				"fetches": 16},
@@ -1086,7 +1093,7 @@ var good = []struct {
 			"forwardPayload": "X-Payload",
 			"tokenSources": {"headers": [{"name": "X-Token"}, {"name": "Authorization", "prefix": "DPoP "}],
 				"query": ["access_token"], "cookies": ["token"]},
-			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar"},
+			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar", "lists": "json"},
 			"errors": {"format": "problem", "realm": "my api"},
 			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s", "fetches": 1024},
 			"paths": {"encodedSlash": "keep", "semicolon": "keep", "emptySegment": "keep"},
@@ -1103,6 +1110,7 @@ var good = []struct {
 			c.Headers.Organization = "x-org"
 			c.Headers.Username = ""
 			c.Headers.Roles = "cookie-jar"
+			c.Headers.Lists = "json"
 			c.Errors = config.Errors{Format: "problem", Realm: "my api"}
 			c.Limits = config.Limits{TokenBytes: 65536, Fetches: 1024}
 			c.Paths = config.Paths{EncodedSlash: "keep", Semicolon: "keep", EmptySegment: "keep"}
@@ -1124,7 +1132,7 @@ var good = []struct {
 				"unknownKidCooldown": "1h", "pins": ["` + somePin + `"]},
 				"certificate": {"certificateInline": "` + somePEM + `"}},
 			"usernameClaim": "https://example.com/user", "organizationClaim": ["org", "id.x"],
-				"missingOrganization": "issuer",
+				"missingUsername": "omit", "missingOrganization": "issuer",
 			"organizationMapping": {"a.b": "org1"}, "scopesClaim": "scp", "consumerKeyClaim": ["client"],
 			"rolesClaim": "realm_access.roles", "roleMappings": [{"remoteRole": "admin", "localRole": "boss"}],
 				"excludeUnmappedRoles": false,
@@ -1148,7 +1156,7 @@ var good = []struct {
 			}
 			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user"}
 			i.OrganizationClaim = config.ClaimName{Path: []string{"org", "id.x"}}
-			i.MissingOrganization = "issuer"
+			i.MissingUsername, i.MissingOrganization = "omit", "issuer"
 			i.OrganizationMapping = map[string]string{"a.b": "org1"}
 			i.ScopesClaim = config.ClaimName{Name: "scp"}
 			i.ConsumerKeyClaim = config.ClaimName{Path: []string{"client"}}

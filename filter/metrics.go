@@ -11,6 +11,7 @@ const (
 	familyRequests = "orgate_requests"         // counter by rule, issuer, reason
 	familyFetches  = "orgate_jwks_fetches"     // counter by issuer, result
 	familyCache    = "orgate_token_cache"      // counter by result
+	familyLeftOut  = "orgate_headers_left_out" // counter by issuer
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
 )
@@ -37,6 +38,11 @@ func newMetrics() *metrics { return &metrics{counters: map[labels]proxywasm.Metr
 // refuses the call.
 func (m *metrics) request(rule, issuer, reason string) {
 	m.count(labels{familyRequests, rule, issuer, reason}, 1)
+}
+
+// headersLeftOut counts identity headers that could not be written.
+func (m *metrics) headersLeftOut(issuer string, n int) {
+	m.count(labels{family: familyLeftOut, issuer: issuer}, uint64(n))
 }
 
 // fetch counts the end of a fetch of an issuer's keys.
@@ -68,6 +74,8 @@ func (l labels) name() string {
 	switch l.family {
 	case familyRequests:
 		return MetricName(l.family, "rule", l.rule, "issuer", l.issuer, "reason", l.result)
+	case familyLeftOut:
+		return MetricName(l.family, "issuer", l.issuer)
 	case familyFetches:
 		return MetricName(l.family, "issuer", l.issuer, "result", l.result)
 	default:

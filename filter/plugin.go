@@ -250,6 +250,10 @@ func (p *plugin) count(d *gate.Decision) {
 		issuer = d.Issuer.Name
 	}
 	p.metrics.request(rule, issuer, d.Reason())
+	if d.Verdict == gate.Pass && d.Identity != nil && len(d.Identity.LeftOut) > 0 {
+		p.metrics.headersLeftOut(issuer, len(d.Identity.LeftOut))
+		debugLeftOut(d)
+	}
 	if d.Reported {
 		p.logReport(rule, issuer, d.Reason())
 	}

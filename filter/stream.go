@@ -259,6 +259,17 @@ func debugRefusal(d *gate.Decision) {
 	proxywasm.LogDebug(line)
 }
 
+// debugLeftOut logs which identity headers could not be written, and why, at debug
+// level alone.
+func debugLeftOut(d *gate.Decision) {
+	if !debugging() {
+		return
+	}
+	for _, h := range d.Identity.LeftOut {
+		proxywasm.LogDebug("left out: " + h.Header + ": " + h.Problem + " issuer=" + d.Issuer.Name)
+	}
+}
+
 // printable cuts what a client sent to a length and to characters that cannot
 // forge a line of a log.
 func printable(s string) string {

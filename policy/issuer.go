@@ -310,10 +310,14 @@ type claimed struct {
 }
 
 func (c *organizationClaim) read(claims jwt.Claims) claimed {
-	value, err := stringClaim(claims, "organization", c.name)
+	value, problem := "", missing
+	if v, ok := lookup(claims, c.name); ok {
+		value, problem = organizationIn(v)
+	}
 	switch {
-	case err != nil:
-		return claimed{err: err, absent: isMissing(err)}
+	case problem != "":
+		err := &ClaimError{Use: "organization", Claim: c.name, Problem: problem}
+		return claimed{err: err, absent: problem == missing}
 	case value == config.Any:
 		return claimed{err: errAsterisk}
 	}

@@ -65,10 +65,14 @@
 // booleans as true and false, arrays of those joined with ",", objects and
 // other arrays as compact JSON; scopes are joined with spaces (RFC 6749 §3.3),
 // roles with ",". Null, missing and empty values, alone or in an array, give
-// nothing. A value that the upstream could not read as it was meant refuses
-// the token with [ErrClaim]: one with a control character, one that begins or
-// ends with a space (which HTTP cuts off), a joined element with a "," in it,
-// a scope with a space in it. No header is written twice.
+// nothing. No header is written twice.
+//
+// A header is left out if the upstream could not read its value as it was meant: one
+// that begins or ends with a space (which HTTP cuts off), a joined element with a
+// "," in it, a scope with a space in it, a role that is an object. In lists that
+// are JSON there is no such element. Rules see the values as the token has them.
+// The token is refused with [ErrClaim] if it is the username or the organization
+// that no header could carry, or if a header would hold a control character.
 package policy
 
 import (

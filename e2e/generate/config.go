@@ -60,6 +60,7 @@ type Issuer struct {
 	TokenTypes                []string            `json:"tokenTypes,omitempty"`
 	SignatureValidation       SignatureValidation `json:"signatureValidation"`
 	UsernameClaim             any                 `json:"usernameClaim,omitempty"`
+	MissingUsername           string              `json:"missingUsername,omitempty"`
 	OrganizationClaim         any                 `json:"organizationClaim,omitempty"`
 	MissingOrganization       string              `json:"missingOrganization,omitempty"`
 	OrganizationMapping       map[string]string   `json:"organizationMapping,omitempty"`
@@ -180,6 +181,9 @@ func (c *choices) config() *Config {
 		for _, name := range some(c, 1, "organization", "username", "consumerKey", "scopes", "roles") {
 			config.Headers[name] = pick(c, "", "X-"+name, "x_"+name)
 		}
+		if c.n(2) == 1 {
+			config.Headers["lists"] = pick(c, "json", "json", "comma")
+		}
 	}
 	config.ForwardPayload = pick(c, "", "", "x-jwt-payload", "X-WSO2-Payload")
 	config.ForwardToken = c.chance(6)
@@ -281,6 +285,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.chance(4) {
 		i.UsernameClaim = pick[any](c, "email", "user.name", []string{"user", "name"}, "https://x.example/name")
 	}
+	i.MissingUsername = pick(c, "", "", "", "consumerKey", "omit")
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {

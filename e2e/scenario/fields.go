@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		reportFields(), ruleFields(), organizationFields(), pathFields(),
+		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name
@@ -380,6 +380,14 @@ func claimFields() []Case {
 			Fields: []string{"issuers[].usernameClaim"}},
 		{Name: "username claim missing", Config: issued(`, "usernameClaim": "preferred_username"`), Request: token(nil),
 			Want: invalid("claim"), Fields: []string{"issuers[].usernameClaim"}},
+		{Name: "missing username, the client stands in", Config: issued(`, "missingUsername": "consumerKey"`),
+			Request: token(Claims{"sub": ""}), Fields: []string{"issuers[].missingUsername"},
+			Want: passing(map[string][]string{"x-wso2-username": {"client-1"}})},
+		{Name: "missing username, no client either", Config: issued(`, "missingUsername": "consumerKey"`),
+			Request: token(Claims{"sub": nil, "azp": nil}), Want: invalid("claim"),
+			Fields: []string{"issuers[].missingUsername"}, Instead: map[string]string{"issuers[].missingUsername": `"omit"`}},
+		{Name: "missing username, omitted", Config: issued(`, "missingUsername": "omit"`), Request: token(Claims{"sub": nil}),
+			Want: passing(map[string][]string{"x-wso2-username": nil}), Fields: []string{"issuers[].missingUsername"}},
 		{Name: "username claim further in", Config: issued(`, "usernameClaim": ["act.or", "sub"]`),
 			Request: token(Claims{"act.or": Claims{"sub": "al"}}), Want: as("al"),
 			Fields: []string{"issuers[].usernameClaim"}},
@@ -478,10 +486,14 @@ func mappingFields() []Case {
 	for name, value := range ordered(map[string]string{
 		"newline": `"a\nb"`, "carriage return": `"a\rb"`, "NUL": `"a\u0000b"`, "DEL": `"a\u007fb"`, "C1": `"a\u0085b"`,
 		"tab": `"a\tb"`, "newline in an array": `["a", "b\n"]`,
-		"DEL in an object": "{\"a\":\"\x7f\"}", "comma in an array": `["a,b"]`, "space around": `" a"`,
-		"space around in an array": `["a", "b "]`,
+		"DEL in an object": "{\"a\":\"\x7f\"}",
 	}) {
 		add(name, `"tier"`, `"tier":`+value, invalid("claim"), true)
+	}
+	for name, value := range ordered(map[string]string{
+		"comma in an array": `["a,b"]`, "space around": `" a"`, "space around in an array": `["a", "b "]`,
+	}) {
+		add(name, `"tier"`, `"tier":`+value, passing(map[string][]string{"x-tier": nil}), true)
 	}
 	gold := passing(map[string][]string{"x-tier": {"gold"}})
 	add("by URL", `"https://example.com/a.b"`, `"https://example.com/a.b":"gold"`, gold, true)
@@ -493,6 +505,24 @@ func mappingFields() []Case {
 	add("with a number as in an array", `"tiers.0"`, `"tiers":["gold"]`, passing(map[string][]string{"x-tier": nil}),
 		true)
 	return cases
+}
+
+// listFields are lists as JSON.
+func listFields() []Case {
+	config := issued(`, "rolesClaim": "roles", "claimMappings": [{"remoteClaim": "tiers", "localClaim": "x-tiers"}]`,
+		`, "headers": {"lists": "json"}`)
+	return []Case{
+		{Name: "lists as JSON", Config: config, Fields: []string{"headers.lists"},
+			Request: get("/", First().Raw(`"roles":["CN=API Admins,OU=x"," b "],"tiers":["a,b", 1.50]`)),
+			Want: passing(map[string][]string{"x-wso2-scopes": {`["orders:read","profile"]`},
+				"x-wso2-roles": {`["CN=API Admins,OU=x"," b "]`}, "x-tiers": {`["a,b",1.50]`}})},
+		{Name: "lists as JSON, empty", Config: config, Fields: []string{"headers.lists"},
+			Request: get("/", First().Raw(`"roles":[],"tiers":[""]`)),
+			Want: passing(map[string][]string{"x-wso2-scopes": {`["orders:read","profile"]`},
+				"x-wso2-roles": nil, "x-tiers": nil})},
+		{Name: "lists as JSON, a control character", Config: config, Request: get("/", First().Raw(`"roles":["a\n"]`)),
+			Want: invalid("claim")},
+	}
 }
 
 // reportFields are refusals that are reported, and those that never are.
@@ -557,8 +587,8 @@ func reportFields() []Case {
 		"audience":                {get("/scope", first.Token(Claims{"aud": "x"})), invalid("audience")},
 		"type":                    {get("/scope", first.With(Claims{"typ": "x"})), invalid("claim")},
 		"username of a bad form":  {get("/", first.Token(Claims{"sub": "a\nb"})), invalid("claim")},
-		"organization, ill-typed": {get("/", first.Token(Claims{"org_id": []string{"org1"}})), invalid("claim")},
-		"scopes, ill-typed":       {get("/", first.Token(Claims{"scope": 1})), invalid("claim")},
+		"organization, ill-typed": {get("/", first.Token(Claims{"org_id": []string{"org1", "org2"}})), invalid("claim")},
+		"scopes, ill-typed":       {get("/", first.Token(Claims{"scope": Claims{"x": 1}})), passing(map[string][]string{"x-wso2-scopes": nil})},
 		"issuer not allowed":      {get("/other", first.Token()), invalid("unknown_issuer")},
 		"unknown issuer":          {get("/", first.Token(Claims{"iss": "x"})), invalid("unknown_issuer")},
 		"another issuer": {get("/scope", Second().Token(Claims{"iss": "https://idp2.example/"})),

@@ -306,13 +306,23 @@ func (t *tracer) identity(d *gate.Decision, err error) {
 		t.add("identity", "%s", claimProblem(err))
 		return
 	}
-	t.add("identity", "username %q", id.Username)
+	switch {
+	case id.Username != "":
+		t.add("identity", "username %q", id.Username)
+	case err == nil:
+		t.add("identity", "no username, and the issuer lets that pass (missingUsername)")
+	default:
+		t.add("identity", "no username")
+	}
 	for _, part := range []struct{ name, value string }{
 		{"consumer key", quotedIf(id.ConsumerKey)}, {"scopes", quoted(id.Scopes)}, {"roles", quoted(id.Roles)},
 	} {
 		if part.value != "" {
 			t.more("%s %s", part.name, part.value)
 		}
+	}
+	for _, h := range id.LeftOut {
+		t.more("%s is left out: %s", h.Header, h.Problem)
 	}
 	if err != nil {
 		t.more("%s", claimProblem(err))
