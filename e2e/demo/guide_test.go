@@ -242,7 +242,7 @@ func (w *walk) try(t *testing.T, command string) {
 			t.Errorf("%s:\n%s", command, text)
 		}
 	case strings.Contains(command, " check "):
-		if !strings.Contains(text, "no mistakes") {
+		if !strings.Contains(text, "no errors") {
 			t.Errorf("%s:\n%s", command, text)
 		}
 	case strings.Contains(command, " explain "):
