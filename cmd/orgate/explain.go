@@ -228,6 +228,11 @@ func (x *explainer) run(ctx context.Context, stdin io.Reader, stdout io.Writer) 
 		}
 		return &failure{err}
 	}
+	return x.write(ctx, stdout)
+}
+
+// write explains the request, and returns errRefused if the plugin refuses it.
+func (x *explainer) write(ctx context.Context, stdout io.Writer) error {
 	e, err := explain.Explain(ctx, &x.input)
 	if err != nil {
 		return &failure{err}
@@ -267,6 +272,12 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	if err := x.prepareRequest(stdin); err != nil {
 		return err
 	}
+	return x.fetchWith(stdin)
+}
+
+// fetchWith says how keys are fetched: from files, if they stand in for their
+// locations.
+func (x *explainer) fetchWith(stdin io.Reader) error {
 	given, err := x.keyDocuments(stdin)
 	if err != nil {
 		return err
@@ -314,6 +325,13 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	if token == "" {
 		return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
 	}
+	x.place(token)
+	return nil
+}
+
+// place puts a token in the first place that the configuration names.
+func (x *explainer) place(token string) {
+	r := &x.input.Request
 	switch places := &x.input.Config.TokenSources; {
 	case len(places.Headers) > 0:
 		r.Headers = append(r.Headers, [2]string{places.Headers[0].Name, places.Headers[0].Prefix + token})
@@ -326,7 +344,6 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	default:
 		r.Headers = append(r.Headers, [2]string{"cookie", places.Cookies[0] + "=" + token})
 	}
-	return nil
 }
 
 // trimToken takes away what may stand around a token in a file.
