@@ -171,7 +171,8 @@ type Issuer struct {
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
-	// matters.
+	// matters. "{tid}" in it stands for the token's own claim "tid", as Entra ID's
+	// many tenants need it; organizationClaim is then required.
 	Issuer string `json:"issuer" required:"true"`
 	// The organization whose APIs the issuer's tokens may call. "*": the
 	// organization claim decides.
@@ -234,6 +235,16 @@ type Issuer struct {
 	// time and form of a token are enforced all the same.
 	ReportOnly bool `json:"reportOnly" default:"false"`
 }
+
+// Tenant stands for the token's claim "tid" in an [Issuer.Issuer].
+const Tenant = "{tid}"
+
+// ManyTenants reports whether the issuer is that of many tenants.
+func (i *Issuer) ManyTenants() bool { return strings.Contains(i.Issuer, Tenant) }
+
+// DiscoveryIssuer is what the issuer's discovery document names as the issuer. For
+// many tenants it is what Entra ID writes.
+func (i *Issuer) DiscoveryIssuer() string { return strings.ReplaceAll(i.Issuer, Tenant, "{tenantid}") }
 
 // SignatureValidation says where an issuer's keys come from: a JWK Set, a
 // certificate, or both.

@@ -244,6 +244,12 @@ var broken = []struct {
 		want: `issuers[0].missingOrganization: must not be "issuer" if organization is "*": there is none to fall ` +
 			`back to`,
 	},
+	{name: "many tenants without a claim", doc: issuers(`{"issuer": "https://idp/{tid}/"}`), onlyParse: true,
+		want: `issuers[0].organizationClaim: is required with "{tid}" in issuer: whoever has a tenant has tokens of this issuer`},
+	{name: "many tenants and a fallback", onlyParse: true,
+		doc: issuers(`{"issuer": "https://idp/{tid}/", "organizationClaim": "tid", "missingOrganization": "issuer"}`),
+		want: `issuers[0].missingOrganization: must not be "issuer" with "{tid}" in issuer: a token of any tenant could ` +
+			`do without the claim`},
 	{name: "a fallback without a claim", doc: issuers(`{"missingOrganization": "issuer"}`),
 		want: `issuers[0].organizationClaim: is required if missingOrganization is "issuer"`, onlyParse: true},
 	{name: "an organization mapping without a claim", doc: issuers(`{"organizationMapping": {"7": "org1"}}`),

@@ -396,7 +396,7 @@ func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
 		location := keys.URL
 		if keys.WellKnown != "" {
 			location = keys.WellKnown + "/jwks"
-			discovery, err := json.Marshal(map[string]string{"issuer": issuer.Issuer, "jwks_uri": location})
+			discovery, err := json.Marshal(map[string]string{"issuer": issuer.DiscoveryIssuer(), "jwks_uri": location})
 			if err != nil {
 				return nil, err
 			}

@@ -132,7 +132,7 @@ func unfit(text string) bool {
 // prove finds the organization that the token proves to each entry for its
 // issuer, whatever the rule allows. Entries to which it proves none are left out.
 func (config *Config) prove(t *token) map[*Issuer]string {
-	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return i.Issuer != t.issuer })
+	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return !i.hasIssued(t) })
 	proven := map[*Issuer]string{}
 	for _, i := range entries {
 		if organization := claimed(t, organizationClaim(config, i), i.OrganizationMapping); organization != "" &&

@@ -156,7 +156,7 @@ type ClaimRule struct {
 type From map[string]string
 
 var (
-	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x"}
+	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x", "https://{tid}.c.example/{tid}"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
 	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
@@ -328,17 +328,20 @@ func (c *choices) claimMappings(config *Config, i *Issuer) {
 }
 
 func (c *choices) organizationClaim(config *Config, i *Issuer) {
-	if i.Organization != "*" && c.n(3) == 0 {
+	if i.Organization != "*" && !i.manyTenants() && c.n(3) == 0 {
 		return
 	}
 	claim := pick[any](c, "org_id", "https://x.example/org", "org.id", []string{"org", "id"}, "sub")
+	if i.manyTenants() && c.n(2) == 0 {
+		claim = "tid"
+	}
 	header := headerNames(config)["organization"]
 	if header != "" && c.chance(3) {
 		i.ClaimMappings = append(i.ClaimMappings, ClaimMapping{claim, strings.ToUpper(header)})
 	} else {
 		i.OrganizationClaim = claim
 	}
-	if i.Organization != "*" && c.chance(3) {
+	if i.Organization != "*" && !i.manyTenants() && c.chance(3) {
 		i.MissingOrganization = "issuer"
 	}
 	if c.chance(3) {
@@ -351,6 +354,9 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 		}
 	}
 }
+
+// manyTenants says that the issuer is that of many tenants.
+func (i *Issuer) manyTenants() bool { return strings.Contains(i.Issuer, "{tid}") }
 
 // share makes valid what several entries for the same issuer have in common.
 func (c *choices) share(config *Config) {

@@ -100,7 +100,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	j := judgement{forwards: config.forwards(rule)}
 	var chosen *claimant
 	for _, i := range config.inUse() {
-		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
+		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
 			continue
 		}
 		c := config.claim(i, rule, required, proven, t)

@@ -301,6 +301,9 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		payload.setAnyhow(c, name, pick(c, oddities...))
 	}
 	c.times(payload)
+	if i.manyTenants() {
+		c.tenant(payload, i)
+	}
 	text, err := json.Marshal(payload)
 	if err != nil {
 		panic(err)
@@ -423,6 +426,21 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 		if c.n(4) != 3 {
 			payload.setAnyhow(c, claim.Claim, quote(claim.In[0]))
 		}
+	}
+}
+
+// tenant has the token be of the tenant that its claim names, or not.
+func (c *choices) tenant(payload claims, i *Issuer) {
+	if _, ok := payload["tid"]; !ok || c.chance(8) {
+		payload.set("tid", quote(pick(c, "t-1", "org1", "{tid}", "a/b", "", "Ab.9_")))
+	}
+	tenant := ""
+	if raw, ok := payload["tid"].(json.RawMessage); ok {
+		_ = json.Unmarshal(raw, &tenant)
+	}
+	payload.set("iss", quote(strings.ReplaceAll(i.Issuer, "{tid}", tenant)))
+	if c.chance(8) {
+		payload.set("tid", pick(c, `"t-2"`, `null`, `7`, `["t-1"]`))
 	}
 }
 

@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		reportFields(), ruleFields(), organizationFields(), pathFields(),
+		reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name

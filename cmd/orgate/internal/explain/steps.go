@@ -148,6 +148,9 @@ func (t *tracer) nearMiss(iss string) {
 		if strings.EqualFold(strings.TrimRight(iss, "/"), strings.TrimRight(issuer.Issuer, "/")) {
 			t.more("issuer %q has %q: case and the slash at the end matter", issuer.Name, issuer.Issuer)
 		}
+		if before, _, ok := strings.Cut(issuer.Issuer, config.Tenant); ok && strings.HasPrefix(iss, before) {
+			t.more("issuer %q has %q: {tid} stands for the token's own claim \"tid\"", issuer.Name, issuer.Issuer)
+		}
 	}
 }
 
