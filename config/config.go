@@ -219,6 +219,10 @@ type Issuer struct {
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
 	// Claims that must be present and not null.
 	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
+	// A token with "cnf.x5t#S256" (RFC 8705 §3.1) is good only over a connection
+	// with that client certificate: "enforce". "require" refuses tokens without it,
+	// and "ignore" does not look at it.
+	CertificateBinding string `json:"certificateBinding" default:"\"enforce\"" enum:"enforce|require|ignore"`
 	// How far the issuer's clock may be off (0 to 10 minutes).
 	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).

@@ -1022,6 +1022,7 @@ func issuerDefaults(change func(*config.Issuer)) config.Issuer {
 		ScopesClaim:          config.ClaimName{Name: "scope"},
 		ConsumerKeyClaim:     config.ClaimName{Name: "azp"},
 		ExcludeUnmappedRoles: true,
+		CertificateBinding:   "enforce",
 		ClockSkew:            config.Duration(time.Minute),
 		RequireExpiration:    true,
 	}
@@ -1071,7 +1072,7 @@ var good = []struct {
 				"refreshInterval": "10m", "maxStale": "24h", "unknownKidCooldown": "30s", "pins": []}},
 			"usernameClaim": "sub", "missingOrganization": "refuse", "scopesClaim": "scope", "consumerKeyClaim": "azp",
 			"roleMappings": [], "excludeUnmappedRoles": true, "claimMappings": [], "requiredClaims": [],
-				"clockSkew": "60s",
+				"certificateBinding": "enforce", "clockSkew": "60s",
 			"requireExpiration": true, "sharedAcrossOrganizations": false, "reportOnly": false}],
 			"rules": [], "organization": "org1", "environment": "",
 			"tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": [], "cookies": []},
@@ -1135,7 +1136,7 @@ var good = []struct {
 			"rolesClaim": "realm_access.roles", "roleMappings": [{"remoteRole": "admin", "localRole": "boss"}],
 				"excludeUnmappedRoles": false,
 			"claimMappings": [{"remoteClaim": "email", "localClaim": "X-Email"}], "requiredClaims": ["jti", ["a", "b"]],
-			"clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
+			"certificateBinding": "require", "clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
 				"reportOnly": true}`),
 		want: withIssuer(func(i *config.Issuer) {
 			i.Audiences = []string{"api://a", "b"}
@@ -1165,6 +1166,7 @@ var good = []struct {
 				LocalClaim: "x-email"}}
 			i.RequiredClaims = []config.ClaimName{{Name: "jti"}, {Path: []string{"a", "b"}}}
 			i.ClockSkew = 0
+			i.CertificateBinding = "require"
 			i.RequireExpiration = false
 			i.MaxTokenAge = config.Duration(90 * time.Minute)
 			i.SharedAcrossOrganizations = true

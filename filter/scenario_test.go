@@ -43,6 +43,11 @@ func startAt(t *testing.T, config string, properties map[[2]string]string, now f
 }
 
 func (n native) Serve(r scenario.Request) scenario.Outcome {
+	if digest := r.Digest(); digest != "" { // the emulator cannot hand over an empty one
+		if err := n.SetProperty([]string{"connection", "sha256_peer_certificate_digest"}, []byte(digest)); err != nil {
+			panic(err)
+		}
+	}
 	id := n.InitializeHttpContext()
 	action := n.CallOnRequestHeaders(id, r.Map(), len(r.Trailers) == 0)
 	outcome := n.outcome(id, action)

@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -24,8 +26,8 @@ import (
 
 // explainOptions are the flags of "orgate explain" as they were given.
 type explainOptions struct {
-	config, request, requestFile, token, at, output string
-	headers, keySets, clusters, metadatas           []string
+	config, request, requestFile, token, at, output, clientCert string
+	headers, keySets, clusters, metadatas                       []string
 }
 
 func newExplain() *cobra.Command {
@@ -88,6 +90,7 @@ mistakes.`,
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringVar(&o.clientCert, "client-cert", "", "have the client show the certificate in `FILE`, PEM (default none)")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
 	f.StringVar(&o.output, "output", "text", "print `text` or json")
 	return cmd
@@ -273,6 +276,9 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	if err := x.prepareRequest(stdin); err != nil {
 		return err
 	}
+	if x.input.Request.Certificate, err = certificateDigest(x.clientCert); err != nil {
+		return err
+	}
 	given, err := x.keyDocuments()
 	if err != nil {
 		return err
@@ -288,6 +294,22 @@ func (x *explainer) prepare(stdin io.Reader) error {
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
 	return nil
+}
+
+// certificateDigest is what a proxy tells of the client's certificate in a file.
+func certificateDigest(file string) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", fmt.Errorf("%s: no PEM certificate", file)
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(block.Bytes)), nil
 }
 
 // prepareRequest reads the request's file, or puts the token in the first place

@@ -53,6 +53,7 @@ func (p *Proxy) Serve(r scenario.Request) scenario.Outcome {
 	for name, value := range r.RouteMetadata {
 		p.set(value, "xds", "route_metadata", "filter_metadata", name[0], name[1])
 	}
+	p.set(r.Digest(), "connection", "sha256_peer_certificate_digest")
 	id := p.InitializeHttpContext()
 	defer p.CompleteHttpContext(id)
 	action := p.CallOnRequestHeaders(id, r.Map(), len(r.Trailers) == 0)

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -122,6 +123,25 @@ func (c *claimant) text(t *token, name any) string {
 		c.hard.add(badClaim)
 	}
 	return text
+}
+
+// isBound says that a token may be used over a connection with a certificate's
+// digest, or without one.
+func (i *Issuer) isBound(t *token, digest string) bool {
+	if i.CertificateBinding == "ignore" {
+		return true
+	}
+	cnf, ok := t.claims["cnf"]
+	thumbprint, bound := t.lookup([]string{"cnf", "x5t#S256"})
+	switch {
+	case ok && !isNull(cnf) && cnf[0] != '{':
+		return false
+	case !bound || isNull(thumbprint):
+		return i.CertificateBinding != "require"
+	}
+	text := ""
+	sum, err := hex.DecodeString(digest)
+	return err == nil && len(sum) > 0 && isString(thumbprint, &text) && text == b64(string(sum))
 }
 
 // unfit says that a header cannot carry a text as it is.

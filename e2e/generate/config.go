@@ -70,6 +70,7 @@ type Issuer struct {
 	ExcludeUnmappedRoles      *bool               `json:"excludeUnmappedRoles,omitempty"`
 	ClaimMappings             []ClaimMapping      `json:"claimMappings,omitempty"`
 	RequiredClaims            []any               `json:"requiredClaims,omitempty"`
+	CertificateBinding        string              `json:"certificateBinding,omitempty"`
 	ClockSkew                 string              `json:"clockSkew,omitempty"`
 	RequireExpiration         *bool               `json:"requireExpiration,omitempty"`
 	MaxTokenAge               string              `json:"maxTokenAge,omitempty"`
@@ -302,6 +303,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.chance(4) {
 		i.RequiredClaims = some(c, 1, claimNames...)
 	}
+	i.CertificateBinding = pick(c, "", "", "", "", "enforce", "require", "ignore")
 	i.ClockSkew = pick(c, "", "", "0s", "5m")
 	if c.chance(6) {
 		i.RequireExpiration = new(bool)

@@ -104,6 +104,9 @@ func (config *Config) judge(r scenario.Request) judgement {
 			continue
 		}
 		c := config.claim(i, rule, required, proven, t)
+		if !i.isBound(t, r.Digest()) {
+			c.hard.add("binding 401")
+		}
 		j.claimants = append(j.claimants, c)
 		// The entry bound to what is required comes before the one for any.
 		if c.proves && (chosen == nil || i.Organization != "*") {

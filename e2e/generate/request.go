@@ -85,6 +85,7 @@ func (c *choices) request(config *Config) scenario.Request {
 	if literal, ok := o.(string); ok && literal != "*" {
 		required = literal
 	}
+	r.Certificate = pick(c, "cert", "cert", "", "other")
 	token := c.token(config, rule, required)
 	c.place(config, &r, token)
 	if c.chance(12) {
@@ -299,6 +300,12 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 			}
 		}
 		payload.setAnyhow(c, name, pick(c, oddities...))
+	}
+	if c.chance(8) || i.CertificateBinding != "" {
+		sum := sha256.Sum256([]byte("cert"))
+		good := b64(string(sum[:]))
+		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"}, "cnf"),
+			pick(c, quote(good), quote(good), `null`, `7`, quote(good+"="), quote(good[:42]), quote(good[1:]+"A")))
 	}
 	c.times(payload)
 	if i.manyTenants() {
