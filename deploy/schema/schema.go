@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
+	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 	"sigs.k8s.io/yaml"
 )
 
@@ -51,13 +52,17 @@ type Metadata struct {
 
 // istio are the types of Istio's objects.
 var istio = map[string]func() proto.Message{
-	"extensions.istio.io/v1alpha1/WasmPlugin": func() proto.Message { return new(extensionsv1alpha1.WasmPlugin) },
-	"networking.istio.io/v1/ServiceEntry":     func() proto.Message { return new(networkingv1.ServiceEntry) },
-	"networking.istio.io/v1/DestinationRule":  func() proto.Message { return new(networkingv1.DestinationRule) },
+	"extensions.istio.io/v1alpha1/WasmPlugin":  func() proto.Message { return new(extensionsv1alpha1.WasmPlugin) },
+	"networking.istio.io/v1/ServiceEntry":      func() proto.Message { return new(networkingv1.ServiceEntry) },
+	"networking.istio.io/v1/DestinationRule":   func() proto.Message { return new(networkingv1.DestinationRule) },
+	"networking.istio.io/v1alpha3/EnvoyFilter": func() proto.Message { return new(networkingv1alpha3.EnvoyFilter) },
 }
 
 // dnsSubdomain is what names of objects must be (RFC 1123 §2.1).
 var dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// comments are a document with nothing else.
+var comments = regexp.MustCompile(`^(\s*#.*\n?|\s*\n)*$`)
 
 // Read reads the objects in a file of YAML documents. The error names the
 // objects that something is wrong with: duplicate and unknown fields, wrong
@@ -67,6 +72,9 @@ func Read(manifests []byte) ([]Object, error) {
 	var problems []error
 	seen := map[string]bool{}
 	for i, document := range bytes.Split(append([]byte("\n"), manifests...), []byte("\n---\n")) {
+		if comments.Match(document) {
+			continue
+		}
 		o, err := read(document)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("document %d: %s %s: %w", i, o.Kind, o.Metadata.Name, err))

@@ -1,6 +1,9 @@
 package render
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,25 +23,27 @@ type EnvoyGatewayOptions struct {
 	// PullSecret is the name of a secret with the registry's credentials, or
 	// "".
 	PullSecret string
-	// KeysDomain is the domain of the hosts that nobody asks for: see
-	// [Document.EnvoyGateway].
-	KeysDomain string
 }
 
 // egServer is a server with the names of its objects.
 type egServer struct {
 	*server
-	Object, Hostname string
-	Address          bool
+	// Object is the name of its objects, Address its host if that is an
+	// address, Ticket what the route asks for.
+	Object, Address, Ticket string
 }
 
 // EnvoyGateway writes an EnvoyExtensionPolicy, and for each server with keys a
 // Backend, a BackendTLSPolicy if it is asked over TLS, and an HTTPRoute.
 //
 // Envoy Gateway has no way to give a Wasm extension a cluster: it makes one for
-// each rule of a route, and names it "httproute/namespace/name/rule/0". So
-// there is a route for each server, with a host that no client has reason to
-// ask for, and with no path but that of the keys, which are public.
+// each rule of a route. So there is a route for each server. It has no hostname,
+// so every listener takes it, whatever hosts the listener is for. It asks for a
+// header with a value that no client has reason to send, so no request takes it.
+//
+// A filter on the reference to the backend has Envoy Gateway name the cluster
+// "httproute/namespace/name/rule/0/backend/0", also where EnvoyProxy merges
+// backends: those with filters are left alone.
 func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 	http := strings.HasPrefix(o.Image, "http://") || strings.HasPrefix(o.Image, "https://")
 	o.Image = strings.TrimPrefix(o.Image, "oci://")
@@ -50,12 +55,24 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 	}
 	var servers []egServer
 	for _, s := range d.distinct() {
-		_, err := netip.ParseAddr(s.Host)
-		servers = append(servers, egServer{s, object(o.Name, s), s.Slug + "." + o.KeysDomain, err == nil})
+		eg := egServer{server: s, Object: object(o.Name, s), Ticket: ticket(d.config.Sharing.Key, o.Namespace, o.Name, s.URL())}
+		ip, err := netip.ParseAddr(s.Host)
+		switch {
+		case err == nil && ip.IsLoopback():
+			return "", fmt.Errorf("issuer %q: Envoy Gateway takes no loopback address, got %s", s.issuer, s.URL())
+		case err == nil:
+			eg.Address = ip.StringExpanded() // not every short form passes the schema's pattern
+		case !strings.Contains(s.Host, "."):
+			return "", fmt.Errorf("issuer %q: Envoy Gateway takes no host without a dot, got %s", s.issuer, s.URL())
+		}
+		if err := s.checkHost(); err != nil {
+			return "", err
+		}
+		servers = append(servers, eg)
 	}
 	configuration := d.json(func(cluster, location string) string {
 		if s := d.find(location); s != nil {
-			return fmt.Sprintf("httproute/%s/%s/rule/0", o.Namespace, object(o.Name, s))
+			return fmt.Sprintf("httproute/%s/%s/rule/0/backend/0", o.Namespace, object(o.Name, s))
 		}
 		return cluster
 	})
@@ -63,16 +80,105 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 		"Configuration": configuration})
 }
 
+// ticket is a value that no client has reason to send, and none can guess if
+// the configuration has a secret. The same configuration gives the same.
+func ticket(secret string, of ...string) string {
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte(strings.Join(of, " ")))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
 const envoyGateway = `# Written by "orgate render envoy-gateway". Backends are switched on with
 # extensionApis.enableBackend in the configuration of Envoy Gateway.
+{{- range .Servers}}
+{{- if .TLS}}
+---
+# The host's name goes into the handshake, and the certificate must be the host's.
+apiVersion: gateway.networking.k8s.io/v1
+kind: BackendTLSPolicy
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+spec:
+  targetRefs:
+    - group: gateway.envoyproxy.io
+      kind: Backend
+      name: {{quote .Object}}
+  validation:
+    hostname: {{quote .Host}}
+    wellKnownCACertificates: System
+{{- end}}
+{{- end}}
+{{- range .Servers}}
+---
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: Backend
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+spec:
+  endpoints:
+{{- if .Address}}
+    - ip: {address: {{quote .Address}}, port: {{.Port}}}
+{{- else}}
+    - fqdn: {hostname: {{quote .Host}}, port: {{.Port}}}
+{{- end}}
+{{- end}}
+{{- range .Servers}}
+---
+# Makes the cluster httproute/{{$.Options.Namespace}}/{{.Object}}/rule/0/backend/0: Envoy
+# Gateway has no other way to give a Wasm extension one. No request takes this
+# route: none has this header. The filter keeps the cluster apart if EnvoyProxy
+# merges backends.
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+spec:
+  parentRefs:
+    - name: {{quote $.Options.Gateway}}
+  rules:
+    - matches:
+        - method: GET
+          path: {type: Exact, value: /orgate-keys}
+          headers:
+            - name: x-orgate-keys
+              value: {{quote .Ticket}}
+      backendRefs:
+        - group: gateway.envoyproxy.io
+          kind: Backend
+          name: {{quote .Object}}
+          filters:
+            - type: RequestHeaderModifier
+              requestHeaderModifier: {remove: [x-orgate-keys]}
+{{- end}}
+---
+# Without the plugin every request passes unchecked. These policies take it away
+# while this one stays in place:
+#   - an older EnvoyExtensionPolicy for the same Gateway: this one is not Accepted;
+#   - one for a listener (sectionName), for its routes: this one is Overridden;
+#   - one for a route with a list "wasm", there, whatever its mergeType.
+# "kubectl wait" on the condition Accepted shows the first, and "orgate verify --url"
+# on each host shows all.
 apiVersion: gateway.envoyproxy.io/v1alpha1
 kind: EnvoyExtensionPolicy
 metadata:
   name: {{quote .Options.Name}}
   namespace: {{quote .Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote .Options.Name}}
 spec:
-  # Every route of the Gateway. Beware: an EnvoyExtensionPolicy for a route takes
-  # the place of this one there, and the plugin is gone, unless it has a mergeType.
   targetRefs:
     - group: gateway.networking.k8s.io
       kind: Gateway
@@ -104,57 +210,4 @@ spec:
       # The issuers' clusters have the names that Envoy Gateway gives them.
       config:
         {{indent 8 .Configuration}}
-{{- range .Servers}}
----
-apiVersion: gateway.envoyproxy.io/v1alpha1
-kind: Backend
-metadata:
-  name: {{quote .Object}}
-  namespace: {{quote $.Options.Namespace}}
-spec:
-  endpoints:
-{{- if .Address}}
-    - ip: {address: {{quote .Host}}, port: {{.Port}}}
-{{- else}}
-    - fqdn: {hostname: {{quote .Host}}, port: {{.Port}}}
-{{- end}}
-{{- if .TLS}}
----
-# The host's name goes into the handshake, and the certificate must be the host's.
-apiVersion: gateway.networking.k8s.io/v1
-kind: BackendTLSPolicy
-metadata:
-  name: {{quote .Object}}
-  namespace: {{quote $.Options.Namespace}}
-spec:
-  targetRefs:
-    - group: gateway.envoyproxy.io
-      kind: Backend
-      name: {{quote .Object}}
-  validation:
-    hostname: {{quote .Host}}
-    wellKnownCACertificates: System
-{{- end}}
----
-# Makes the cluster httproute/{{$.Options.Namespace}}/{{.Object}}/rule/0: Envoy
-# Gateway has no other way to give a Wasm extension one. Nobody asks for this
-# host, and who does needs a token to see nothing but public keys.
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata:
-  name: {{quote .Object}}
-  namespace: {{quote $.Options.Namespace}}
-spec:
-  parentRefs:
-    - name: {{quote $.Options.Gateway}}
-  hostnames: [{{quote .Hostname}}]
-  rules:
-    - matches:
-        - method: GET
-          path: {type: Exact, value: {{quote .Path}}}
-      backendRefs:
-        - group: gateway.envoyproxy.io
-          kind: Backend
-          name: {{quote .Object}}
-{{- end}}
 `

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
@@ -38,8 +39,6 @@ type server struct {
 	TLS  bool
 	// Cluster is the configuration's name of it.
 	Cluster string
-	// Path is the first location on it, without the query.
-	Path string
 	// Slug is a name of it that is a label of DNS (RFC 1123 §2.1), unique in
 	// the document.
 	Slug string
@@ -56,7 +55,23 @@ func (s *server) URL() string {
 	if s.TLS && s.Port == 443 || !s.TLS && s.Port == 80 {
 		port = ""
 	}
-	return scheme + "://" + s.Host + port
+	host := s.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return scheme + "://" + host + port
+}
+
+// hostName is a name that Kubernetes takes for a host: a subdomain of DNS
+// (RFC 1123 §2.1).
+var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// checkHost refuses a host that the schemas of the control planes refuse.
+func (s *server) checkHost() error {
+	if _, err := netip.ParseAddr(s.Host); err == nil || hostName.MatchString(s.Host) {
+		return nil
+	}
+	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots: the control plane refuses it", s.issuer, s.URL())
 }
 
 // Read reads a configuration. Its error is that of [config.Parse], or says
@@ -87,10 +102,7 @@ func parseServer(location string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Host: strings.ToLower(u.Hostname()), TLS: strings.EqualFold(u.Scheme, "https"), Path: u.EscapedPath()}
-	if s.Path == "" {
-		s.Path = "/"
-	}
+	s := &server{Host: strings.ToLower(u.Hostname()), TLS: strings.EqualFold(u.Scheme, "https")}
 	switch port := u.Port(); {
 	case port != "":
 		if s.Port, err = strconv.Atoi(port); err != nil {
