@@ -77,7 +77,7 @@ way, and 1 otherwise.`,
 			return errors.New("a command is missing")
 		},
 	}
-	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newVerify(), newVersion())
 	return root
 }
 
