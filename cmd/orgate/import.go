@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -24,24 +26,30 @@ func newImport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "import FILE...",
 
-		Short: "Make a configuration of WSO2 APK's token issuers",
-		Long: `Read Kubernetes YAML with TokenIssuer resources (dp.wso2.com/v1alpha1 and
-v1alpha2), the Secrets and ConfigMaps that they refer to, and Helm values with
-wso2.apk.idp (or idp, as older documents have it), and write the plugin's
-configuration and the Envoy clusters that keys are fetched through, with TLS
-and the resources' certificate authorities.
+		Short: "Make a configuration of WSO2's token issuers and Key Managers",
+		Long: `Read what WSO2 APK and API Manager know of identity providers, and write the
+plugin's configuration and the Envoy clusters that keys are fetched through,
+with TLS and the resources' certificate authorities. Files may hold
 
-The files may hold many documents and lists; "-" is standard input. A mapping
-to x-wso2-organization becomes the organization claim. What is not carried
-over is said on standard error, field by field.
+  - TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), and the Secrets
+    and ConfigMaps that they refer to,
+  - the values of APK's Helm charts, with wso2.apk.idp or wso2.kgw.idp (or idp
+    alone, as older documents have it), and
+  - Key Managers, as JSON of API Manager's admin API.
+
+They may hold many documents and lists; "-" is standard input. A mapping to
+x-wso2-organization becomes the organization claim. What is not carried over is
+said on standard error, field by field.
 
 The configuration goes to standard output, or with --out to DIR/orgate.json and
-the clusters to DIR/clusters.yaml. Files that are there are written anew.
+the clusters to DIR/clusters.yaml. Files that are there are written anew. The
+clusters alone have the certificate authorities that resources name.
 
 Which organization a request needs is not in the files. If all issuers are of
 one organization it is that one; otherwise --organization says where it is:
 
-  org1                     every request needs organization org1
+  org1                     every request needs organization org1, which is
+                           that of Key Managers, too
   "*"                      any organization that the token proves
   "{org}.api.example.com"  the host says it
   "/t/{org}/"              the path's beginning says it
@@ -60,7 +68,9 @@ then.`,
     orgate import - --out envoy --organization '{org}.api.example.com'
 
   orgate import values.yaml idp-secret.yaml --namespace apk --clusters clusters.yaml \
-    --organization '/t/{org}/' > orgate.json`,
+    --organization '/t/{org}/' > orgate.json
+
+  orgate import keymanager.json --organization carbon.super --out envoy`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("a file is missing")
@@ -172,8 +182,12 @@ func (o *importOptions) report(to io.Writer, result *apk.Result) error {
 		return errReported
 	}
 	if len(result.Clusters) > 0 && o.out == "" && o.clusters == "" {
-		names := strings.Join(result.ClusterNames, ", ")
-		_, err := fmt.Fprintf(to, "%s: Envoy needs the %s, which --clusters FILE writes\n", p.yellow("note"), plural(len(result.ClusterNames), "cluster ", "clusters ")+names)
+		alone := ""
+		if len(result.Authorities) > 0 {
+			alone = "; nothing else has the certificate authorities of " + strings.Join(slices.Sorted(maps.Keys(result.Authorities)), ", ")
+		}
+		_, err := fmt.Fprintf(to, "%s: Envoy needs the %s, which --clusters FILE writes%s\n", p.yellow("note"),
+			plural(len(result.ClusterNames), "cluster ", "clusters ")+strings.Join(result.ClusterNames, ", "), alone)
 		return err
 	}
 	return nil
@@ -201,8 +215,11 @@ func (o *importOptions) write(stdout io.Writer, result *apk.Result) error {
 		}
 		clusters = filepath.Join(o.out, "clusters.yaml")
 	}
-	if clusters == "" || result.Clusters == nil {
+	if clusters == "" {
 		return nil
+	}
+	if result.Clusters == nil {
+		return os.WriteFile(clusters, []byte("clusters: []\n"), 0o644) // and none of an import before
 	}
 	return os.WriteFile(clusters, result.Clusters, 0o644)
 }

@@ -37,6 +37,9 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
+// PublishedKey is the code of advice on a key that anybody can sign with.
+const PublishedKey = "published-key"
+
 // Result is what there is to say about a document.
 type Result struct {
 	// Config is the configuration as the plugin reads it, nil if there are
@@ -208,8 +211,8 @@ func (a *adviser) advise(code, path, format string, args ...any) {
 	})
 }
 
-// enumerate writes words as "a, b and c".
-func enumerate(words []string) string {
+// Enumerate writes words as "a, b and c".
+func Enumerate(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
 	}

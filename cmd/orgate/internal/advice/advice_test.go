@@ -62,6 +62,13 @@ func TestAdviceOnIssuers(t *testing.T) {
 		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
 			`"signatureValidation": {"jwks": ` + jwks + `}}`
 	}
+	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of Cognito ` +
+		`have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
+		`[{"claim": "token_use", "in": ["access"]}]), or any client of the user pool may call`
+	const certificates = "x509-keys issuers[0].signatureValidation.jwks.url: these are certificates by key id, which are " +
+		"read, too; the same keys as a JWK Set are at "
+	cognito := `{"name": "idp", "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC", "organization": ` +
+		`"org1", ` + keys + `}`
 	for _, c := range []struct {
 		name, document string
 		want           []string
@@ -148,6 +155,26 @@ func TestAdviceOnIssuers(t *testing.T) {
 				`unprovable-organization issuers[0].organizationMapping: no value of the organization claim leads to ` +
 					`"org1", which the issuer is bound to: all of its tokens are refused`,
 			}},
+		{"Cognito without an audience", `{"issuers": [` + cognito + `]}`, []string{cognitoAudience}},
+		{"Cognito with clients and the kind of token in each rule", `{"issuers": [` + cognito + `], "rules": [` +
+			`{"match": {"path": "/a"}, "consumerKeys": ["app"], "claims": [{"claim": "token_use", "in": ["access"]}]},` +
+			`{"match": {"path": "/b"}, "audiences": ["api"]}, {"match": {"path": "/c"}, "public": true}]}`, nil},
+		{"Cognito with clients alone", `{"issuers": [` + cognito + `], "rules": [{"consumerKeys": ["app"]}]}`,
+			[]string{cognitoAudience}},
+		{"Cognito with either kind of token", `{"issuers": [` + cognito + `], "rules": [{"consumerKeys": ["app"], ` +
+			`"claims": [{"claim": "token_use", "in": ["access", "id"]}]}]}`, []string{cognitoAudience}},
+		{"Cognito with the kind of token alone", `{"issuers": [` + cognito + `], "rules": [{"claims": [{"claim": ` +
+			`"token_use", "in": ["access"]}]}]}`, []string{cognitoAudience}},
+		{"clients of another provider are no audience", `{"issuers": [` + bare + `], "rules": [{"consumerKeys": ["app"], ` +
+			`"claims": [{"claim": "token_use", "in": ["access"]}]}]}`, []string{noAudience}},
+		{"Google's certificates", `{"issuers": [` + located(`{"url": "https://www.googleapis.com/oauth2/v1/certs", `+
+			`"cluster": "idp"}`) + `]}`, []string{certificates + "https://www.googleapis.com/oauth2/v3/certs"}},
+		{"Firebase's certificates", `{"issuers": [` + located(`{"url": "https://www.googleapis.com/robot/v1/metadata/`+
+			`x509/securetoken@system.gserviceaccount.com", "cluster": "idp"}`) + `]}`,
+			[]string{certificates + "https://www.googleapis.com/service_accounts/v1/jwk/" +
+				"securetoken@system.gserviceaccount.com"}},
+		{"Google's JWK Set", `{"issuers": [` + located(`{"url": "https://www.googleapis.com/oauth2/v3/certs", `+
+			`"cluster": "idp"}`) + `]}`, nil},
 		{"issuers of another environment are not looked at, and places are the document's",
 			`{"environment": "prod", "issuers": [{"name": "dev", "issuer": "https://dev.example", "organization": ` +
 				`"org1", "environments": ["dev"], ` + keys + `}, ` + bare + `]}`,
@@ -200,6 +227,37 @@ func TestIssuersAsProvidersWriteThem(t *testing.T) {
 		"https://is.example:9443/oauth2/token": "",
 		"https://is.example:9443/oauth2/token/": `WSO2 Identity Server issues tokens without a slash at the end: ` +
 			`"https://is.example:9443/oauth2/token"`,
+		"https://auth.example/application/o/orders/": "",
+		"https://auth.example/application/o/orders": `authentik issues tokens with a slash at the end: ` +
+			`"https://auth.example/application/o/orders/"`,
+		"https://accounts.google.com": "",
+		"https://accounts.google.com/": `Google issues tokens without a slash at the end: ` +
+			`"https://accounts.google.com"`,
+		"accounts.google.com":                   `Google issues tokens with the scheme: "https://accounts.google.com"`,
+		"https://securetoken.google.com/shop-1": "",
+		"https://securetoken.google.com/shop-1/": `Firebase issues tokens without a slash at the end: ` +
+			`"https://securetoken.google.com/shop-1"`,
+		"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC": "",
+		"https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC/": `Cognito issues tokens without a slash at the ` +
+			`end: "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC"`,
+		"https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbC/": `Cognito issues tokens without a slash at ` +
+			`the end: "https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbC"`,
+		"https://cognito-idp.example/pool/": "",
+		"https://acme.cloudflareaccess.com": "",
+		"https://acme.cloudflareaccess.com/": `Cloudflare Access issues tokens without a slash at the end: ` +
+			`"https://acme.cloudflareaccess.com"`,
+		"https://acme.b2clogin.com/0000/v2.0/": "",
+		"https://acme.b2clogin.com/0000/v2.0": `Azure AD B2C issues tokens with a slash at the end: ` +
+			`"https://acme.b2clogin.com/0000/v2.0/"`,
+		"https://acme.b2clogin.com/tfp/0000/b2c_1_signin/v2.0/": "",
+		"https://acme.b2clogin.com/tfp/0000/b2c_1_signin/v2.0": `Azure AD B2C issues tokens with a slash at the end: ` +
+			`"https://acme.b2clogin.com/tfp/0000/b2c_1_signin/v2.0/"`,
+		"https://acme.b2clogin.com/acme.onmicrosoft.com/B2C_1_signin/v2.0": `Azure AD B2C issues tokens with the ` +
+			`tenant's id, without the policy and with a slash at the end: "https://acme.b2clogin.com/<tenant id>/v2.0/"`,
+		"https://login.microsoftonline.com/{tenantid}/v2.0": `"{tenantid}" stands in Entra ID's discovery document ` +
+			`where tokens have the tenant's id; "{tid}" stands for each token's own`,
+		"https://sts.windows.net/{tenantid}/": `"{tenantid}" stands in Entra ID's discovery document where tokens ` +
+			`have the tenant's id; "{tid}" stands for each token's own`,
 		"https://idp.example/": "",
 		"https://idp.example":  "",
 		"urn:somebody":         "",

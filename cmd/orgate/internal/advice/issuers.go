@@ -16,14 +16,13 @@ func (a *adviser) issuers() {
 		issuer := &a.config.Issuers[i]
 		path := a.result.IssuerPath(issuer.Name)
 		if len(issuer.Audiences) == 0 && !a.audienceOfRules(issuer) {
-			a.advise("no-audience", path+".audiences",
-				"the audience is not checked: a token that %s issued for any other service is good here, too",
-				issuer.Name)
+			a.noAudience(path+".audiences", issuer)
 		}
 		if should := providersIssuer(issuer.Issuer); should != "" {
 			a.advise("issuer-slash", path+".issuer", "%s", should)
 		}
 		a.inlineKeys(path, issuer)
+		a.publishedKeys(path, issuer)
 		a.locations(path, issuer)
 		a.shared(path, issuer)
 		if !issuer.ExcludeUnmappedRoles && len(issuer.RoleMappings) > 0 {
@@ -40,18 +39,47 @@ func (a *adviser) issuers() {
 	}
 }
 
+func (a *adviser) noAudience(path string, issuer *config.Issuer) {
+	if isCognito(issuer) {
+		a.advise("no-audience", path, "the audience is not checked, and access tokens of Cognito have none: in each rule,"+
+			" name the clients (consumerKeys) and ask for access tokens"+
+			" (claims: [{\"claim\": \"token_use\", \"in\": [\"access\"]}]), or any client of the user pool may call")
+		return
+	}
+	a.advise("no-audience", path, "the audience is not checked: a token that %s issued for any other service is good here,"+
+		" too", issuer.Name)
+}
+
 // audienceOfRules reports whether no token of the issuer is accepted without
 // a look at its audience, because each rule under which it may be used names
-// audiences.
+// audiences, or what stands for them.
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]
 		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
-		if used && len(rule.Audiences) == 0 {
+		if used && len(rule.Audiences) == 0 && !(isCognito(issuer) && namesClients(rule)) {
 			return false
 		}
 	}
 	return len(a.config.Rules) > 0
+}
+
+// isCognito reports whether an issuer is a user pool of Amazon Cognito, whose
+// access tokens name their client and no audience.
+func isCognito(issuer *config.Issuer) bool {
+	u, err := url.Parse(issuer.Issuer)
+	return err == nil && cognito(strings.ToLower(u.Hostname()))
+}
+
+func cognito(host string) bool {
+	return strings.HasPrefix(host, "cognito-idp.") && (below(host, "amazonaws.com") || below(host, "amazonaws.com.cn"))
+}
+
+// namesClients reports whether a rule takes access tokens of some clients alone.
+func namesClients(rule *config.Rule) bool {
+	return len(rule.ConsumerKeys) > 0 && slices.ContainsFunc(rule.Claims, func(c config.ClaimRule) bool {
+		return c.Claim.Key() == "token_use" && slices.Equal(c.In, []string{"access"})
+	})
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
@@ -74,9 +102,41 @@ func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	}
 }
 
+// published are the thumbprints (RFC 7638) of keys whose private halves are in
+// WSO2's Helm charts.
+var published = []string{
+	"lfbUGcwS-WSq-mCWteQKo8TY9uE7t9J-ZwFY92sfDs8", // wso2carbon.pem: the charts' own identity provider signs with it
+	"8VLyjLB3iFpHhVzL4fDjOEvBN41MvvCybl7k9sHjzRQ", // mg.pem: their enforcer does
+}
+
+// publishedKeys tells of keys that anybody can sign tokens with.
+func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
+	certificate := issuer.SignatureValidation.Certificate
+	if certificate == nil {
+		return
+	}
+	set, err := jwks.ParsePEM(certificate.CertificateInline)
+	if err != nil {
+		return // which is a mistake
+	}
+	for i := range set.Keys {
+		if slices.Contains(published, set.Keys[i].Thumbprint) {
+			a.advise(PublishedKey, path+".signatureValidation.certificate.certificateInline", "the private key is in WSO2's"+
+				" Helm charts for everybody to read: anybody can sign tokens of this issuer with it")
+		}
+	}
+}
+
 func (a *adviser) locations(path string, issuer *config.Issuer) {
 	keys := issuer.SignatureValidation.JWKS
-	if keys == nil || len(keys.Pins) > 0 {
+	if keys == nil {
+		return
+	}
+	if jwks := besideCertificates(keys.URL); jwks != "" {
+		a.advise("x509-keys", path+".signatureValidation.jwks.url", "these are certificates by key id, which are read, too;"+
+			" the same keys as a JWK Set are at %s", jwks)
+	}
+	if len(keys.Pins) > 0 {
 		return // keys with a known thumbprint may come over any wire
 	}
 	for name, location := range map[string]string{"url": keys.URL, "wellKnown": keys.WellKnown} {
@@ -86,6 +146,19 @@ func (a *adviser) locations(path string, issuer *config.Issuer) {
 				"keys (pins)")
 		}
 	}
+}
+
+// besideCertificates is where Google has the JWK Set of the keys whose
+// certificates are at a location, or "".
+func besideCertificates(location string) string {
+	const google = "https://www.googleapis.com/"
+	if location == google+"oauth2/v1/certs" {
+		return google + "oauth2/v3/certs"
+	}
+	if account, ok := strings.CutPrefix(location, google+"robot/v1/metadata/x509/"); ok {
+		return google + "service_accounts/v1/jwk/" + account
+	}
+	return ""
 }
 
 // shared advises on issuers whose tokens may be of several organizations.
@@ -117,7 +190,7 @@ func (a *adviser) shared(path string, issuer *config.Issuer) {
 		which = "proves several organizations by different claims"
 	}
 	a.advise("shared-issuer", path+".sharedAcrossOrganizations", "a token of %s that %s may call the APIs of %s alike",
-		issuer.Issuer, which, enumerate(organizations))
+		issuer.Issuer, which, Enumerate(organizations))
 }
 
 // sharing advises on keys that workers could not share.
@@ -154,7 +227,7 @@ func quoteSome(words []string) string {
 		}
 		quoted = append(quoted, strconv.Quote(w))
 	}
-	return enumerate(quoted)
+	return Enumerate(quoted)
 }
 
 // canProve reports whether a token of the issuer could prove an organization.
@@ -179,7 +252,13 @@ func canProve(issuer *config.Issuer, organization string) bool {
 // it is not what the configuration has.
 func providersIssuer(issuer string) string {
 	u, err := url.Parse(issuer)
-	if err != nil || u.Host == "" {
+	switch {
+	case strings.Contains(issuer, "{tenantid}"):
+		return `"{tenantid}" stands in Entra ID's discovery document where tokens have the tenant's id;` +
+			` "{tid}" stands for each token's own`
+	case issuer == "accounts.google.com":
+		return `Google issues tokens with the scheme: "https://accounts.google.com"`
+	case err != nil || u.Host == "":
 		return ""
 	}
 	host, path := strings.ToLower(u.Hostname()), u.EscapedPath()
@@ -192,6 +271,12 @@ func providersIssuer(issuer string) string {
 		}
 		return provider + " issues tokens without a slash at the end: " + strconv.Quote(origin+bare)
 	}
+	with := func(provider string) string {
+		if slash {
+			return ""
+		}
+		return provider + " issues tokens with a slash at the end: " + strconv.Quote(origin+bare+"/")
+	}
 	segments := strings.Split(bare, "/")
 	switch {
 	case below(host, "auth0.com"):
@@ -202,6 +287,22 @@ func providersIssuer(issuer string) string {
 		if !slash {
 			return "Entra ID issues tokens of version 1.0 with a slash at the end: " + strconv.Quote(origin+bare+"/")
 		}
+	case below(host, "b2clogin.com"):
+		if segments[len(segments)-1] == "v2.0" && (len(segments) == 3 || segments[1] == "tfp") {
+			return with("Azure AD B2C")
+		}
+		return "Azure AD B2C issues tokens with the tenant's id, without the policy and with a slash at the end: " +
+			strconv.Quote(origin+"/<tenant id>/v2.0/")
+	case len(segments) == 4 && segments[1] == "application" && segments[2] == "o":
+		return with("authentik")
+	case host == "accounts.google.com":
+		return without("Google")
+	case host == "securetoken.google.com":
+		return without("Firebase")
+	case cognito(host):
+		return without("Cognito")
+	case below(host, "cloudflareaccess.com"):
+		return without("Cloudflare Access")
 	case host == "login.microsoftonline.com":
 		return entra(origin, bare, slash)
 	case below(host, "okta.com"), below(host, "oktapreview.com"), below(host, "okta-emea.com"):

@@ -65,7 +65,7 @@ func (a *adviser) describe(places []int) string {
 		}
 		words = append(words, fmt.Sprintf("%s %q (%s)", what, a.config.Rules[i].Name, rulePath(i)))
 	}
-	return enumerate(words)
+	return Enumerate(words)
 }
 
 // allowed are the issuers that a rule allows.
@@ -179,5 +179,5 @@ func withoutToken(methods []string) string {
 	case len(methods) == 1:
 		return ": " + methods[0] + " needs no token there"
 	}
-	return ": " + enumerate(methods) + " need no token there"
+	return ": " + Enumerate(methods) + " need no token there"
 }

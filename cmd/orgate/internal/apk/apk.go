@@ -1,11 +1,11 @@
-// Package apk reads what WSO2 API Platform for Kubernetes (APK) knows of
-// identity providers, and writes it as a configuration of the plugin and as
-// the Envoy clusters that the keys are fetched through.
+// Package apk reads what WSO2 API Platform for Kubernetes (APK) and WSO2 API
+// Manager know of identity providers, and writes it as a configuration of the
+// plugin and as the Envoy clusters that the keys are fetched through.
 //
 // It reads TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), the
-// Secrets and ConfigMaps that they refer to, and the "idp" section of the
-// Helm chart's values. What has no place in the configuration is said, field by
-// field. Nothing is guessed: what is missing, twice there, or would have
+// Secrets and ConfigMaps that they refer to, the "idp" section of the Helm
+// charts' values, and Key Managers as API Manager's admin API has them. What has
+// no place in the configuration is said, field by field. Nothing is guessed: what is missing, twice there, or would have
 // tokens of one organization call the APIs of another, is a problem, and with
 // a problem nothing is written.
 //
@@ -21,6 +21,7 @@ import (
 
 	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/render"
+	"orgate/cmd/orgate/internal/yamlnode"
 	"orgate/config"
 )
 
@@ -92,6 +93,10 @@ type Result struct {
 	Clusters []byte
 	// ClusterNames are their names.
 	ClusterNames []string
+	// Authorities are the certificate authorities, PEM, that the resources name
+	// for servers, by the cluster's name. In Clusters they are the inline_string
+	// of the cluster's trusted_ca; the configuration has no place for them.
+	Authorities map[string]string
 	// Findings are problems and notes, in the order of the sources.
 	Findings []Finding
 }
@@ -109,24 +114,7 @@ func (r *Result) Problems() int {
 
 // Import reads the sources.
 func Import(sources []Source, o Options) *Result {
-	im := &importer{options: o, stored: map[string]node{}}
-	for _, s := range sources {
-		documents, problems := split(s.Name, s.Text)
-		im.findings = append(im.findings, problems...)
-		for i := range documents {
-			im.sort(documents[i])
-		}
-	}
-	im.checkTwice()
-	for _, r := range im.resources {
-		im.translate(r)
-	}
-	if len(im.resources) == 0 && im.sound() {
-		im.findings = append(im.findings, Finding{Problem: true,
-			Message: "no TokenIssuer and no Helm values with an idp section"})
-	}
-	im.names()
-	im.organizations()
+	im := read(sources, o)
 	result := &Result{}
 	if im.sound() {
 		im.write(result)
@@ -139,8 +127,34 @@ func Import(sources []Source, o Options) *Result {
 	return result
 }
 
+// read makes issuers of the sources.
+func read(sources []Source, o Options) *importer {
+	im := &importer{options: o, stored: map[string]node{}}
+	for _, s := range sources {
+		documents, faults := yamlnode.Split(s.Name, s.Text)
+		for _, f := range faults {
+			im.findings = append(im.findings, Finding{File: s.Name, Line: f.Line, Problem: true, Message: f.Message})
+		}
+		for i := range documents {
+			im.sort(documents[i])
+		}
+	}
+	im.checkTwice()
+	for _, r := range im.resources {
+		im.translate(r)
+	}
+	if len(im.resources) == 0 && im.sound() {
+		im.findings = append(im.findings, Finding{Problem: true,
+			Message: "no TokenIssuer, no Helm values with an idp section and no Key Manager that is used"})
+	}
+	im.names()
+	im.organizations()
+	return im
+}
+
 // arrange puts findings in the order of the sources and of their lines; those
-// that are of no source come last.
+// that are of no source come last. Notes that say the same of several resources
+// of one kind become one.
 func (im *importer) arrange(sources []Source) {
 	order := map[string]int{"": len(sources)}
 	for i, s := range sources {
@@ -152,6 +166,41 @@ func (im *importer) arrange(sources []Source) {
 		}
 		return a.Line - b.Line
 	})
+	im.findings = fold(im.findings)
+}
+
+// fold leaves the first of the notes that say the same.
+func fold(findings []Finding) []Finding {
+	type saying struct{ file, kind, field, message string }
+	of := func(f Finding) saying {
+		kind, _, _ := strings.Cut(f.Resource, " ")
+		return saying{f.File, kind, f.Field, f.Message}
+	}
+	lines := map[saying][]string{}
+	for _, f := range findings {
+		if !f.Problem {
+			lines[of(f)] = append(lines[of(f)], itoa(f.Line))
+		}
+	}
+	var folded []Finding
+	for _, f := range findings {
+		same, seen := lines[of(f)]
+		switch {
+		case f.Problem:
+		case !seen:
+			continue
+		case len(same) > 1:
+			same = same[1:]
+			delete(lines, of(f))
+			const most = 3
+			if len(same) > most {
+				same = append(same[:most:most], itoa(len(same)-most)+" more")
+			}
+			f.Message += " (" + plural(len(same), "line ", "lines ") + advice.Enumerate(same) + " as well)"
+		}
+		folded = append(folded, f)
+	}
+	return folded
 }
 
 // importer is one import under way.
@@ -167,9 +216,10 @@ type importer struct {
 // issuer is an issuer of the configuration, and where it comes from.
 type issuer struct {
 	settings
-	from   resource
-	ca     string // PEM, for the connection to the JWK Set
-	keysAt node   // where the JWK Set's location stands
+	from resource
+	ca   string // PEM, for the connection to the JWK Set
+
+	keysAt, introspectionAt node // where the locations stand
 }
 
 // settings are the issuer's members in the configuration.
@@ -178,8 +228,12 @@ type settings struct {
 	Issuer              string         `json:"issuer"`
 	Organization        string         `json:"organization"`
 	Environments        []string       `json:"environments,omitempty"`
-	SignatureValidation validation     `json:"signatureValidation"`
+	Algorithms          []string       `json:"algorithms,omitempty"`
+	TokenHandling       *handling      `json:"tokenHandling,omitempty"`
+	SignatureValidation validation     `json:"signatureValidation,omitzero"`
+	Introspection       *introspection `json:"introspection,omitempty"`
 	UsernameClaim       string         `json:"usernameClaim,omitempty"`
+	MissingUsername     string         `json:"missingUsername,omitempty"`
 	OrganizationClaim   string         `json:"organizationClaim,omitempty"`
 	ScopesClaim         string         `json:"scopesClaim,omitempty"`
 	ConsumerKeyClaim    string         `json:"consumerKeyClaim,omitempty"`
@@ -192,8 +246,33 @@ type validation struct {
 }
 
 type location struct {
-	URL     string `json:"url"`
-	Cluster string `json:"cluster"`
+	URL       string `json:"url,omitempty"`
+	WellKnown string `json:"wellKnown,omitempty"`
+	Cluster   string `json:"cluster"`
+}
+
+// handling is which tokens are an issuer's.
+type handling struct {
+	Kind    string `json:"kind"`
+	Pattern string `json:"pattern,omitempty"`
+}
+
+// The kinds of tokens, as API Manager and the configuration call them.
+const (
+	kindJWT       = "JWT"
+	kindReference = "REFERENCE"
+	kindCustom    = "CUSTOM"
+)
+
+type introspection struct {
+	URL          string          `json:"url"`
+	Cluster      string          `json:"cluster"`
+	ClientID     string          `json:"clientId"`
+	ClientSecret fromEnvironment `json:"clientSecret"`
+}
+
+type fromEnvironment struct {
+	Name string `json:"fromEnvironment"`
 }
 
 type certificate struct {
@@ -211,8 +290,8 @@ func (im *importer) sound() bool {
 
 func (im *importer) find(problem bool, r resource, n node, format string, args ...any) {
 	im.findings = append(im.findings, Finding{
-		File: n.file, Line: n.line, Problem: problem, Resource: r.String(),
-		Field: strings.TrimPrefix(strings.TrimPrefix(n.path, r.node.path), "."), Message: fmt.Sprintf(format, args...),
+		File: n.File, Line: n.Line, Problem: problem, Resource: r.String(),
+		Field: strings.TrimPrefix(strings.TrimPrefix(n.Path, r.node.Path), "."), Message: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -260,7 +339,7 @@ func (im *importer) names() {
 func (im *importer) organizations() {
 	type pair struct{ issuer, organization string }
 	first := map[pair]resource{}
-	of := map[string][]string{}
+	of, claimed := map[string][]string{}, map[string]int{}
 	for _, i := range im.issuers {
 		if i.Issuer == "" || i.Organization == "" {
 			continue // which was said
@@ -272,26 +351,58 @@ func (im *importer) organizations() {
 			continue
 		}
 		first[p] = i.from
-		of[i.Issuer] = append(of[i.Issuer], i.Organization)
+		of[i.Issuer] = append(of[i.Issuer], fmt.Sprintf("%q", i.Organization))
+		if i.OrganizationClaim != "" {
+			claimed[i.Issuer]++
+		}
+		if i.Organization == systemOrganization && i.OrganizationClaim != "" {
+			im.note(i.from, i.from.field("organization"), "no provider says %q in its claim %q by itself, and until yours does"+
+				" everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in",
+				i.Organization, i.OrganizationClaim)
+		}
 	}
 	for _, i := range im.issuers {
 		if len(of[i.Issuer]) < 2 || i.OrganizationClaim != "" {
 			continue
 		}
-		var quoted []string
-		for _, o := range of[i.Issuer] {
-			quoted = append(quoted, fmt.Sprintf("%q", o))
+		others := ""
+		if n := claimed[i.Issuer]; n > 0 {
+			others = ", as " + plural(n, "the other resource does", "the other "+itoa(n)+" resources do")
 		}
-		im.problem(i.from, i.from.field("claimMappings"),
-			"the issuer %s is in the organizations %s, and no claim tells its tokens apart:"+
-				" each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization"+
-				" (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])", i.Issuer, strings.Join(quoted, ", "))
+		im.problem(i.from, i.from.field("claimMappings"), "the issuer %s is in the organizations %s, and this resource names"+
+			" no claim that tells which of them a token is of: all of its tokens could call the APIs of %q. Map the claim that"+
+			" holds the organization to x-wso2-organization (claimMappings: [{localClaim: x-wso2-organization, remoteClaim:"+
+			" …}])%s", i.Issuer, advice.Enumerate(of[i.Issuer]), i.Organization, others)
 	}
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return one
+	}
+	return many
 }
 
 // write renders the configuration and the clusters. What the plugin would
 // refuse is a problem.
 func (im *importer) write(result *Result) {
+	result.Configuration = im.document()
+	im.differences()
+	im.judge(advice.Read(string(result.Configuration)))
+	if len(im.clusters) > 0 {
+		result.Clusters = renderClusters(im.clusters)
+		result.Authorities = map[string]string{}
+		for _, c := range im.clusters {
+			result.ClusterNames = append(result.ClusterNames, c.Name)
+			if c.CA != "" {
+				result.Authorities[c.Name] = c.CA
+			}
+		}
+	}
+}
+
+// document is the configuration.
+func (im *importer) document() []byte {
 	out := struct {
 		Environment  string     `json:"environment,omitempty"`
 		Organization any        `json:"organization,omitempty"`
@@ -299,6 +410,7 @@ func (im *importer) write(result *Result) {
 	}{Environment: im.options.Environment, Organization: im.required()}
 	for _, i := range im.issuers {
 		im.connect(i)
+		im.accept(i)
 		out.Issuers = append(out.Issuers, i.settings)
 		if len(i.Environments) > 0 && im.options.Environment == "" && !slices.Contains(i.Environments, config.Any) {
 			im.note(i.from, i.from.field("environments"),
@@ -312,33 +424,36 @@ func (im *importer) write(result *Result) {
 	if err := e.Encode(out); err != nil {
 		panic(err) // strings are always JSON
 	}
-	checked := advice.Read(b.String())
+	return b.Bytes()
+}
+
+// judge tells what is wrong with the configuration that was written.
+func (im *importer) judge(checked *advice.Result) {
 	for _, m := range checked.Mistakes {
-		im.mistake(m)
+		r, at, message := im.origin(m)
+		im.problem(r, at, "%s", message)
 	}
-	result.Configuration = b.Bytes()
-	if len(im.clusters) > 0 {
-		result.Clusters = renderClusters(im.clusters)
-		for _, c := range im.clusters {
-			result.ClusterNames = append(result.ClusterNames, c.Name)
+	for _, a := range checked.Advice {
+		if a.Code == advice.PublishedKey {
+			r, at, message := im.origin(a)
+			im.note(r, at, "%s", message)
 		}
 	}
 }
 
-// mistake tells of a mistake in the configuration that was written.
-func (im *importer) mistake(m advice.Finding) {
+// origin is where a field of the configuration comes from. The message names the
+// field if that is nowhere in particular.
+func (im *importer) origin(f advice.Finding) (r resource, at node, message string) {
 	var i int
-	if _, err := fmt.Sscanf(m.Path, "issuers[%d]", &i); err != nil || i >= len(im.issuers) {
-		im.findings = append(im.findings, Finding{Problem: true, Message: m.Path + ": " + m.Message})
-		return
+	if _, err := fmt.Sscanf(f.Path, "issuers[%d]", &i); err != nil || i >= len(im.issuers) {
+		return resource{}, node{}, f.Path + ": " + f.Message
 	}
-	_, field, _ := strings.Cut(m.Path, ".")
+	_, field, _ := strings.Cut(f.Path, ".")
 	from := im.issuers[i].from
-	at := from.node.at("spec").find(field)
-	if from.kind == kindValues {
-		at = from.node
+	if from.kind != kindTokenIssuer {
+		return from, from.node, field + ": " + f.Message
 	}
-	im.problem(from, at, "%s", m.Message)
+	return from, from.node.At("spec").Find(field), f.Message
 }
 
 // required is the organization that is required of requests, nil if it goes

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -89,6 +90,12 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				"401 bad_signature"},
 			{"without the slash", "/t/default/", own(with(tenant,
 				scenario.Claims{"iss": "https://tenant.eu.auth0.com", "orgId": "default"})), "401 unknown_issuer"},
+			{"RS512", "/t/default/", scenario.First().SignAs("RS512", tenant, scenario.Claims{"orgId": "default"}),
+				"200 ok default"},
+			{"PS256", "/t/default/", scenario.First().SignAs("PS256", tenant, scenario.Claims{"orgId": "default"}),
+				"401 bad_algorithm"},
+			{"not valid yet", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default",
+				"nbf": scenario.Now.Unix() + 600})), "401 not_yet_valid"},
 			{"no path", "/", own(with(tenant, scenario.Claims{"orgId": "default"})), "403 organization"},
 		}},
 		{"values of the documents", []string{"values.yaml"}, nil, []request{
@@ -118,6 +125,18 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})),
 					"401 unknown_issuer"},
 			}},
+		{"a Key Manager", []string{"keymanagers/auth0.json"}, nil, []request{
+			{"its token", "/t/carbon.super/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"200 ok carbon.super"},
+			{"its token to another tenant", "/t/acme.test/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"403 organization"},
+			{"forged", "/t/carbon.super/", scenario.Stranger().Token(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+				"401 bad_signature"},
+		}},
+		{"a Key Manager of another tenant", []string{"keymanagers/auth0.json"},
+			func(o *apk.Options) { o.Organization = config.Organization{Literal: "acme.test"} }, []request{
+				{"its token", "/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}), "200 ok acme.test"},
+			}},
 		{"organization from the route", []string{"filled-in.yaml"},
 			func(o *apk.Options) { o.Organization = config.Organization{} }, []request{
 				{"a route that does not say", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})),
@@ -137,9 +156,9 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			}
 			defer w.VM.Close()
 			w.Tick()
+			keys := strings.ReplaceAll(scenario.JWKS(scenario.First()), `"alg":"RS256",`, "") // for any algorithm
 			for _, callout := range w.VM.TakeCallouts() {
-				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())),
-					nil); err != nil {
+				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(keys), nil); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -202,11 +221,13 @@ func TestClustersAreEnvoys(t *testing.T) {
 			{"idp-idp-apk-svc-443", "LOGICAL_DNS", "idp.apk.svc", "", "", 443, nil}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			doc, err := yaml.YAMLToJSONStrict(imported(t, options, c.sources).Clusters)
+			result := imported(t, options, c.sources)
+			doc, err := yaml.YAMLToJSONStrict(result.Clusters)
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []cluster
+			authorities := map[string]string{}
 			for _, text := range members(t, doc, "clusters") {
 				m := new(clusterv3.Cluster)
 				if err := protojson.Unmarshal(text, m); err != nil {
@@ -229,6 +250,9 @@ func TestClustersAreEnvoys(t *testing.T) {
 					validation := tls.GetCommonTlsContext().GetValidationContext()
 					one.SNI = tls.GetSni()
 					one.Trusted = validation.GetTrustedCa().GetFilename() + validation.GetTrustedCa().GetInlineString()
+					if inline := validation.GetTrustedCa().GetInlineString(); inline != "" {
+						authorities[one.Name] = inline
+					}
 					for _, san := range validation.GetMatchTypedSubjectAltNames() {
 						one.SANs = append(one.SANs, san.GetSanType().String()+" "+san.GetMatcher().GetExact())
 					}
@@ -237,6 +261,9 @@ func TestClustersAreEnvoys(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {
 				t.Errorf("clusters (-want +got):\n%s", diff)
+			}
+			if diff := cmp.Diff(authorities, result.Authorities); diff != "" {
+				t.Errorf("authorities by cluster (-in the clusters +in the result):\n%s", diff)
 			}
 		})
 	}
@@ -267,11 +294,25 @@ func TestFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 	encoded := base64.StdEncoding.EncodeToString(pem)
+	inside := strings.Split(strings.TrimSpace(string(pem)), "\n")
+	bare := strings.Join(inside[1:len(inside)-1], "")
 	mapping := "  claimMappings:\n  - {localClaim: x-wso2-organization, remoteClaim: o}\n"
+	claimless := func(organization string) string {
+		return `this resource names no claim that tells which of them a token is of: all of its tokens could call the APIs ` +
+			`of "` + organization + `". Map the claim that holds the organization to x-wso2-organization (claimMappings: ` +
+			`[{localClaim: x-wso2-organization, remoteClaim: …}])`
+	}
+	const lockedOut = `spec.organization: no provider says "apk-system" in its claim "o" by itself, and until yours does ` +
+		`everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in`
 	tls := "      tls:\n        secretRef: {name: ca, key: ca.crt}\n"
 	secret := func(data string) string {
 		return "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: ca\n" + data
 	}
+	keyManager := func(members string) string {
+		return "{\"name\": \"K\",\n\"issuer\": \"https://k.example\",\n" + members + "}"
+	}
+	const carbon = `note: x:1: Key Manager K: name: its tokens are of the organization "carbon.super", API Manager's first ` +
+		`tenant: --organization names another`
 	for _, c := range []struct {
 		name, text string
 		want       []string // notes begin with "note: "
@@ -279,18 +320,31 @@ func TestFindings(t *testing.T) {
 		{"fine", tokenIssuer("a", "org1", ""), nil},
 		{"no organization claim in several organizations", tokenIssuer("a", "org1", mapping) + "---\n" +
 			tokenIssuer("b", "org2", ""), []string{
-			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1", ` +
-				`"org2", and no claim tells its tokens apart:` +
-				` each of them could call the APIs of all. Map the claim that holds the organization to x-wso2-organization` +
-				` (claimMappings: [{localClaim: x-wso2-organization, remoteClaim: …}])`}},
+			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org2") + `, as the other resource does`}},
+		{"no organization claim at all", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org2", ""), []string{
+			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org1"),
+			`x:19: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+				`and "org2", and ` + claimless("org2")}},
+		{"one of six without an organization claim", tokenIssuer("a", "default", "") + "---\n" +
+			tokenIssuer("b", "apk-system", mapping) + "---\n" + tokenIssuer("c", "org1", mapping) + "---\n" +
+			tokenIssuer("d", "org2", mapping) + "---\n" + tokenIssuer("e", "org3", mapping) + "---\n" +
+			tokenIssuer("f", "org4", mapping), []string{
+			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "default", ` +
+				`"apk-system", "org1", "org2", "org3" and "org4", and ` + claimless("default") + `, as the other 5 resources do`,
+			`note: x:21: TokenIssuer apk/b: ` + lockedOut}},
+		{"the documents' pair", tokenIssuer("a", "apk-system", mapping) + "---\n" + tokenIssuer("b", "default", mapping),
+			[]string{`note: x:7: TokenIssuer apk/a: ` + lockedOut}},
+		{"apk-system without a claim", tokenIssuer("a", "apk-system", ""), nil},
 		{"one organization twice", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org1", ""), []string{
 			`x:21: TokenIssuer apk/b: spec.organization: the issuer https://idp.example is in organization "org1" by ` +
 				`TokenIssuer apk/a already`}},
 		{"one name in one organization", tokenIssuer("a", "org1", "") + "---\n" +
 			strings.NewReplacer("metadata:\n  name: a", "metadata:\n  name: b", "https://idp.example\n",
 				"https://other.example\n").Replace(tokenIssuer("a", "org1", "")), []string{
-			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
-			`note: x:20: TokenIssuer apk/b: spec.name: several issuers are named "a": this one becomes "org1/a"`,
+			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a" ` +
+				`(line 20 as well)`,
 			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a ` +
 				`name of its own`}},
 		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" +
@@ -321,8 +375,26 @@ func TestFindings(t *testing.T) {
 			`x:1: TokenIssuer apk/a: spec: is missing`}},
 		{"no name", strings.Replace(tokenIssuer("a", "o", ""), "metadata:\n  name: a\n", "", 1), []string{
 			`x:1: TokenIssuer: metadata.name: is missing`}},
-		{"another version", strings.Replace(tokenIssuer("a", "o", ""), "v1alpha2", "v1", 1), []string{
-			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "dp.wso2.com/v1"`}},
+		{"a version to come", strings.Replace(tokenIssuer("a", "o", "  tenant: t\n"), "v1alpha2", "v1alpha3", 1), []string{
+			`note: x:1: TokenIssuer apk/a: apiVersion: dp.wso2.com/v1alpha3 is read as v1alpha2: of other fields nothing is ` +
+				`known`,
+			`note: x:14: TokenIssuer apk/a: spec.tenant: not carried over: nothing is known of this field`}},
+		{"another group", strings.Replace(tokenIssuer("a", "o", ""), "dp.wso2.com/v1alpha2", "example.com/v1", 1), []string{
+			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "example.com/v1"`}},
+		{"claims that are no headers", tokenIssuer("a", "o", "  claimMappings:\n"+
+			"  - {localClaim: \"http://wso2.org/claims/role\", remoteClaim: r}\n"+
+			"  - {localClaim: x-email, remoteClaim: email}\n"+
+			"  - {localClaim: \"http://wso2.org/claims/enduser\", remoteClaim: sub}\n"), []string{
+			`note: x:14: TokenIssuer apk/a: spec.claimMappings: "http://wso2.org/claims/role" and ` +
+				`"http://wso2.org/claims/enduser": not carried over: claims go to the upstream in headers, and these are no ` +
+				`names of headers`}},
+		{"much that is not for the plugin", tokenIssuer("a", "o", mapping+"  targetRef: {name: g}\n") + "---\n" +
+			tokenIssuer("b", "o2", mapping+"  targetRef: {name: g}\n") + strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n", 5) +
+			strings.Repeat("---\nkind: Backend\n", 2), []string{
+			`note: x:16: TokenIssuer apk/a: spec.targetRef: not carried over: the issuer is used wherever the plugin is ` +
+				`attached (line 33 as well)`,
+			`note: x:35: Service apk/s: kind: skipped: nothing in it is for the plugin (lines 38, 41, 44 and 1 more as well)`,
+			`note: x:50: Backend: kind: skipped: nothing in it is for the plugin (line 52 as well)`}},
 		{"fields that nobody knows", tokenIssuer("a", "o", "      pins: []\n  claims: {}\n"), []string{
 			`note: x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.pins: not carried over: nothing is known of this ` +
 				`field`,
@@ -372,14 +444,38 @@ func TestFindings(t *testing.T) {
 			"x:3: not YAML: did not find expected node content"}},
 		{"a key twice", "kind: x\nkind: y\n", []string{`x:2: not YAML: key "kind" already set in map`}},
 		{"neither resource nor values", "a: 1\n",
-			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind) nor values with wso2.apk.idp or idp`}},
-		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer and no Helm values with an idp section`}},
+			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, ` +
+				`wso2.kgw.idp or idp, nor a Key Manager`}},
+		{"values of a chart without a provider", "wso2: {apk: {dp: {enabled: false}}}\nidp: {enabled: false}\n", []string{
+			`x:2: Helm values: idp: it is for the identity provider that the chart deploys; neither wso2.apk.idp nor ` +
+				`wso2.kgw.idp says whose tokens are taken`}},
+		{"a chart's values, and those of the documents", "wso2: {apk: {idp: {issuer: x, signing: {jwksEndpoint: " +
+			"https://x/}}}}\nidp: {issuer: y, jwksEndpoint: https://y/}\n", []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`note: x:2: Helm values: idp: not carried over: a chart that has wso2 takes its identity provider from there ` +
+				`alone`}},
+		{"a chart's values without keys or a provider of its own", "wso2: {kgw: {idp: {issuer: x}}}\n" +
+			"idp: {enabled: false}\n", []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`note: x:2: Helm values: idp: not carried over: it is for the identity provider that the chart deploys, and says ` +
+				`nothing of whose tokens are taken`,
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the chart deploys no ` +
+				`provider of its own (idp.enabled)`}},
+		{"a chart's values without keys, and two releases", "wso2: {apk: {idp: {issuer: x}}}\n" +
+			strings.ReplaceAll(secret(""), "name: ca", "name: a-enforcer-truststore-secret") +
+			strings.ReplaceAll(secret(""), "name: ca", "name: b-enforcer-truststore-secret"), []string{
+			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
+				`chart's default, says, whichever that is (organization "*")`,
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the files have Secrets of ` +
+				`several releases of the chart: a-enforcer-truststore-secret, b-enforcer-truststore-secret`}},
+		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
 		{"nothing for the plugin", "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n", []string{
 			`note: x:2: Service apk/s: kind: skipped: nothing in it is for the plugin`,
-			`no TokenIssuer and no Helm values with an idp section`}},
+			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
 		{"values without keys", "idp:\n  issuer: x\n", []string{
-			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate:` +
-				` the chart falls back to the certificate of its own identity provider, which is not in these files`}},
+			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate`}},
 		{"values with a certificate and a JWK Set",
 			"idp:\n  issuer: x\n  signing:\n    secretName: ca\n    fileName: ca.crt\n    jwksEndpoint: https://x/\n" +
 				secret("data:\n  ca.crt: "+encoded+"\n"), []string{
@@ -394,21 +490,53 @@ func TestFindings(t *testing.T) {
 					`organization itself; organizationMapping in the configuration translates it`,
 				`note: x:7: Helm values: groupClaim: not carried over: ` +
 					`set rolesClaim in the configuration, if rules ask for roles`}},
+		{"a list of Key Managers", `{"count": 1, "list": [{"id": "1", "name": "K", "type": "Okta", "enabled": true, ` +
+			`"tokenType": "DIRECT"}]}`, []string{
+			`x:1: Key Manager K: issuer: is missing: the list of Key Managers does not have it, GET /key-managers/ID does`,
+		}},
+		{"Key Managers that the gateway does not use", `[{"name": "K", "enabled": false, "tokenType": "DIRECT"}, ` +
+			`{"name": "L", "enabled": true, "tokenType": "EXCHANGED"}]`, []string{
+			`note: x:1: Key Manager K: enabled: skipped: API Manager does not use it`,
+			`note: x:1: Key Manager L: tokenType: skipped: its tokens are exchanged for those of another Key Manager before ` +
+				`they come here`,
+			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
+		{"a Key Manager with a certificate", keyManager(`"certificates": {"type": "PEM", "value": "` + encoded + `"}`),
+			[]string{carbon}},
+		{"a Key Manager with a certificate in URL encoding", keyManager(`"certificates": {"type": "PEM", "value": "` +
+			url.PathEscape(string(pem)) + `"}`), []string{carbon}},
+		{"a Key Manager with a certificate and nothing around it", keyManager(`"certificates": {"type": "PEM", "value": "` +
+			bare + `"}`), []string{carbon}},
+		{"a Key Manager with a certificate that is none", keyManager(`"certificates": {"type": "PEM", "value": "!"}`),
+			[]string{carbon, `x:3: Key Manager K: certificates.value: no usable PEM: no block`}},
+		{"a Key Manager without keys", keyManager(`"certificates": {"type": "PEM", "value": ""}`), []string{carbon,
+			`x:3: Key Manager K: certificates: there is neither a JWKS nor a PEM certificate, nor a wellKnownEndpoint: API ` +
+				`Manager takes gateway_certificate_alias of its trust store, which is not in the file`}},
+		{"a Key Manager that introspects nowhere", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"introspectionEndpoint": "none", "enableSelfValidationJWT": false`), []string{carbon,
+			`x:3: Key Manager K: introspectionEndpoint: is missing: the tokens are to be introspected`}},
+		{"token handling of other kinds", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"introspectionEndpoint": "https://k/i", "tokenValidation": [` +
+			`{"enable": true, "type": "JWT", "value": {"body": {"iss": "other", "tier": "gold"}}},` +
+			`{"enable": true, "type": "CUSTOM", "value": "(?=x)"}, {"enable": true, "type": "SAML", "value": "x"}]`),
+			[]string{carbon,
+				`note: x:3: Key Manager K: tokenValidation[0].value: not carried over: a JWT is this Key Manager's by its ` +
+					`issuer; rules may ask for other claims`,
+				`x:3: Key Manager K: tokenValidation[1].value: is not an expression of RE2, which has no look-around and no ` +
+					"back references: error parsing regexp: invalid or unsupported Perl syntax: `(?=`",
+				`note: x:3: Key Manager K: tokenValidation[2]: not carried over: nothing is known of the type "SAML"`,
+				`note: x:3: Key Manager K: introspectionEndpoint: not carried over: opaque tokens are refused`}},
+		{"fields of a Key Manager that nobody knows", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+			`"color": "red"`), []string{carbon,
+			`note: x:3: Key Manager K: color: not carried over: nothing is known of this field`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result := apk.Import([]apk.Source{{Name: "x", Text: c.text}}, options)
-			var got []string
-			for _, f := range result.Findings {
-				line := f.String()
-				if !f.Problem {
-					line = "note: " + line
-				}
+			got := slices.Sorted(slices.Values(lines(result)))
+			for _, line := range got {
 				if strings.Contains(line, "secret\"") || strings.Contains(line, "c2VjcmV0") {
 					t.Errorf("%s holds the secret", line)
 				}
-				got = append(got, line)
 			}
-			slices.Sort(got)
 			want := slices.Sorted(slices.Values(c.want))
 			if diff := cmp.Diff(want, got, cmpEmpty); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)

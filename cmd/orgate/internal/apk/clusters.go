@@ -8,23 +8,31 @@ import (
 	"orgate/cmd/orgate/internal/render"
 )
 
-// connect gives an issuer the cluster of its JWK Set. Issuers share one where
-// host, port and certificate authorities are the same.
+// connect gives an issuer the clusters of its JWK Set and of its introspection.
 func (im *importer) connect(i *issuer) {
-	keys := i.SignatureValidation.JWKS
-	if keys == nil {
-		return
+	if keys := i.SignatureValidation.JWKS; keys != nil {
+		keys.Cluster = im.cluster(i, keys.URL+keys.WellKnown, i.keysAt, // one of them is empty
+			"the keys come over plain http: whoever is on the way can put in one of their own")
 	}
+	if i.Introspection != nil {
+		i.Introspection.Cluster = im.cluster(i, i.Introspection.URL, i.introspectionAt,
+			"tokens and the client's secret go over plain http: whoever is on the way can read them, and say that any is good")
+	}
+}
+
+// cluster returns the name of a location's cluster. Issuers share one where host,
+// port and certificate authorities are the same. The warning is for plain http.
+func (im *importer) cluster(i *issuer, location string, at node, warning string) string {
 	c := &render.Cluster{CA: i.ca, CAFile: im.options.TrustedCA}
-	u, err := url.Parse(keys.URL)
+	u, err := url.Parse(location)
 	if err == nil {
 		c.Host, c.TLS, c.Port = strings.ToLower(u.Hostname()), strings.EqualFold(u.Scheme, "https"), portOf(u)
 	}
 	if !c.TLS {
 		c.CAFile = ""
-		im.note(i.from, i.keysAt, "the keys come over plain http: whoever is on the way can put in one of their own")
+		im.note(i.from, at, "%s", warning)
 		if i.ca != "" {
-			im.dropped(i.from, i.keysAt, "the certificate authority of a connection without TLS")
+			im.dropped(i.from, at, "the certificate authority of a connection without TLS")
 			c.CA = ""
 		}
 	}
@@ -47,8 +55,7 @@ func (im *importer) connect(i *issuer) {
 			im.clusters = append(im.clusters, c)
 		}
 		if other == nil || *other == *c {
-			keys.Cluster = c.Name
-			return
+			return c.Name
 		}
 	}
 }

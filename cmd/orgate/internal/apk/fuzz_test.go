@@ -11,11 +11,18 @@ import (
 )
 
 // FuzzImport: whatever the files hold, nothing is written with a problem, what
-// is written is a configuration, and no private key is in it.
+// is written is a configuration, and no secret is in it.
 func FuzzImport(f *testing.F) {
 	files, err := filepath.Glob("testdata/*.yaml")
 	if err != nil {
 		f.Fatal(err)
+	}
+	for _, more := range []string{"testdata/charts/*.yaml", "testdata/keymanagers/*.json"} {
+		found, err := filepath.Glob(more)
+		if err != nil {
+			f.Fatal(err)
+		}
+		files = append(files, found...)
 	}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
@@ -35,8 +42,10 @@ func FuzzImport(f *testing.F) {
 		if _, err := config.Parse(string(result.Configuration)); err != nil {
 			t.Fatalf("%v\n%s", err, result.Configuration)
 		}
-		if bytes.Contains(append(result.Configuration, result.Clusters...), []byte("PRIVATE KEY-----")) {
-			t.Fatal("a private key was written")
+		for _, secret := range []string{"PRIVATE KEY-----", "not-for-anybody"} {
+			if bytes.Contains(append(result.Configuration, result.Clusters...), []byte(secret)) {
+				t.Fatalf("%s was written", secret)
+			}
 		}
 	})
 }

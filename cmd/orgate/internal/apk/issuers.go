@@ -8,11 +8,16 @@ import (
 	"strconv"
 	"strings"
 
+	"orgate/cmd/orgate/internal/advice"
 	"orgate/jwks"
 )
 
-// organizationHeader is the local claim by which APK knows the organization.
-const organizationHeader = "x-wso2-organization"
+const (
+	// organizationHeader is the local claim by which APK knows the organization.
+	organizationHeader = "x-wso2-organization"
+	// systemOrganization is APK's organization of the APIs that manage it.
+	systemOrganization = "apk-system"
+)
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
@@ -20,9 +25,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func (im *importer) translate(r resource) {
 	rd := reader{im, r}
 	i := &issuer{from: r}
-	if r.kind == kindValues {
+	switch r.kind {
+	case kindValues:
 		rd.values(i)
-	} else {
+	case kindKeyManager:
+		rd.keyManager(i)
+	default:
 		rd.tokenIssuer(i)
 	}
 	im.issuers = append(im.issuers, i)
@@ -30,8 +38,8 @@ func (im *importer) translate(r resource) {
 
 // tokenIssuer reads a TokenIssuer.
 func (rd reader) tokenIssuer(i *issuer) {
-	spec := rd.r.node.at("spec")
-	if spec.absent() {
+	spec := rd.r.node.At("spec")
+	if spec.Absent() {
 		rd.im.problem(rd.r, spec, "is missing")
 	}
 	if !rd.object(spec) {
@@ -42,27 +50,27 @@ func (rd reader) tokenIssuer(i *issuer) {
 		"targetRef": "the issuer is used wherever the plugin is attached",
 	}, "name", "organization", "issuer", "consumerKeyClaim", "scopesClaim", "signatureValidation", "claimMappings",
 		"environments")
-	i.Name = rd.str(spec.at("name"), true)
-	i.Organization = rd.str(spec.at("organization"), true)
-	i.Issuer = rd.str(spec.at("issuer"), true)
-	i.ConsumerKeyClaim = rd.str(spec.at("consumerKeyClaim"), true)
-	i.ScopesClaim = rd.str(spec.at("scopesClaim"), true)
-	for _, e := range rd.list(spec.at("environments")) {
+	i.Name = rd.str(spec.At("name"), true)
+	i.Organization = rd.str(spec.At("organization"), true)
+	i.Issuer = rd.str(spec.At("issuer"), true)
+	i.ConsumerKeyClaim = rd.str(spec.At("consumerKeyClaim"), true)
+	i.ScopesClaim = rd.str(spec.At("scopesClaim"), true)
+	for _, e := range rd.list(spec.At("environments")) {
 		i.Environments = append(i.Environments, rd.str(e, true))
 	}
-	rd.claimMappings(i, spec.at("claimMappings"))
-	validation := spec.at("signatureValidation")
+	rd.claimMappings(i, spec.At("claimMappings"))
+	validation := spec.At("signatureValidation")
 	rd.others(validation, nil, "jwks", "certificate")
-	keys, signer := validation.at("jwks"), validation.at("certificate")
-	if keys.absent() && signer.absent() {
+	keys, signer := validation.At("jwks"), validation.At("certificate")
+	if keys.Absent() && signer.Absent() {
 		rd.im.problem(rd.r, validation, "must have jwks or certificate")
 	}
 	if rd.object(keys) {
 		rd.others(keys, nil, "url", "tls")
-		i.keysAt = keys.at("url")
+		i.keysAt = keys.At("url")
 		i.SignatureValidation.JWKS = &location{URL: rd.str(i.keysAt, true)}
-		if text := rd.certificate(keys.at("tls")); text != "" {
-			i.ca = rd.authorities(keys.at("tls"), text)
+		if text := rd.certificate(keys.At("tls")); text != "" {
+			i.ca = rd.authorities(keys.At("tls"), text)
 		}
 	}
 	if rd.object(signer) {
@@ -73,12 +81,13 @@ func (rd reader) tokenIssuer(i *issuer) {
 // claimMappings reads the mappings. The one to the organization header is the
 // organization claim.
 func (rd reader) claimMappings(i *issuer, n node) {
+	var dropped []string
 	for _, m := range rd.list(n) {
 		if !rd.object(m) {
 			continue
 		}
 		rd.others(m, nil, "remoteClaim", "localClaim")
-		remote, local := rd.str(m.at("remoteClaim"), true), rd.str(m.at("localClaim"), true)
+		remote, local := rd.str(m.At("remoteClaim"), true), rd.str(m.At("localClaim"), true)
 		header := strings.ToLower(local)
 		switch {
 		case remote == "" || local == "":
@@ -87,10 +96,14 @@ func (rd reader) claimMappings(i *issuer, n node) {
 		case header == organizationHeader:
 			i.OrganizationClaim = remote
 		case !isHeaderName(header):
-			rd.im.dropped(rd.r, m, "claims go to the upstream in headers, and "+strconv.Quote(local)+" is no header's name")
+			dropped = append(dropped, strconv.Quote(local))
 		default:
 			i.ClaimMappings = append(i.ClaimMappings, claimMapping{RemoteClaim: remote, LocalClaim: header})
 		}
+	}
+	if len(dropped) > 0 {
+		rd.im.note(rd.r, n, "%s: not carried over: claims go to the upstream in headers, and %s", advice.Enumerate(dropped),
+			plural(len(dropped), "this is no header's name", "these are no names of headers"))
 	}
 }
 
@@ -110,12 +123,12 @@ func (rd reader) certificate(n node) string {
 	}
 	rd.others(n, nil, "certificateInline", "secretRef", "configMapRef")
 	sources := slices.DeleteFunc([]string{"certificateInline", "secretRef", "configMapRef"},
-		func(name string) bool { return n.at(name).absent() })
+		func(name string) bool { return n.At(name).Absent() })
 	if len(sources) != 1 {
 		rd.im.problem(rd.r, n, "must have exactly one of certificateInline, secretRef and configMapRef")
 		return ""
 	}
-	reference := n.at(sources[0])
+	reference := n.At(sources[0])
 	if sources[0] == "certificateInline" {
 		return rd.str(reference, true)
 	}
@@ -127,7 +140,7 @@ func (rd reader) certificate(n node) string {
 		return ""
 	}
 	rd.others(reference, nil, "name", "key")
-	return rd.refer(reference, kind, rd.str(reference.at("name"), true), rd.str(reference.at("key"), true))
+	return rd.refer(reference, kind, rd.str(reference.At("name"), true), rd.str(reference.At("key"), true))
 }
 
 // signer takes the keys that tokens are signed with.

@@ -3,7 +3,10 @@ package apk
 import (
 	"encoding/base64"
 	"regexp"
+	"slices"
 	"strings"
+
+	"orgate/cmd/orgate/internal/yamlnode"
 )
 
 const (
@@ -11,78 +14,110 @@ const (
 	kindSecret      = "Secret"
 	kindConfigMap   = "ConfigMap"
 	kindValues      = "Helm values"
+	kindKeyManager  = "Key Manager"
 
 	group = "dp.wso2.com/"
+
+	productAPK        = "APK"
+	productAPIManager = "API Manager"
 )
 
 // resource is a TokenIssuer, or the idp section of the chart's values.
 type resource struct {
 	kind, namespace, name string
 	node                  node
+	// Of a chart's values: the part of the platform, and that of the provider
+	// that the chart deploys itself.
+	platform, own node
+}
+
+// product is the one that the resource configures.
+func (r resource) product() string {
+	if r.kind == kindKeyManager {
+		return productAPIManager
+	}
+	return productAPK
 }
 
 // String names the resource: "TokenIssuer apk/idp".
 func (r resource) String() string {
-	if r.kind == kindValues || r.name == "" {
+	switch {
+	case r.kind == kindValues || r.name == "":
 		return r.kind
+	case r.kind == kindKeyManager:
+		return r.kind + " " + r.name
 	}
 	return r.kind + " " + r.namespace + "/" + r.name
 }
 
 // field returns a member of the spec, or of the section.
 func (r resource) field(name string) node {
-	if r.kind == kindValues {
-		return r.node.at(name)
+	if r.kind == kindTokenIssuer {
+		return r.node.At("spec").At(name)
 	}
-	return r.node.at("spec").at(name)
+	return r.node.At(name)
 }
 
-// sort puts a document where it belongs. Lists are taken apart.
+// sort puts a document where it belongs. Lists are taken apart: those of kubectl,
+// of API Manager, and plain ones.
 func (im *importer) sort(n node) {
-	kind, version := n.at("kind").text(), n.at("apiVersion").text()
-	if kind == "" && version == "" {
-		im.sortValues(n)
-		return
+	kind, version := n.At("kind").Text(), n.At("apiVersion").Text()
+	list := slices.Concat(n.Elements(), n.At("list").Elements())
+	if strings.HasSuffix(kind, "List") {
+		list = n.At("items").Elements()
 	}
-	if strings.HasSuffix(kind, "List") && n.at("items").value != nil {
-		for _, item := range n.at("items").elements() {
+	switch {
+	case len(list) > 0:
+		for _, item := range list {
 			im.sort(item)
 		}
 		return
+	case kind == "" && version == "" && isKeyManager(n):
+		im.sortKeyManager(n)
+		return
+	case kind == "" && version == "":
+		im.sortValues(n)
+		return
 	}
-	r := resource{kind: kind, namespace: n.at("metadata").at("namespace").text(),
-		name: n.at("metadata").at("name").text(), node: n}
+	r := resource{kind: kind, namespace: n.At("metadata").At("namespace").Text(),
+		name: n.At("metadata").At("name").Text(), node: n}
 	if r.namespace == "" {
 		r.namespace = im.options.Namespace
 	}
 	switch {
-	case kind == kindTokenIssuer && (version == group+"v1alpha1" || version == group+"v1alpha2"):
+	case kind == kindTokenIssuer && strings.HasPrefix(version, group):
 		if r.name == "" {
-			im.problem(r, n.at("metadata").at("name"), "is missing")
+			im.problem(r, n.At("metadata").At("name"), "is missing")
+		}
+		if version != group+"v1alpha1" && version != group+"v1alpha2" {
+			im.note(r, n.At("apiVersion"), "%s is read as v1alpha2: of other fields nothing is known", version)
 		}
 		im.resources = append(im.resources, r)
 	case kind == kindTokenIssuer:
-		im.problem(r, n.at("apiVersion"), "must be %sv1alpha1 or %sv1alpha2, got %q", group, group, version)
+		im.problem(r, n.At("apiVersion"), "must be %sv1alpha1 or %sv1alpha2, got %q", group, group, version)
 	case (kind == kindSecret || kind == kindConfigMap) && version == "v1":
 		if other, ok := im.stored[r.String()]; ok {
-			im.problem(r, n.at("metadata").at("name"),
+			im.problem(r, n.At("metadata").At("name"),
 				"is there twice (see %s): in a cluster the one that comes last takes the other's place",
-				other.at("kind").where(n.file))
+				where(other.At("kind"), n.File))
 			return
 		}
 		im.stored[r.String()] = n
 	default:
-		im.note(r, n.at("kind"), "skipped: nothing in it is for the plugin")
+		im.note(r, n.At("kind"), "skipped: nothing in it is for the plugin")
 	}
 }
 
+// node is a value of a document, and where it is.
+type node = yamlnode.Node
+
 // where says where a node is, seen from a file.
-func (n node) where(from string) string {
-	line := "line " + itoa(n.line)
-	if n.file == from {
+func where(n node, from string) string {
+	line := "line " + itoa(n.Line)
+	if n.File == from {
 		return line
 	}
-	return n.file + ", " + line
+	return n.File + ", " + line
 }
 
 // checkTwice refuses TokenIssuers with one name in one namespace.
@@ -97,10 +132,10 @@ func (im *importer) checkTwice() {
 			first[r.String()] = r
 			continue
 		}
-		im.problem(r, r.node.at("metadata").at("name"),
+		im.problem(r, r.node.At("metadata").At("name"),
 			"is there twice (see %s): in a cluster the one that comes last takes the other's place,"+
 				" and the tokens of organization %q are refused. Give each resource a name of its own",
-			other.node.at("metadata").at("name").where(r.node.file), other.field("organization").text())
+			where(other.node.At("metadata").At("name"), r.node.File), other.field("organization").Text())
 	}
 }
 
@@ -114,13 +149,13 @@ var placeholder = regexp.MustCompile(`<[^<>\s][^<>]*>`)
 
 // str reads a string. One that is required must not be absent or empty.
 func (rd reader) str(n node, required bool) string {
-	text, ok := n.value.(string)
+	text, ok := n.Value.(string)
 	switch {
-	case n.absent() && required:
+	case n.Absent() && required:
 		rd.im.problem(rd.r, n, "is missing")
-	case n.absent():
+	case n.Absent():
 	case !ok:
-		rd.im.problem(rd.r, n, "must be a string, got %s", n.kind())
+		rd.im.problem(rd.r, n, "must be a string, got %s", n.Kind())
 	case text == "" && required:
 		rd.im.problem(rd.r, n, "is empty")
 	case placeholder.MatchString(text):
@@ -133,24 +168,24 @@ func (rd reader) str(n node, required bool) string {
 // object reports whether a node is an object with members; anything else but
 // null is a problem.
 func (rd reader) object(n node) bool {
-	if _, ok := n.value.(map[string]node); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be an object, got %s", n.kind())
+	if _, ok := n.Value.(map[string]node); !ok && !n.Absent() {
+		rd.im.problem(rd.r, n, "must be an object, got %s", n.Kind())
 		return false
 	}
-	return !n.absent()
+	return !n.Absent()
 }
 
 // list returns the elements of a list; anything else but null is a problem.
 func (rd reader) list(n node) []node {
-	if _, ok := n.value.([]node); !ok && !n.absent() {
-		rd.im.problem(rd.r, n, "must be a list, got %s", n.kind())
+	if _, ok := n.Value.([]node); !ok && !n.Absent() {
+		rd.im.problem(rd.r, n, "must be a list, got %s", n.Kind())
 	}
-	return n.elements()
+	return n.Elements()
 }
 
 // others notes the members of an object that are none of the known ones.
 func (rd reader) others(n node, why map[string]string, known ...string) {
-	for _, name := range n.members() {
+	for _, name := range n.Members() {
 		if strings.Contains(" "+strings.Join(known, " ")+" ", " "+name+" ") {
 			continue
 		}
@@ -158,7 +193,7 @@ func (rd reader) others(n node, why map[string]string, known ...string) {
 		if !ok {
 			reason = "nothing is known of this field"
 		}
-		rd.im.dropped(rd.r, n.at(name), reason)
+		rd.im.dropped(rd.r, n.At(name), reason)
 	}
 }
 
@@ -178,7 +213,7 @@ func (rd reader) refer(n node, kind, name, key string) string {
 	}
 	text, problem := storedText(stored, kind, key)
 	if problem != "" {
-		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, stored.at("kind").where(n.file))
+		rd.im.problem(rd.r, n, "refers to %s, key %q: %s (%s)", target, key, problem, where(stored.At("kind"), n.File))
 	}
 	return text
 }
@@ -186,16 +221,16 @@ func (rd reader) refer(n node, kind, name, key string) string {
 // storedText returns the value of a key. The problem says what is wrong, and
 // nothing of the value.
 func storedText(stored node, kind, key string) (text, problem string) {
-	encoded := stored.at("binaryData").at(key)
-	plain := stored.at("data").at(key)
+	encoded := stored.At("binaryData").At(key)
+	plain := stored.At("data").At(key)
 	if kind == kindSecret {
-		encoded, plain = stored.at("data").at(key), stored.at("stringData").at(key)
+		encoded, plain = stored.At("data").At(key), stored.At("stringData").At(key)
 	}
 	switch {
-	case plain.text() != "":
-		return plain.text(), ""
-	case encoded.text() != "":
-		decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(encoded.text()), ""))
+	case plain.Text() != "":
+		return plain.Text(), ""
+	case encoded.Text() != "":
+		decoded, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(encoded.Text()), ""))
 		if err != nil {
 			return "", "not base64"
 		}

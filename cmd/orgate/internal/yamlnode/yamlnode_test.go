@@ -1,4 +1,4 @@
-package apk
+package yamlnode
 
 import (
 	"strings"
@@ -7,12 +7,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// lines are where a node and what is in it stand, by path.
-func lines(n node) map[string]int {
-	found := map[string]int{n.path: n.line}
-	parts := n.elements()
-	for _, name := range n.members() {
-		parts = append(parts, n.at(name))
+// lines are where a Node and what is in it stand, by path.
+func lines(n Node) map[string]int {
+	found := map[string]int{n.Path: n.Line}
+	parts := n.Elements()
+	for _, name := range n.Members() {
+		parts = append(parts, n.At(name))
 	}
 	for _, part := range parts {
 		for path, line := range lines(part) {
@@ -45,7 +45,7 @@ end: >-
   folded: text
 last: "x: y"
 `
-	documents, problems := split("f", text)
+	documents, problems := Split("f", text)
 	if len(documents) != 1 || len(problems) != 0 {
 		t.Fatalf("%v %v", documents, problems)
 	}
@@ -64,14 +64,14 @@ last: "x: y"
 }
 
 func TestDocumentsOfAFile(t *testing.T) {
-	documents, problems := split("f",
+	documents, problems := Split("f",
 		"a: 1\r\n---\n\n--- # nothing\n---\nb: |\n  -----BEGIN X-----\n...\n--- 7\n---x: 1\n")
 	var got []string
 	for _, d := range documents {
-		got = append(got, strings.Join(d.members(), " ")+d.at("b").text())
+		got = append(got, strings.Join(d.Members(), " ")+d.At("b").Text())
 	}
-	if diff := cmp.Diff([]string{"a", "b-----BEGIN X-----\n"}, got); diff != "" || documents[0].line != 1 ||
-		documents[1].line != 6 {
+	if diff := cmp.Diff([]string{"a", "b-----BEGIN X-----\n"}, got); diff != "" || documents[0].Line != 1 ||
+		documents[1].Line != 6 {
 		t.Errorf("documents (-want +got):\n%s", diff)
 	}
 	if len(problems) != 1 {
@@ -87,17 +87,17 @@ d: {<<: *base, b: own}
 e: {<<: [*base, *other]}
 f: *other
 `
-	documents, problems := split("f", merged)
+	documents, problems := Split("f", merged)
 	if len(documents) != 1 || len(problems) != 0 {
 		t.Fatalf("%v %v", documents, problems)
 	}
 	root := documents[0]
 	got := map[string]any{
-		"d.a": root.at("d").at("a").value, "d.b": root.at("d").at("b").value, "e.b": root.at("e").at("b").value,
-		"e.c": len(root.at("e").at("c").elements()), "f.c": root.at("f").at("c").elements()[0].value,
-		"line": root.at("f").line,
+		"d.a": root.At("d").At("a").Value, "d.b": root.At("d").At("b").Value, "e.b": root.At("e").At("b").Value,
+		"e.c": len(root.At("e").At("c").Elements()), "f.c": root.At("f").At("c").Elements()[0].Value,
+		"line": root.At("f").Line,
 	}
-	want := map[string]any{"d.a": number("1"), "d.b": "own", "e.b": "two", "e.c": 1, "f.c": "x", "line": 6}
+	want := map[string]any{"d.a": Number("1"), "d.b": "own", "e.b": "two", "e.c": 1, "f.c": "x", "line": 6}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("values (-want +got):\n%s", diff)
 	}
@@ -113,9 +113,35 @@ f: *other
 		"not YAML: key \"a\" already set in map":   "a: 1\nb: 2\na: 3\n",
 		"not YAML: mapping values are not allowed": "a: b: c\n",
 	} {
-		documents, problems := split("f", text)
+		documents, problems := Split("f", text)
 		if len(documents) != 0 || len(problems) != 1 || !strings.HasPrefix(problems[0].Message, name) {
 			t.Errorf("%s: %v %v", name, documents, problems)
+		}
+	}
+}
+
+// TestJSON: JSON is YAML, except for what its writers make of blanks and escapes.
+func TestJSON(t *testing.T) {
+	documents, faults := Split("f", "{\n\t\"a\":\t[true, 1e3],\n\t\"b\": \"\\/ \\ud83d\\ude00 \\t\"\n}\n")
+	if len(documents) != 1 || len(faults) != 0 {
+		t.Fatalf("%v %v", documents, faults)
+	}
+	a, b := documents[0].At("a"), documents[0].At("b")
+	got := []any{a.Elements()[1].Value, a.ValueLine, a.ValueColumn, b.Value, b.Line, b.ValueLine, b.ValueColumn}
+	if diff := cmp.Diff([]any{Number("1e3"), 2, 7, "/ \U0001f600 \t", 3, 3, 7}, got); diff != "" {
+		t.Errorf("values and places (-want +got):\n%s", diff)
+	}
+}
+
+func TestJSONThatIsRefused(t *testing.T) {
+	for name, text := range map[string]string{
+		"key \"a\" already set in map": "{\"a\": 1,\n\"a\": 2}",
+		"too many values":              "[" + strings.Repeat("{},", maxNodes) + "0]",
+		"values nested too deeply":     strings.Repeat("[", maxDepth+1) + strings.Repeat("]", maxDepth+1),
+	} {
+		documents, faults := Split("f", text)
+		if len(documents) != 0 || len(faults) != 1 || faults[0].Message != "not YAML: "+name {
+			t.Errorf("%s: %v %v", name, documents, faults)
 		}
 	}
 }
