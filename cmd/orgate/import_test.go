@@ -23,7 +23,7 @@ import (
 // TestImportScripts runs the scripts that import resources, which are those of
 // package apk's tests, in $APK.
 func TestImportScripts(t *testing.T) {
-	dir, err := filepath.Abs("internal/apk/testdata")
+	dir, err := filepath.Abs("../../internal/apk/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestImportedInTheGateway(t *testing.T) {
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := exec.Command("orgate", "import", "internal/apk/testdata/"+test.file, "--organization", "/t/{org}/",
+			out, err := exec.Command("orgate", "import", "../../internal/apk/testdata/"+test.file, "--organization", "/t/{org}/",
 				"--out", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"orgate/cmd/orgate/internal/advice"
+	"orgate/internal/advice"
 )
 
 // mistakes is the error of a configuration with mistakes: a line for each,

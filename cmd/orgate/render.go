@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/render"
+	"orgate/internal/render"
 )
 
 func newRender() *cobra.Command {

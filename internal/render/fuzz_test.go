@@ -7,7 +7,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"orgate/cmd/orgate/internal/render"
+	"orgate/internal/render"
 )
 
 // FuzzEnvoyGateway: what is rendered of a good configuration is YAML, and the

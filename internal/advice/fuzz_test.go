@@ -3,9 +3,9 @@ package advice_test
 import (
 	"testing"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/config"
 	"orgate/e2e/scenario"
+	"orgate/internal/advice"
 )
 
 // FuzzRead: whatever the document is, there is a configuration or a mistake,
