@@ -61,9 +61,6 @@ var istio = map[string]func() proto.Message{
 // dnsSubdomain is what names of objects must be (RFC 1123 §2.1).
 var dnsSubdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
-// comments are a document with nothing else.
-var comments = regexp.MustCompile(`^(\s*#.*\n?|\s*\n)*$`)
-
 // Read reads the objects in a file of YAML documents. The error names the
 // objects that something is wrong with: duplicate and unknown fields, wrong
 // values, and kinds that the package has no schema of.
@@ -72,9 +69,6 @@ func Read(manifests []byte) ([]Object, error) {
 	var problems []error
 	seen := map[string]bool{}
 	for i, document := range bytes.Split(append([]byte("\n"), manifests...), []byte("\n---\n")) {
-		if comments.Match(document) {
-			continue
-		}
 		o, err := read(document)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("document %d: %s %s: %w", i, o.Kind, o.Metadata.Name, err))

@@ -76,7 +76,7 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 		}
 		return cluster
 	})
-	return write(envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
+	return manifests(envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
 		"Configuration": configuration})
 }
 

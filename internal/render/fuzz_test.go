@@ -26,7 +26,7 @@ func FuzzEnvoyGateway(f *testing.F) {
 		if err != nil {
 			return // a host that Envoy Gateway does not take
 		}
-		last := text[strings.LastIndex(text, "\n---\n"):]
+		last := text[max(0, strings.LastIndex(text, "\n---\n")):]
 		policy, err := yaml.YAMLToJSON([]byte(last))
 		if err != nil {
 			t.Fatalf("%v\n%s", err, text)

@@ -89,7 +89,7 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 		}
 		return cluster
 	})
-	return write(istio, map[string]any{
+	return manifests(istio, map[string]any{
 		"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration,
 		"Secret":  d.config.Sharing.Key != "",
 		"Fetches": len(d.servers) > 0, "Referenced": strings.Join(names, ","),

@@ -217,6 +217,14 @@ func write(text string, values any) (string, error) {
 	return b.String(), nil
 }
 
+// manifests fills a template in whose documents all begin with "---". The first
+// loses it: the comment before it would be a document of its own, which not every
+// reader takes.
+func manifests(text string, values any) (string, error) {
+	written, err := write(text, values)
+	return strings.Replace(written, "\n---\n", "\n\n", 1), err
+}
+
 // indent moves every line but the first to the right.
 func indent(spaces int, text string) string {
 	return strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", spaces))
