@@ -51,7 +51,7 @@ run: build ## Show the plugin at work, without a proxy (ARGS="...").
 .PHONY: test
 test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
-	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) ./...
+	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.

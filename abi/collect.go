@@ -15,9 +15,10 @@ const (
 	// measureEvery is how many bytes may have been allocated, by an estimate,
 	// before the heap is measured, which takes a tenth of a request's time.
 	// The estimate is what the proxy hands over, and perCallback for each
-	// callback of a stream. After another callback, which may have allocated
-	// anything, the heap is measured at once.
-	measureEvery = 128 << 10
+	// callback of a stream. It is low: a token can make garbage of thirty times
+	// its size. After another callback, which may have allocated anything, the
+	// heap is measured at once.
+	measureEvery = 64 << 10
 	perCallback  = 256
 	// pageSize is the size of a page of the heap.
 	pageSize = 8 << 10

@@ -4,7 +4,6 @@ package wasip1
 
 import (
 	"encoding/binary"
-	"strings"
 	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/internal"
@@ -61,28 +60,25 @@ func readPairs(block []byte, keep func(name string, value []byte) string) ([][2]
 		return nil, types.ErrorInternalFailure
 	}
 	lengths, texts := block[4:4+8*n], block[4+8*n:]
-	length := func(i uint64) uint64 { return uint64(binary.LittleEndian.Uint32(lengths[4*i:])) }
 	var ofNames, ofAll uint64
-	for i := range n {
-		ofNames += length(2 * i)
-		ofAll += length(2*i) + 1 + length(2*i+1) + 1
+	for i := 0; i < len(lengths); i += 8 {
+		name, value := binary.LittleEndian.Uint32(lengths[i:]), binary.LittleEndian.Uint32(lengths[i+4:])
+		ofNames += uint64(name)
+		ofAll += uint64(name) + 1 + uint64(value) + 1
 	}
 	if ofAll > uint64(len(texts)) {
 		return nil, types.ErrorInternalFailure
 	}
-	text := func(length uint64) []byte {
-		text := texts[:length]
-		texts = texts[length+1:]
-		return text
-	}
-	var names strings.Builder
-	names.Grow(int(ofNames))
 	pairs := make([][2]string, n)
-	for i := range n {
-		begin := names.Len()
-		names.Write(text(length(2 * i)))
-		pairs[i][0] = names.String()[begin:]
-		pairs[i][1] = keep(pairs[i][0], text(length(2*i+1)))
+	names := make([]byte, 0, ofNames)
+	for i := range pairs {
+		name, value := binary.LittleEndian.Uint32(lengths[8*i:]), binary.LittleEndian.Uint32(lengths[8*i+4:])
+		begin := len(names)
+		names = append(names, texts[:name]...)
+		texts = texts[name+1:]
+		pairs[i][0] = unsafe.String(unsafe.SliceData(names[begin:]), int(name))
+		pairs[i][1] = keep(pairs[i][0], texts[:value])
+		texts = texts[value+1:]
 	}
 	return pairs, nil
 }

@@ -22,8 +22,8 @@ func allocate(size uint32) *byte {
 	block := lent
 	if lent = nil; uint64(size) > uint64(len(block)) {
 		block = make([]byte, size)
-		collector.estimate += uint64(size)
 	}
+	collector.estimate += uint64(size)
 	pinned = append(pinned, block)
 	if stressCollector {
 		collect()

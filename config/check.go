@@ -24,8 +24,9 @@ func (r *reader) check(c *Config) {
 	r.paths = r.grammar(&c.Paths)
 	names := make([]string, len(c.Issuers))
 	for i := range c.Issuers {
-		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.Headers.Organization, identity)
+		r.checkIssuer(element("issuers", i), &c.Issuers[i], c.SignatureVerification, c.Headers.Organization, identity)
 		names[i] = c.Issuers[i].Name
+		r.step()
 	}
 	r.checkNames("issuers", names)
 	known := map[string]bool{}
@@ -37,7 +38,11 @@ func (r *reader) check(c *Config) {
 	names = make([]string, len(c.Rules))
 	for i := range c.Rules {
 		r.checkRule(element("rules", i), i, &c.Rules[i], known)
+		if c.Rules[i].ForwardToken == nil {
+			c.Rules[i].ForwardToken = &c.ForwardToken
+		}
 		names[i] = c.Rules[i].Name
+		r.step()
 	}
 	r.checkNames("rules", names)
 	// The organization that all issuers share is found before the environment
@@ -109,20 +114,21 @@ func (r *reader) checkNames(list string, names []string) {
 // keepEnvironment leaves the issuers of the environment, and checks them
 // against one another.
 func (r *reader) keepEnvironment(c *Config) {
-	var kept []Issuer
+	kept := c.Issuers[:0]
 	unread := len(c.Issuers) == 0
-	for i, issuer := range c.Issuers {
-		path := element("issuers", i)
-		if r.misread(path + ".environments") {
+	for i := range c.Issuers {
+		issuer := &c.Issuers[i]
+		issuer.Path = element("issuers", i)
+		if r.misread(issuer.Path + ".environments") {
 			unread = true
 			continue
 		}
 		if c.Environment == "" || slices.Contains(issuer.Environments, Any) ||
 			slices.Contains(issuer.Environments, c.Environment) {
-			issuer.Path = path
-			kept = append(kept, issuer)
+			kept = append(kept, *issuer)
 		}
 	}
+	clear(c.Issuers[len(kept):])
 	c.Issuers = kept
 	if len(kept) == 0 && !unread {
 		r.refuse("environment", "no issuer is for "+quote(c.Environment))
@@ -245,7 +251,7 @@ func (r *reader) checkMappings(same []*Issuer) {
 // to be of: that of its rule, the top level's, or the one that all issuers of the
 // document have.
 func (r *reader) checkRequiredOrganization(c *Config) {
-	if r.has("organization") || len(c.Issuers) == 0 {
+	if r.given("organization", !c.Organization.IsZero()) || len(c.Issuers) == 0 {
 		return
 	}
 	for _, p := range r.unread {
@@ -267,7 +273,7 @@ func (r *reader) checkRequiredOrganization(c *Config) {
 	const differ = "is required, since the document's issuers differ in their organizations and "
 	for i, rule := range c.Rules {
 		path := element("rules", i)
-		if rule.Organization.IsZero() && !rule.Public && !r.has(path+".organization") && !r.misread(path) {
+		if rule.Organization.IsZero() && !rule.Public && !r.misread(path+".organization") {
 			r.refuse(path+".organization", differ+"the top level names none")
 		}
 	}
@@ -276,10 +282,12 @@ func (r *reader) checkRequiredOrganization(c *Config) {
 	}
 }
 
+const oneSource = "must have exactly one of fromHost, fromPath and fromRouteMetadata"
+
 // organizationSource checks where a required organization comes from, and
 // writes the host in lower case.
 func (r *reader) organizationSource(path string, o *Organization) {
-	if !r.has(path) {
+	if o.IsZero() {
 		return
 	}
 	set := 0
@@ -289,7 +297,7 @@ func (r *reader) organizationSource(path string, o *Organization) {
 		}
 	}
 	if set != 1 {
-		r.refuse(path, "must have exactly one of fromHost, fromPath and fromRouteMetadata")
+		r.refuse(path, oneSource)
 		return
 	}
 	r.line(path, o.Literal)

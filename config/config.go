@@ -181,8 +181,9 @@ type Issuer struct {
 	// Any one of these must be in the token's "aud" (RFC 7519 §4.1.3). Empty:
 	// the audience is not checked.
 	Audiences []string `json:"audiences" default:"[]"`
-	// The signature algorithms allowed (RFC 7518 §3.1).
-	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512"`
+	// The signature algorithms allowed (RFC 7518 §3.1, RFC 8037 §3.1). "Ed25519" is
+	// another name of "EdDSA" (RFC 9864). "ES512" needs signatureVerification "host".
+	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA|Ed25519"`
 	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
 	// "application/", ignoring case, such as "at+jwt". Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
@@ -321,7 +322,11 @@ type Rule struct {
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
-	// Asks for no token. One that is sent is ignored.
+	// Passes the token on to the upstream, or removes it, instead of what the
+	// top level says.
+	ForwardToken *bool `json:"forwardToken"`
+	// Asks for no token. What stands in a token's place is removed, unless
+	// forwardToken is set.
 	Public bool `json:"public" default:"false"`
 	// Asks for no token, or a good one.
 	Optional bool `json:"optional" default:"false"`
@@ -385,13 +390,12 @@ type AnyOrAll struct {
 
 // ClaimName names a claim. In JSON it is a string, looked up literally first
 // ("https://example.com/org") and then as a path of members separated by dots
-// ("realm_access.roles"), or an array of strings, a path with no splitting.
-// The zero value names none.
+// ("realm_access.roles"), of which the longest beginning that is a claim counts;
+// or an array of strings, a path with no splitting. The zero value names none.
 type ClaimName struct {
-	// The literal name, "" if the name was an array.
+	// The string, "" if the name was an array.
 	Name string
-	// The path: the literal name split at its dots (nil if it has none), or
-	// the array.
+	// The array.
 	Path []string
 }
 
@@ -402,12 +406,12 @@ func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
 // two of one.
 func (c ClaimName) Key() string {
 	switch {
-	case len(c.Path) == 0:
+	case c.Name != "":
 		return c.Name
-	case c.Name == "" && len(c.Path) == 1:
+	case len(c.Path) == 1 && !strings.Contains(c.Path[0], "."):
 		return c.Path[0]
 	}
-	return c.Name + "\x00" + strings.Join(c.Path, "\x00")
+	return "\x00" + strings.Join(c.Path, "\x00")
 }
 
 // Duration is a length of time, in JSON a string of [time.ParseDuration].

@@ -101,7 +101,7 @@ func (r *reader) object(path string, v gjson.Result, into reflect.Value) {
 		seen[name] = true
 		f, ok := fieldNamed(t, name)
 		if !ok {
-			r.fail(at, r.offsets[at], unknownField(at, name, t))
+			r.fail(at, value.Index, unknownField(at, name, t))
 			return
 		}
 		r.decode(at, value, into.FieldByIndex(f.Index), limitsOf(f.Tag))
@@ -114,6 +114,9 @@ func (r *reader) object(path string, v gjson.Result, into reflect.Value) {
 	}
 }
 
+// defaults reads defaults.
+var defaults = &reader{step: func() {}}
+
 // absent gives a member that the document does not have its default.
 func (r *reader) absent(path string, offset int, into reflect.Value, tag reflect.StructTag) {
 	if tag.Get("required") == "true" {
@@ -123,7 +126,7 @@ func (r *reader) absent(path string, offset int, into reflect.Value, tag reflect
 	// Defaults are read by a reader of their own, for which offsets mean
 	// nothing, and without the limits that mean "absent, but not empty".
 	if value, ok := tag.Lookup("default"); ok {
-		new(reader).decode(path, gjson.Parse(value), into, limits{})
+		defaults.decode(path, gjson.Parse(value), into, limits{})
 		return
 	}
 	switch into.Addr().Interface().(type) {
@@ -131,7 +134,7 @@ func (r *reader) absent(path string, offset int, into reflect.Value, tag reflect
 		return
 	}
 	if into.Kind() == reflect.Struct {
-		new(reader).decode(path, gjson.Parse("{}"), into, limits{})
+		defaults.decode(path, gjson.Parse("{}"), into, limits{})
 	}
 }
 
@@ -146,7 +149,6 @@ func (r *reader) members(path string, v gjson.Result, yield func(at, name string
 			return true
 		}
 		seen[key.Str] = true
-		r.note(at, value.Index)
 		yield(at, key.Str, value)
 		return true
 	})
@@ -156,33 +158,33 @@ func (r *reader) members(path string, v gjson.Result, yield func(at, name string
 func (r *reader) elements(path string, v gjson.Result, yield func(at string, value gjson.Result)) {
 	i := 0
 	v.ForEach(func(_, value gjson.Result) bool {
-		at := element(path, i)
-		r.note(at, value.Index)
-		yield(at, value)
+		yield(element(path, i), value)
 		i++
 		return true
 	})
 }
 
-func (r *reader) note(path string, offset int) {
-	if r.offsets != nil {
-		r.offsets[path] = offset
-	}
-}
+// stepSize is how many elements of an array are one step: see [ParseInSteps].
+const stepSize = 16
 
 func (r *reader) array(path string, v gjson.Result, into reflect.Value, l limits) {
 	if !v.IsArray() {
 		r.wrongType(path, "an array", v)
 		return
 	}
-	items := reflect.Zero(into.Type())
+	n := 0
+	v.ForEach(func(_, _ gjson.Result) bool { n++; return true })
+	if n > 0 {
+		into.Set(reflect.MakeSlice(into.Type(), n, n))
+	}
+	i := 0
 	r.elements(path, v, func(at string, value gjson.Result) {
-		item := reflect.New(into.Type().Elem()).Elem()
-		r.decode(at, value, item, limits{required: true})
-		items = reflect.Append(items, item)
+		r.decode(at, value, into.Index(i), limits{required: true})
+		if i++; i%stepSize == 0 {
+			r.step()
+		}
 	})
-	into.Set(items)
-	if l.filled() && items.Len() == 0 {
+	if l.filled() && n == 0 {
 		r.fail(path, v.Index, "must not be empty")
 	}
 }
@@ -263,14 +265,7 @@ func outside(l limits, got string) string {
 func (r *reader) claimName(path string, v gjson.Result, into *ClaimName) {
 	switch {
 	case v.Type == gjson.String:
-		name, ok := r.str(path, v, limits{required: true})
-		if !ok {
-			return
-		}
-		*into = ClaimName{Name: name}
-		if strings.Contains(name, ".") {
-			into.Path = strings.Split(name, ".")
-		}
+		into.Name, _ = r.str(path, v, limits{required: true})
 	case v.IsArray():
 		*into = ClaimName{Path: r.strings(path, v, limits{required: true})}
 	default:
@@ -314,6 +309,9 @@ func (r *reader) organization(path string, v gjson.Result, into *Organization) {
 		into.Literal, _ = r.str(path, v, limits{required: true})
 	case v.IsObject():
 		r.object(path, v, reflect.ValueOf(into).Elem())
+		if into.IsZero() && !r.partlyUnread(path) {
+			r.fail(path, v.Index, oneSource)
+		}
 	default:
 		r.wrongType(path, "a string or an object with one of fromHost, fromPath and fromRouteMetadata", v)
 	}

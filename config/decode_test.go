@@ -24,6 +24,26 @@ func TestErrorText(t *testing.T) {
 	}
 }
 
+func TestKeysOfClaimNames(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		a, b ClaimName
+		same bool
+	}{
+		{"a name, and a path of one", ClaimName{Name: "sub"}, ClaimName{Path: []string{"sub"}}, true},
+		{"names with dots", ClaimName{Name: "a.b"}, ClaimName{Name: "a.b"}, true},
+		{"paths", ClaimName{Path: []string{"a", "b"}}, ClaimName{Path: []string{"a", "b"}}, true},
+		{"a name with a dot, and a path of one", ClaimName{Name: "a.b"}, ClaimName{Path: []string{"a.b"}}, false},
+		{"a name with a dot, and a path", ClaimName{Name: "a.b"}, ClaimName{Path: []string{"a", "b"}}, false},
+		{"paths with dots elsewhere", ClaimName{Path: []string{"a.b", "c"}}, ClaimName{Path: []string{"a", "b.c"}}, false},
+		{"other names", ClaimName{Name: "a"}, ClaimName{Name: "b"}, false},
+	} {
+		if same := tt.a.Key() == tt.b.Key(); same != tt.same {
+			t.Errorf("%s: %q and %q", tt.name, tt.a.Key(), tt.b.Key())
+		}
+	}
+}
+
 func TestDistance(t *testing.T) {
 	for _, tt := range []struct {
 		name, a, b string

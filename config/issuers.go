@@ -18,14 +18,14 @@ func algorithms() []string {
 }
 
 // checkIssuer checks one issuer by itself.
-func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader string, identity headers) {
+func (r *reader) checkIssuer(path string, issuer *Issuer, verification, organizationHeader string, identity headers) {
 	r.name(path+".name", issuer.Name)
 	r.line(path+".issuer", issuer.Issuer)
 	r.line(path+".organization", issuer.Organization)
 	r.lines(path+".environments", issuer.Environments)
 	r.lines(path+".audiences", issuer.Audiences)
 	for i, a := range issuer.Algorithms {
-		if fault := algorithmFault(a); fault != "" {
+		if fault := algorithmFault(a, verification); fault != "" {
 			r.refuse(element(path+".algorithms", i), fault)
 		}
 	}
@@ -44,22 +44,26 @@ func (r *reader) checkIssuer(path string, issuer *Issuer, organizationHeader str
 	}
 }
 
-func algorithmFault(name string) string {
+// algorithmFault says why signatures of an algorithm are not verified in the place
+// that signatureVerification names, or nothing.
+func algorithmFault(name, verification string) string {
 	upper := strings.ToUpper(name)
 	supported := algorithms()
 	accepted := list(supported)
 	switch {
+	case name == "ES512" && verification == "sandbox":
+		return `"ES512" needs signatureVerification "host": the sandbox would take 300 times as long as for RS256`
 	case slices.Contains(supported, name):
 		return ""
 	case upper == "NONE":
 		return `"none" is never accepted: it is no signature`
 	case strings.HasPrefix(upper, "HS"):
 		return quote(name) + " is never accepted: whoever can check such a signature can make it; must be " + accepted
-	case strings.HasPrefix(upper, "ES") || upper == "EDDSA" || strings.HasPrefix(upper, "ED25519") ||
-		strings.HasPrefix(upper, "ED448"):
+	case slices.ContainsFunc(supported, func(a string) bool { return strings.EqualFold(a, name) }):
+		i := slices.IndexFunc(supported, func(a string) bool { return strings.EqualFold(a, name) })
+		return "must be written " + quote(supported[i]) + ", got " + quote(name)
+	case strings.HasPrefix(upper, "ES") || upper == "ED448":
 		return quote(name) + " is not supported; must be " + accepted
-	case slices.Contains(supported, upper):
-		return "must be in capitals: " + quote(upper)
 	default:
 		return "must be " + accepted + ", got " + quote(name)
 	}
@@ -124,9 +128,11 @@ func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
 }
 
 func (r *reader) checkJWKS(path string, j *JWKS) {
+	url, wellKnown := r.given(path+".url", j.URL != ""), r.given(path+".wellKnown", j.WellKnown != "")
+	inline, cluster := r.given(path+".inline", j.Inline != ""), r.given(path+".cluster", j.Cluster != "")
 	sources := 0
-	for _, name := range []string{"url", "wellKnown", "inline"} {
-		if r.has(path + "." + name) {
+	for _, given := range [...]bool{url, wellKnown, inline} {
+		if given {
 			sources++
 		}
 	}
@@ -134,13 +140,13 @@ func (r *reader) checkJWKS(path string, j *JWKS) {
 		r.refuse(path, "must have exactly one of url, wellKnown and inline")
 	}
 	switch {
-	case r.has(path + ".url"), r.has(path + ".wellKnown"):
-		if !r.has(path + ".cluster") {
+	case url, wellKnown:
+		if !cluster {
 			r.refuse(path+".cluster",
 				"is required with url and wellKnown: the proxy's cluster that the keys are fetched through")
 		}
-	case r.has(path + ".inline"):
-		if r.has(path + ".cluster") {
+	case inline:
+		if cluster {
 			r.refuse(path+".cluster", "has no meaning with inline: nothing is fetched")
 		}
 	}

@@ -21,8 +21,12 @@ import (
 //
 // The configuration returned has every default applied and holds only the
 // issuers of its environment.
-func Parse(doc string) (*Config, error) {
-	r := &reader{doc: doc, offsets: map[string]int{}}
+func Parse(doc string) (*Config, error) { return ParseInSteps(doc, func() {}) }
+
+// ParseInSteps is [Parse], and calls a function each time when a few issuers or
+// rules are read or checked. A large document makes much garbage on the way.
+func ParseInSteps(doc string, step func()) (*Config, error) {
+	r := &reader{doc: doc, step: step}
 	if strings.TrimSpace(doc) == "" {
 		r.fail("", 0, "the configuration is empty")
 		return nil, r.result()
@@ -45,11 +49,10 @@ func Parse(doc string) (*Config, error) {
 
 // reader reads one document: it decodes, then checks, and collects mistakes.
 type reader struct {
-	doc string
-	// offsets holds where each value of the document begins, by path.
-	offsets map[string]int
-	// mistakes holds what was found so far; Line and Column are filled in by
-	// result.
+	doc  string
+	step func()
+	// mistakes holds what was found so far; Line and Column, and offsets that are
+	// not known, are filled in by result.
 	mistakes []mistake
 	// unread holds the paths whose value could not be decoded.
 	unread []string
@@ -59,8 +62,10 @@ type reader struct {
 
 type mistake struct {
 	Error
-	offset int
+	offset int // or unknown
 }
+
+const unknown = -1
 
 // fail notes a value that cannot be decoded.
 func (r *reader) fail(path string, offset int, message string) {
@@ -72,12 +77,16 @@ func (r *reader) fail(path string, offset int, message string) {
 // value, a part of it or its container was not read: that is a mistake already,
 // and this would be its consequence.
 func (r *reader) refuse(path, message string) {
-	for _, p := range r.unread {
-		if within(p, path) || within(path, p) {
-			return
-		}
+	if r.partlyUnread(path) {
+		return
 	}
-	r.mistakes = append(r.mistakes, mistake{Error{Path: path, Message: message}, r.offset(path)})
+	r.mistakes = append(r.mistakes, mistake{Error{Path: path, Message: message}, unknown})
+}
+
+// partlyUnread reports whether the value at path, a part of it or what holds it
+// was not read.
+func (r *reader) partlyUnread(path string) bool {
+	return slices.ContainsFunc(r.unread, func(p string) bool { return within(p, path) || within(path, p) })
 }
 
 // misread reports whether the value at path, or what holds it, was not read.
@@ -85,21 +94,49 @@ func (r *reader) misread(path string) bool {
 	return slices.ContainsFunc(r.unread, func(p string) bool { return within(path, p) })
 }
 
-// has reports whether the document has a value at path.
-func (r *reader) has(path string) bool {
-	_, ok := r.offsets[path]
-	return ok
-}
+// given reports whether the document has a value at path, which a value that is
+// not zero shows, and so does a mistake in it.
+func (r *reader) given(path string, nonzero bool) bool { return nonzero || r.misread(path) }
 
-// offset returns where the value at path begins, or what should hold it.
-func (r *reader) offset(path string) int {
-	for path != "" {
-		if offset, ok := r.offsets[path]; ok {
-			return offset
+// locate finds where the values begin that mistakes are in, or what should hold
+// them.
+func (r *reader) locate() {
+	outer := func(path string) string { return path[:max(strings.LastIndexAny(path, ".["), 0)] }
+	begins := map[string]int{} // of each value that is a mistake, or holds one
+	for _, m := range r.mistakes {
+		for path := m.Path; m.offset == unknown && path != ""; path = outer(path) {
+			begins[path] = unknown
 		}
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
 	}
-	return 0
+	var look func(path string, v gjson.Result)
+	look = func(path string, v gjson.Result) {
+		i := 0
+		v.ForEach(func(key, value gjson.Result) bool {
+			at := element(path, i)
+			if v.IsObject() {
+				at = member(path, key.Str)
+			}
+			if offset, ok := begins[at]; ok && offset == unknown {
+				begins[at] = value.Index
+				look(at, value)
+			}
+			i++
+			return true
+		})
+	}
+	if len(begins) > 0 {
+		look("", gjson.Parse(r.doc))
+	}
+	for i := range r.mistakes {
+		m := &r.mistakes[i]
+		path := m.Path
+		for path != "" && begins[path] == unknown {
+			path = outer(path)
+		}
+		if m.offset == unknown {
+			m.offset = begins[path]
+		}
+	}
 }
 
 // result returns the mistakes in the document's order, or nil.
@@ -107,6 +144,7 @@ func (r *reader) result() error {
 	if len(r.mistakes) == 0 {
 		return nil
 	}
+	r.locate()
 	slices.SortStableFunc(r.mistakes, func(a, b mistake) int { return a.offset - b.offset })
 	list := make(ErrorList, len(r.mistakes))
 	for i, m := range r.mistakes {

@@ -89,7 +89,7 @@ func (r *reader) checkMatch(path string, m *Match) {
 		{"pathPrefix", m.PathPrefix, literalFault},
 		{"pathTemplate", m.PathTemplate, templateFault},
 	} {
-		if !r.has(path + "." + p.name) {
+		if !r.given(path+"."+p.name, p.value != "") {
 			continue
 		}
 		paths++

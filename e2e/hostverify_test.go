@@ -1,11 +1,14 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
+	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host"
+	"orgate/host/hosttest"
 )
 
 // TestSignaturesVerifiedByTheHost: with the proxy's function the verdicts are
@@ -75,5 +78,40 @@ func TestHostVerifiesWhatTheSandboxWould(t *testing.T) {
 	}
 	if calls == 0 {
 		t.Error("the host was never asked")
+	}
+}
+
+// TestHostVerifiesCurves: the proxy is given keys and signatures of ECDSA in the
+// forms that it knows, and never those of EdDSA. ES512 needs it.
+func TestHostVerifiesCurves(t *testing.T) {
+	const config = `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"algorithms": ["ES256", "ES384", "ES512", "EdDSA"], "signatureValidation": {"jwks": {"inline": %s}}}],
+		"signatureVerification": "host"}`
+	signers := []*scenario.Signer{scenario.P256(), scenario.P384(), scenario.P521(), scenario.Edwards()}
+	document := fmt.Sprintf(config, scenario.JWKS(signers...))
+	calls := 0
+	w := newWorker(t, document, func(hc *host.Config) {
+		hc.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+			calls++
+			return host.VerifySignature(arguments)
+		}}
+	})
+	for _, signer := range signers {
+		good, other := signer.Token(), signer.Token(scenario.Claims{"sub": "mallory"})
+		forged := good[:strings.LastIndexByte(good, '.')] + other[strings.LastIndexByte(other, '.'):]
+		calls = 0
+		for token, want := range map[string]string{good: "200 ok", forged: "401 bad_signature"} {
+			if got := verdict(w.Serve(scenario.Request{Path: "/", Token: token})); got != want {
+				t.Errorf("%s: %s, want %s", signer.Algorithm(), got, want)
+			}
+		}
+		if want := map[bool]int{true: 0, false: 2}[signer.Algorithm() == "EdDSA"]; calls != want {
+			t.Errorf("%s: the host was asked %d times, want %d", signer.Algorithm(), calls, want)
+		}
+	}
+
+	_, err := e2e.NewWorker(hosttest.Plugin(t), document)
+	if err == nil || !strings.Contains(err.Error(), "self-test: ES512: the proxy offers no function verify_signature") {
+		t.Errorf("ES512 without the function: %v", err)
 	}
 }

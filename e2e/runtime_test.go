@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -19,6 +20,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"orgate/host/hosttest"
 )
 
 // TestRuntimeNeverSleeps pins what keeps the plugin from poll_oneoff, which a
@@ -59,7 +62,7 @@ func TestRuntimeNeverSleeps(t *testing.T) {
 		{"runtime_debug_freeOSMemory", "ef961ee4b9b5", "collects, and releases what is free"},
 	} {
 		if got := hashes[f.name]; got != f.hash {
-			t.Errorf("%s is %q in %s, not %q: see whether it still %s", f.name, got, runtime.Version(), f.hash, f.does)
+			t.Errorf("%s is %q in %s, not %q: see whether it still %s, as RATIONALE.md has it", f.name, got, runtime.Version(), f.hash, f.does)
 		}
 	}
 	for name, want := range map[string][]string{
@@ -77,6 +80,20 @@ func TestRuntimeNeverSleeps(t *testing.T) {
 		if diff := cmp.Diff(want, users[name]); diff != "" {
 			t.Errorf("functions that use %s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// TestPluginHasNoTimer: one would initialize netpoll. A guest that sleeps shows
+// that the names are found where they are.
+func TestPluginHasNoTimer(t *testing.T) {
+	plugin, sleeper := hosttest.Wasm(t), hosttest.Build(t, "../host/testdata/probe")
+	for _, function := range []string{"time.Sleep", "time.newTimer"} {
+		if bytes.Contains(plugin, []byte(function+"\x00")) {
+			t.Errorf("%s is linked into the plugin", function)
+		}
+	}
+	if !bytes.Contains(sleeper, []byte("time.Sleep\x00")) {
+		t.Error("time.Sleep is not found in a guest that calls it")
 	}
 }
 

@@ -20,11 +20,11 @@ var errVerifySignature = errors.New("verify_signature: not a clear answer")
 
 // hostArithmetic verifies a signature in the proxy. It implements
 // [jwt.Arithmetic].
-func (p *plugin) hostArithmetic(hash string, key *jwt.Key, signature []byte, text string) (bool, error) {
+func (p *plugin) hostArithmetic(hash string, key, signature []byte, text string) (bool, error) {
 	if p.noHostArithmetic {
 		return false, jwt.ErrUnavailable
 	}
-	result, err := proxywasm.CallForeignFunction(verifySignature, verifyArguments(hash, key.SPKI(), signature, text))
+	result, err := proxywasm.CallForeignFunction(verifySignature, verifyArguments(hash, key, signature, text))
 	if errors.Is(err, types.ErrorStatusNotFound) || errors.Is(err, types.ErrorUnimplemented) {
 		p.noHostArithmetic = true
 		proxywasm.LogInfo("the proxy has no " + verifySignature + ": signatures are verified in the sandbox")

@@ -124,7 +124,7 @@ func (p *plugin) readmit() {
 			break
 		}
 		// The rule and the issuer are those of the configuration before.
-		s.held = &gate.Decision{GRPC: s.held.GRPC, Head: s.held.Head}
+		s.held = &gate.Decision{RPC: s.held.RPC, Head: s.held.Head}
 		p.room.Return(s, nil, deadline)
 	}
 	p.room.WakeAll()

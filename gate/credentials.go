@@ -84,17 +84,79 @@ func (c *credentials) readHeader(r *Request, name string, sources []config.Heade
 			if h[0] != written {
 				continue
 			}
-			if token, ok := tokenIn(h[1], name, sources); ok {
-				c.add(token, "header", name)
-				found = true
-			} else {
-				others = append(others, h[1])
+			rest, ok := c.splitHeader(h[1], name, sources)
+			found = found || ok
+			if !ok || rest != "" {
+				others = append(others, rest)
 			}
 		}
 		if found {
 			c.replace(written, others)
 		}
 	}
+}
+
+// splitHeader takes the tokens out of one value of the named header. Most headers
+// have one, which is all of the value.
+func (c *credentials) splitHeader(value, name string, sources []config.HeaderSource) (rest string, found bool) {
+	if httptext.SameName(name, "sec-websocket-protocol") {
+		return c.splitProtocols(value, name, sources)
+	}
+	token, ok := tokenIn(value, name, sources)
+	if !ok {
+		return value, false
+	}
+	c.add(token, "header", name)
+	return "", true
+}
+
+// splitProtocols takes the tokens out of the list of subprotocols that a browser
+// asks for (RFC 6455 §11.3.4), the one place where it can put a token. With the
+// prefix "bearer, " the token is the protocol behind "bearer". The others stay:
+// one of them is what the upstream chooses.
+func (c *credentials) splitProtocols(value, name string, sources []config.HeaderSource) (rest string, found bool) {
+	var left []string
+	for protocol := range strings.SplitSeq(value, ",") {
+		if protocol = strings.Trim(protocol, " \t"); protocol == "" {
+			continue
+		}
+		left = append(left, protocol)
+		for i := range sources {
+			if !httptext.SameName(sources[i].Name, name) {
+				continue
+			}
+			if token, n := lastProtocols(left, sources[i].Prefix); n > 0 {
+				c.add(token, "header", name)
+				left, found = left[:len(left)-n], true
+				break
+			}
+		}
+	}
+	if !found {
+		return value, false
+	}
+	return strings.Join(left, ", "), true
+}
+
+// lastProtocols returns the token that a list of protocols ends with, and how
+// many of them the prefix and the token are, 0 if there is none.
+func lastProtocols(protocols []string, prefix string) (token string, n int) {
+	parts := strings.Split(prefix, ",")
+	n = len(parts)
+	if len(protocols) < n {
+		return "", 0
+	}
+	last := protocols[len(protocols)-n:]
+	for i, part := range parts[:n-1] {
+		if part = strings.Trim(part, " "); len(part) != len(last[i]) || !httptext.HasPrefixFold(last[i], part) {
+			return "", 0
+		}
+	}
+	token, ok := afterPrefix(last[n-1], strings.TrimLeft(parts[n-1], " "))
+	if !ok {
+		return "", 0
+	}
+	return token, n
 }
 
 // spelledBefore reports whether a header of exactly this name stands among

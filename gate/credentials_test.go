@@ -16,7 +16,8 @@ import (
 func TestReadCredentials(t *testing.T) {
 	sources := config.TokenSources{
 		Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}, {Name: "x-token"},
-			{Name: "x-scheme", Prefix: "A"}, {Name: "x-scheme", Prefix: "A: "}, {Name: "x-scheme", Prefix: "B "}},
+			{Name: "x-scheme", Prefix: "A"}, {Name: "x-scheme", Prefix: "A: "}, {Name: "x-scheme", Prefix: "B "},
+			{Name: "sec-websocket-protocol", Prefix: "bearer, "}, {Name: "sec-websocket-protocol", Prefix: "jwt."}},
 		Query:   []string{"access_token"},
 		Cookies: []string{"token"},
 	}
@@ -54,6 +55,25 @@ func TestReadCredentials(t *testing.T) {
 		{name: "a scheme that begins another", headers: [][2]string{{"x-scheme", "A: a"}},
 			tokens: []string{"a"}, edits: []string{"- x-scheme"}},
 		{name: "a scheme that begins another, alone", headers: [][2]string{{"x-scheme", "A: "}}},
+		{name: "a subprotocol", headers: [][2]string{{"sec-websocket-protocol", "bearer, abc"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol"}},
+		{name: "a subprotocol before another", headers: [][2]string{{"sec-websocket-protocol", "Bearer,abc ,\tgraphql-ws"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: graphql-ws"}},
+		{name: "a subprotocol behind others", headers: [][2]string{{"sec-websocket-protocol", "a, b,bearer, abc"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: a, b"}},
+		{name: "a subprotocol in one with its prefix", headers: [][2]string{{"sec-websocket-protocol", "a, jwt.abc, b"}},
+			tokens: []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: a, b"}},
+		{name: "two subprotocols", headers: [][2]string{{"sec-websocket-protocol", "bearer, a, jwt.b"}},
+			tokens: []string{"a", "b"}, edits: []string{"- sec-websocket-protocol"}},
+		{name: "one subprotocol twice, in two headers",
+			headers: [][2]string{{"sec-websocket-protocol", "bearer, a"}, {"sec-websocket-protocol", "b, jwt.a"}},
+			tokens:  []string{"a"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b"}},
+		{name: "a subprotocol that another one hides", headers: [][2]string{{"sec-websocket-protocol", "bearer, jwt.a, b"}},
+			tokens: []string{"jwt.a"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b"}},
+		{name: "subprotocols of nothing",
+			headers: [][2]string{{"sec-websocket-protocol", "bearer, , jwt., b, x, bearer, c"}},
+			tokens:  []string{"jwt.", "c"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b, x"}},
+		{name: "subprotocols without a token", headers: [][2]string{{"sec-websocket-protocol", "a,  bearers, x, jwt., bearer"}}},
 		{name: "query, alone", path: "/a?access_token=abc",
 			tokens: []string{"abc"}, edits: []string{"= /a"}},
 		{name: "query, first", path: "/a?access_token=abc&x=%41+b&&y",
@@ -131,21 +151,25 @@ func written(edits []Edit) []string {
 	return lines
 }
 
-func TestIsGRPC(t *testing.T) {
-	for contentType, want := range map[string]bool{
-		"application/grpc":                true,
-		"application/grpc+proto":          true,
-		"Application/GRPC; charset=utf-8": true,
-		"application/grpc-web":            true,
-		"application/grpc-web-text+proto": true,
-		"application/grpc-web-texts":      false,
-		"application/grpc-weber":          false,
-		"application/grpcs":               false,
-		"application/json":                false,
-		"":                                false,
+func TestRPCOf(t *testing.T) {
+	for contentType, want := range map[string]RPC{
+		"application/grpc":                GRPC,
+		"application/grpc+proto":          GRPC,
+		"Application/GRPC; charset=utf-8": GRPC,
+		"application/grpc-web":            GRPCWeb,
+		"application/grpc-web+proto":      GRPCWeb,
+		"application/grpc-Web;a=b":        GRPCWeb,
+		"application/grpc-web-text":       GRPCWebText,
+		"application/grpc-web-text+proto": GRPCWebText,
+		"application/grpc-web-texts":      NoRPC,
+		"application/grpc-weber":          NoRPC,
+		"application/grpc-text":           NoRPC,
+		"application/grpcs":               NoRPC,
+		"application/json":                NoRPC,
+		"":                                NoRPC,
 	} {
-		if got := isGRPC(contentType); got != want {
-			t.Errorf("isGRPC(%q) = %v, want %v", contentType, got, want)
+		if got := rpcOf(contentType); got != want {
+			t.Errorf("rpcOf(%q) = %v, want %v", contentType, got, want)
 		}
 	}
 }
@@ -211,13 +235,16 @@ func TestWithoutIdentity(t *testing.T) {
 func FuzzReadCredentials(f *testing.F) {
 	f.Add("/a?access_token=abc&b=c", "token=x; a=b", "Bearer abc")
 	f.Add("/a?%61ccess_token=abc", ";;token=;token=a", "bearer")
+	f.Add("/", "", "a, b, bearer, c, x")
 	f.Fuzz(func(t *testing.T, path, cookie, authorization string) {
 		sources := config.TokenSources{
-			Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "}},
+			Headers: []config.HeaderSource{{Name: "authorization", Prefix: "Bearer "},
+				{Name: "sec-websocket-protocol", Prefix: "bearer, "}, {Name: "sec-websocket-protocol", Prefix: "a, b, "}},
 			Query:   []string{"access_token"},
 			Cookies: []string{"token"},
 		}
-		before := &Request{Headers: [][2]string{{"cookie", cookie}, {"authorization", authorization}}}
+		before := &Request{Headers: [][2]string{{"cookie", cookie}, {"authorization", authorization},
+			{"sec-websocket-protocol", authorization}}}
 		c := readCredentials(before, path, &sources)
 		if len(c.tokens) == 0 && len(c.edits) > 0 {
 			t.Fatalf("no tokens, yet edits %v", c.edits)

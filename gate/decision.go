@@ -45,8 +45,9 @@ type Decision struct {
 	// its issuer is in report-only mode.
 	Reported bool
 
-	// GRPC and Head tell how a response is written.
-	GRPC, Head bool
+	// RPC and Head tell how a response is written.
+	RPC  RPC
+	Head bool
 	// Tried are the keys that the token was tried with, if there is an observer.
 	Tried []*jwt.Key
 
@@ -81,7 +82,7 @@ func (d *Decision) Edits() []Edit { return d.edits }
 func (d *Decision) Bare() Decision {
 	return Decision{
 		Verdict: d.Verdict, Err: d.Err, Source: d.Source, Rule: d.Rule, Public: d.Public,
-		Place: d.Place, Issuer: d.Issuer, GRPC: d.GRPC, Head: d.Head,
+		Place: d.Place, Issuer: d.Issuer, RPC: d.RPC, Head: d.Head,
 	}
 }
 

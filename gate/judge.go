@@ -13,7 +13,7 @@ import (
 func (g *Gate) Judge(r *Request) Decision {
 	if g == nil {
 		line := r.read()
-		return Decision{Err: ErrFault, GRPC: line.grpc, Head: line.method == "HEAD"}
+		return Decision{Err: ErrFault, RPC: line.rpc, Head: line.method == "HEAD"}
 	}
 	j := &g.current
 	edits := j.edits[:0]
@@ -63,7 +63,7 @@ var errWait = errors.New("waiting for keys")
 // judge takes the steps in order. A nil error is the only permission.
 func (j *judgment) judge() error {
 	j.line = j.request.read()
-	j.GRPC, j.Head = j.line.grpc, j.line.method == "HEAD"
+	j.RPC, j.Head = j.line.rpc, j.line.method == "HEAD"
 	query := j.line.policyRequest(j.request)
 	if err := j.route(&query); err != nil {
 		return err
@@ -270,7 +270,7 @@ func (j *judgment) end(err error) {
 		return
 	}
 	j.strip()
-	if !j.config.ForwardToken {
+	if !j.Rule.ForwardToken {
 		j.edits = append(j.edits, j.credentials.edits...)
 	}
 	j.identify()

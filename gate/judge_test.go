@@ -135,7 +135,7 @@ func TestBare(t *testing.T) {
 		t.Fatalf("%+v", d)
 	}
 	bare := d.Bare()
-	if bare.Rule != d.Rule || bare.Issuer != d.Issuer || bare.Place != d.Place || !bare.Head || !bare.GRPC {
+	if bare.Rule != d.Rule || bare.Issuer != d.Issuer || bare.Place != d.Place || !bare.Head || bare.RPC != gate.GRPC {
 		t.Errorf("%+v lacks what a refusal needs", bare)
 	}
 	v := reflect.ValueOf(bare)
@@ -370,7 +370,7 @@ func TestArithmeticThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	g, _, err := gate.New(c, gate.Options{Now: func() time.Time { return scenario.Now },
-		Arithmetic: func(string, *jwt.Key, []byte, string) (bool, error) { return true, errors.New("no idea") }})
+		Arithmetic: func(string, []byte, []byte, string) (bool, error) { return true, errors.New("no idea") }})
 	if err != nil {
 		t.Fatal(err)
 	}

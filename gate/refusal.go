@@ -33,7 +33,8 @@ type refusal struct {
 	reason string // metric label, property
 	*class
 	// description is for the client's developer. It is a constant: nothing of
-	// the token, the keys or the configuration can get into it.
+	// the token, the keys or the configuration can get into it. It needs no
+	// encoding, as a gRPC message would for "%" and all that is not ASCII.
 	description string
 }
 
@@ -74,7 +75,8 @@ const claimInvalid = "The access token lacks a claim that is required here, or a
 // error is that no other row has.
 var refusals = [...]refusal{
 	{ErrNoToken, "missing", missing, "Send an access token."},
-	{ErrSeveralTokens, "malformed", invalid, "The request carries more than one access token."},
+	{ErrSeveralTokens, "several_tokens", invalid, "The request carries more than one access token."},
+	{jwt.ErrTooLarge, "too_large", invalid, "The access token is longer than is accepted here."},
 	{jwt.ErrMalformed, "malformed", invalid, "The access token is malformed."},
 	{policy.ErrUnknownIssuer, "unknown_issuer", invalid, "The access token's issuer is not trusted here."},
 	{jwt.ErrAlgorithm, "bad_algorithm", invalid, "The access token's signature algorithm is not allowed."},
@@ -94,6 +96,7 @@ var refusals = [...]refusal{
 	{policy.ErrClaimRule, "claim", forbidden, "A claim of the access token does not allow access to the resource."},
 	{policy.ErrNoRule, "no_rule", forbidden, "No rule allows access to the resource."},
 	{policy.ErrAmbiguousPath, "path", bad, "The request's path can be read in more than one way."},
+	{policy.ErrAmbiguousHost, "path", bad, "The request's host can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
 	{ErrFault, "internal", fault, "The request could not be authenticated."},
 }
@@ -120,7 +123,8 @@ type Response struct {
 	Status  uint32
 	Headers [][2]string
 	Body    string
-	// GRPC is the status of gRPC, or -1 for a request that is none.
+	// GRPC is the status of gRPC, or -1 for a request that is none. Responses to
+	// gRPC-Web have it among their headers, too.
 	GRPC int32
 }
 
@@ -140,24 +144,34 @@ func (g *Gate) Response(d *Decision) Response {
 
 func (d *Decision) response(c *config.Errors, retryAfter int) Response {
 	row := refusalOf(d.Err)
-	r := Response{Status: row.status, Headers: row.headers(c, d.Err, retryAfter, d.GRPC), GRPC: -1}
+	r := Response{Status: row.status, GRPC: -1}
 	switch {
-	case d.GRPC:
+	case d.RPC == GRPC: // the proxy makes the headers of it
 		r.GRPC, r.Body = row.grpc, row.description
-	case !d.Head:
-		r.Body = row.body(c.Format)
+	case d.RPC != NoRPC:
+		r.Status, r.GRPC = 200, row.grpc
+		r.Headers = [][2]string{
+			{"content-type", webContentTypes[d.RPC]},
+			{"grpc-status", strconv.Itoa(int(row.grpc))},
+			{"grpc-message", row.description},
+		}
+	default:
+		r.Headers = [][2]string{{"content-type", contentType(c.Format)}}
+		if !d.Head {
+			r.Body = row.body(c.Format)
+		}
 	}
+	r.Headers = append(r.Headers, row.headers(c, d.Err, retryAfter)...)
 	return r
 }
 
-// headers renders the response headers: the body's type, the challenge and,
-// with a 503, Retry-After in seconds. A response to gRPC has no body; the proxy
-// makes its content type.
-func (r *refusal) headers(c *config.Errors, err error, retryAfter int, grpc bool) [][2]string {
-	headers := make([][2]string, 0, 3)
-	if !grpc {
-		headers = append(headers, [2]string{"content-type", contentType(c.Format)})
-	}
+// webContentTypes are the types of responses to gRPC-Web.
+var webContentTypes = [...]string{GRPCWeb: "application/grpc-web+proto", GRPCWebText: "application/grpc-web-text+proto"}
+
+// headers renders the response headers beside the body's type: the challenge and,
+// with a 503, Retry-After in seconds.
+func (r *refusal) headers(c *config.Errors, err error, retryAfter int) [][2]string {
+	var headers [][2]string
 	if r.challenge != noChallenge {
 		headers = append(headers, [2]string{"www-authenticate", r.authenticate(c.Realm, err)})
 	}

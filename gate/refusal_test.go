@@ -56,6 +56,28 @@ func TestRefusalBodies(t *testing.T) {
 	}
 }
 
+// TestGRPCWeb: to the proxy gRPC-Web is ordinary HTTP, so that the response has
+// the status of gRPC among its headers, and 200.
+func TestGRPCWeb(t *testing.T) {
+	for kind, contentType := range map[RPC]string{
+		GRPCWeb: "application/grpc-web+proto", GRPCWebText: "application/grpc-web-text+proto",
+	} {
+		for i := range refusals {
+			row := &refusals[i]
+			d := Decision{Err: row.err, RPC: kind}
+			want := Response{Status: 200, GRPC: row.grpc, Headers: append([][2]string{
+				{"content-type", contentType}, {"grpc-status", fmt.Sprint(row.grpc)}, {"grpc-message", row.description},
+			}, row.headers(&config.Errors{Realm: "r"}, row.err, 7)...)}
+			if diff := cmp.Diff(want, d.response(&config.Errors{Realm: "r"}, 7)); diff != "" {
+				t.Errorf("%v (-want +got):\n%s", row.err, diff)
+			}
+			if strings.ContainsFunc(row.description, func(c rune) bool { return c < ' ' || c > '~' || c == '%' }) {
+				t.Errorf("%q would have to be encoded", row.description)
+			}
+		}
+	}
+}
+
 func TestRefusalHeaders(t *testing.T) {
 	c := &config.Errors{Format: "wso2", Realm: `a "quoted\" realm`}
 	for _, row := range []struct {
@@ -72,10 +94,12 @@ func TestRefusalHeaders(t *testing.T) {
 		{ErrKeysUnavailable, [][2]string{{"content-type", "application/json"}, {"retry-after", "7"}}},
 		{ErrFault, [][2]string{{"content-type", "application/json"}}},
 	} {
-		if diff := cmp.Diff(row.want, refusalOf(row.err).headers(c, row.err, 7, false)); diff != "" {
+		d := Decision{Err: row.err}
+		if diff := cmp.Diff(row.want, d.response(c, 7).Headers); diff != "" {
 			t.Errorf("%v (-want +got):\n%s", row.err, diff)
 		}
-		if diff := cmp.Diff(row.want[1:], refusalOf(row.err).headers(c, row.err, 7, true), cmpopts.EquateEmpty()); diff != "" {
+		d.RPC = GRPC
+		if diff := cmp.Diff(row.want[1:], d.response(c, 7).Headers, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("%v, gRPC (-want +got):\n%s", row.err, diff)
 		}
 	}

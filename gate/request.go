@@ -37,7 +37,7 @@ type requestLine struct {
 	method string
 	host   string
 	path   string // with the query
-	grpc   bool
+	rpc    RPC
 	// preflight is the method that a CORS preflight asks for, "" if the request
 	// is none (https://fetch.spec.whatwg.org/#cors-preflight-request).
 	preflight string
@@ -60,7 +60,7 @@ func (r *Request) read() requestLine {
 				line.host = value
 			}
 		case "content-type":
-			line.grpc = isGRPC(value)
+			line.rpc = rpcOf(value)
 		case "origin":
 			origin = value
 		case "access-control-request-method":
@@ -92,20 +92,39 @@ func (l *requestLine) policyRequest(r *Request) policy.Request {
 	return policy.Request{Method: l.method, Host: l.host, Path: l.path, RouteMetadata: r.RouteMetadata}
 }
 
-// isGRPC reports whether a content type is gRPC's or gRPC-Web's:
-// "application/grpc", alone or followed by "+", ";" or "-web".
-func isGRPC(contentType string) bool {
+// RPC is which kind of gRPC a request is.
+type RPC uint8
+
+const (
+	// NoRPC is none.
+	NoRPC RPC = iota
+	// GRPC is gRPC over HTTP/2: the proxy knows it, and how to answer it.
+	GRPC
+	// GRPCWeb and GRPCWebText are gRPC-Web
+	// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md), which is
+	// ordinary HTTP to the proxy.
+	GRPCWeb
+	GRPCWebText
+)
+
+// rpcOf tells the kind by the content type: "application/grpc", alone or followed
+// by "+", ";", "-web" or "-web-text".
+func rpcOf(contentType string) RPC {
 	const grpc = "application/grpc"
 	if !httptext.HasPrefixFold(contentType, grpc) {
-		return false
+		return NoRPC
 	}
-	rest := contentType[len(grpc):]
-	if httptext.HasPrefixFold(rest, "-web-text") {
-		rest = rest[len("-web-text"):]
-	} else if httptext.HasPrefixFold(rest, "-web") {
-		rest = rest[len("-web"):]
+	rest, kind := contentType[len(grpc):], GRPC
+	if after, ok := httptext.CutPrefixFold(rest, "-web"); ok {
+		rest, kind = after, GRPCWeb
+		if after, ok := httptext.CutPrefixFold(rest, "-text"); ok {
+			rest, kind = after, GRPCWebText
+		}
 	}
-	return rest == "" || rest[0] == '+' || rest[0] == ';'
+	if rest == "" || rest[0] == '+' || rest[0] == ';' {
+		return kind
+	}
+	return NoRPC
 }
 
 // withoutIdentity is a Connection header (RFC 9110 §7.6.1) without the options

@@ -1,6 +1,6 @@
 package gate
 
-// The self-test's key and what it has signed. The private key is gone. The
+// The self-test's keys and what they have signed. The private keys are gone. The
 // tokens are from 2027-01-15 to 2030-03-17; the self-test's clock stands between.
 
 // selfTestModulus is the modulus of the RSA key, 2048 bits, base64url.
@@ -9,6 +9,19 @@ const selfTestModulus = `
 nDNcBbxGXo6LysK5XftFl1yEFkyXVglpbZuBLTBCz8IqjfguLDD4wXaUr0w2tZIknedn_oU2dvtxN8ES1S1bdfrEHuTos3Ztzi-I620UE20KFn
 zTp43G935YHF9psbKiNEhKzxKeIOSbZ3LoXOM_dXKC7lBT82mYG2i4LayG1AxlVxDK8gjFVE1K6iw5_P7KIG3rjXYo_taYGZjNiNrZpC6Gfdma
 b1Zs3I0W51ow`
+
+// selfTestCurves are the other keys, as JWKs.
+const selfTestCurves = `
+	{"kty": "EC", "kid": "k", "crv": "P-256",
+		"x": "Wn833mO0xpFKbBdiOHVxgPx-yNFaQ05Jkdw0FBl4RRA",
+		"y": "jkABpcw-SyphIe9DtkETPGU7HRez3npFkzHwM1pe5Qo"},
+	{"kty": "EC", "kid": "k", "crv": "P-384",
+		"x": "7rLjwYHxxAInG85gRs-HYp1D5Nf5NNYPJXDmuQ7QRcZLUw9V33ej4EiO8BPT34or",
+		"y": "wQEIHQNqVoTbvm-kkLwdE_6E-mBg5r2drKmCdE4ZlO9MAFpCd7oyFrpdYuPb8CIm"},
+	{"kty": "EC", "kid": "k", "crv": "P-521",
+		"x": "AeVEmx8KoFC4OZu6MmhNIoyRssTKqDrsr4e6V8yJffgKhTziFeyfZTNMCkuhy_xk_K_rsak4E_VLJuteT0tZZzS8",
+		"y": "ALV9xX8pCTLcVwkNO63O5u650Ic9g3vNH7OWZzyF8X1xKCmhMaaeHVPoz26ZRY2Gu83icjuWInzmwvF_jDLrWia9"},
+	{"kty": "OKP", "kid": "k", "crv": "Ed25519", "x": "vLrKqWa-LRA6cI6roDzrkgrb5wTaynDdrPL0tRuv-xU"}`
 
 // selfTestPayload is what the tokens say.
 const selfTestPayload = `{"iss":"https://selftest.invalid/","sub":"alice","aud":["api","x"],` +
@@ -47,4 +60,16 @@ L1YAs_SlhTRKfBMpgJigZjsqf6pQqWjrg2-doEb-St-wfTwp_i0R5CJ3xFLWP-37hFvvMRBKirqRVLN_
 2rj0VkHH54gPL5UxtAIAa3OjHn-iQvjxzGX8MX7IJWr6A7vF9yQ8GpPqji2znlCJevrkEIkJbD_h7BJDBYnC5EGqH21viG8yVV_zzV_ZTWbI54
 _lzs6eqKK4aEcCMLgLdZjnZjSUtYMQkquA7MflzXVuvtolSG-S1YEH4TUbBMGeX_wb5CFdP-F705k09OKoODAy0NPmVLq2r8xc4g-icPkNcxkP
 sgmuMTi-FUng`,
+	"ES256": `
+RcgKid6ls0EHVeWyNTUkkqMW1pCtZqqUkq0OyISUrK9tQFHh1XksnTCmEsllVeNPVLYF3G9BHJQqmf53p4QMPA`,
+	"ES384": `
+wsAiTxXiI2P6QirTmMRdmZskRW-OGRw4anGIrvu0OhDPxmdpSJF5qmZI1_SdkxmADXc8qqdRROimJiOO_NzcjPUFLGOSWHDfP4DvHtG_K3Ac-x
+lzbqDqYfPKDypQnqJw`,
+	"ES512": `
+AGjnHUwGhR-czoHGwBT3T7IJ4_u0ZoPa39qrCgdh2xm6i2B4XKsztzG7ym95lE5f0Kw7KV7WeeaPliNW08tR3BqcALIAyWXBVsFov4ix-btAEZ
+92RgMyIS3r39uzgY1w0tMlxqXz5kq6eH2ktyKtyPWVupXAJ2Mz_ryedAzeoyOsHIf8`,
+	"EdDSA": `
+lkWqZfCH4DpwG42VZn5McAJHXc3vf6sKiBPKHni55IEuTIGUbobycw1PdXer80FJgrNCZK5X_EcciXCQ_mn_Dg`,
+	"Ed25519": `
+b1X2S6IO8reb1F7Sz0lT_JJQMGHQNS65iuRrRvoOeYDCuX8UU2b7POBhxIclif3k4gLJHsZjI7chM7EGUtwkCQ`,
 }

@@ -120,6 +120,16 @@ func TestGarbageIsCollected(t *testing.T) {
 				s.Close()
 			}
 		}},
+		{"streams that make much of little", "lean", func(t *testing.T, g *garbage) {
+			headers := append(get.Clone(), [2]string{"x-waste", "524288"}, [2]string{"x-token", strings.Repeat("x", 16<<10)})
+			for range 200 {
+				s := g.root.NewStream()
+				if got := s.RequestHeaders(headers, true); got != host.Continue {
+					t.Fatal(got)
+				}
+				s.Close()
+			}
+		}},
 		{"streams that stay open", "", func(t *testing.T, g *garbage) {
 			for range 5000 {
 				if got := g.root.NewStream().RequestHeaders(get, false); got != host.Continue {

@@ -10,7 +10,7 @@ import (
 
 func ExampleParse() {
 	set, err := jwks.Parse(`{"keys": [
-		{"kty": "EC", "kid": "2024", "crv": "P-256", "x": "…", "y": "…"},
+		{"kty": "oct", "kid": "2024", "k": "…"},
 		{"kty": "RSA", "kid": "2011-04-29", "alg": "RS256", "e": "AQAB", "n": "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"}
 	]}`)
 	if err != nil {
@@ -24,7 +24,7 @@ func ExampleParse() {
 		fmt.Println("candidate:", key.ID, key.Thumbprint)
 	}
 	// Output:
-	// not used: keys[0] (kid "2024"): kty is not RSA
+	// not used: keys[0] (kid "2024"): kty is neither RSA, EC nor OKP
 	// candidate: 2011-04-29 NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs
 }
 

@@ -3,6 +3,8 @@ package jwks_test
 import (
 	"bytes"
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
@@ -10,6 +12,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -58,6 +61,8 @@ func FuzzParse(f *testing.F) {
 		jwkSet(jwk(1, `"kid":null,"oth":[],"d":null,"key_ops":[],"use":""`)),
 		`{"keys":[{"kty":"RSA","e":"AAEAAQ","n":"` + text(number(3, 2048)) + `=="}]}`,
 		jwkSet(rfc7638),
+		jwkSet(p256, edwards),
+		jwkSet(strings.Replace(p256, `"kty"`, `"alg":"ES256","d":null,"kty"`, 1), `{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}`),
 		jwkSet(jwk(1, kid("a"), `"use":"sig","key_ops":["verify"],"alg":"PS256"`), jwk(2, `"use":"enc"`)),
 		jwkSet(jwk(1, `"d":"AQAB"`), `{"kty":"oct","k":"AA"}`, `7`),
 		`{"keys":[{"kty":"RSA","e":"Aw","n":"` + text(number(3, 2049)) + `"}]}`,
@@ -99,10 +104,18 @@ func agreesWithGoJose(t *testing.T, doc string) {
 				return true
 			case "kid":
 				id = value.Str
-			case "kty", "use", "alg":
-			case "n", "e": // in the fewest octets, which go-jose asks for
+			case "kty", "use", "alg", "crv":
+			case "n", "e", "x", "y": // as long as go-jose asks for
 				if octets, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value.Str, "=")); err == nil {
-					raw = strconv.Quote(base64.RawURLEncoding.EncodeToString(bytes.TrimLeft(octets, "\x00")))
+					octets = bytes.TrimLeft(octets, "\x00")
+					if size := coordinates[member.Get("crv").Str]; member.Get("kty").Str == "EC" && len(octets) < size {
+						octets = append(make([]byte, size-len(octets)), octets...)
+					}
+					if member.Get("kty").Str != "OKP" {
+						raw = strconv.Quote(base64.RawURLEncoding.EncodeToString(octets))
+					} else {
+						raw = strconv.Quote(strings.TrimRight(value.Str, "="))
+					}
 				}
 			}
 			reduced += separator + strconv.Quote(name.Str) + ":" + raw
@@ -117,33 +130,62 @@ func agreesWithGoJose(t *testing.T, doc string) {
 		if err := json.Unmarshal([]byte(reduced), &theirs); err != nil || len(theirs.Keys) != 1 {
 			continue // one that we must not have accepted either: see the end
 		}
-		key, ok := theirs.Keys[0].Key.(*rsa.PublicKey)
 		ours := set.Keys[next]
-		if !ok || id != ours.ID || theirs.Keys[0].Algorithm != ours.Algorithm || key.N.Cmp(ours.RSA.N) != 0 || key.E != ours.RSA.E {
+		if id != ours.ID || theirs.Keys[0].Algorithm != ours.Algorithm || thumbOf(theirs.Keys[0].Key) != ours.Thumbprint {
 			continue
 		}
-		thumbprint, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := base64.RawURLEncoding.EncodeToString(thumbprint); got != ours.Thumbprint {
-			t.Errorf("key %d: thumbprint %s, go-jose has %s", next, ours.Thumbprint, got)
-		}
+		checkKey(t, ours, theirs.Keys[0].Key)
 		next++
 	}
 	if next != len(set.Keys) {
 		t.Errorf("key %d of %d is not what go-jose reads: %+v", next, len(set.Keys), set.Keys[next])
 	}
-	for i, key := range set.Keys {
-		bits, e := key.RSA.N.BitLen(), key.RSA.E
-		if bits < 2048 || bits > 8192 || key.RSA.N.Bit(0) == 0 || e < 3 || e%2 == 0 || e > 1<<31-1 {
-			t.Errorf("key %d is out of bounds: %d bits, exponent %d", i, bits, e)
+}
+
+// coordinates are how many octets a coordinate has.
+var coordinates = map[string]int{"P-256": 32, "P-384": 48, "P-521": 66}
+
+// thumbOf is go-jose's thumbprint of a public key, "" if it has none.
+func thumbOf(key any) string {
+	thumbprint, err := (&jose.JSONWebKey{Key: key}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		return ""
+	}
+	return base64.RawURLEncoding.EncodeToString(thumbprint)
+}
+
+// checkKey checks that a key may be used, which is known by its standard form as
+// well.
+func checkKey(t *testing.T, ours *jwt.Key, key any) {
+	free := *ours
+	free.Algorithm = ""
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		bits, e := key.N.BitLen(), key.E
+		if bits < 2048 || bits > 8192 || key.N.Bit(0) == 0 || e < 3 || e%2 == 0 || e > 1<<31-1 {
+			t.Errorf("a key is out of bounds: %d bits, exponent %d", bits, e)
 		}
 		// crypto/rsa must take the key: any error but that of the signature is one of the key.
-		err := rsa.VerifyPKCS1v15(key.RSA, crypto.SHA256, make([]byte, 32), make([]byte, key.RSA.Size()))
+		err := rsa.VerifyPKCS1v15(key, crypto.SHA256, make([]byte, 32), make([]byte, key.Size()))
 		if !errors.Is(err, rsa.ErrVerification) {
-			t.Errorf("key %d: crypto/rsa says %v", i, err)
+			t.Errorf("crypto/rsa says %v", err)
 		}
+		if !free.Allows("RS256") || !free.Allows("PS512") || free.Allows("ES256") {
+			t.Errorf("%+v is not for the algorithms of RSA", ours)
+		}
+	case *ecdsa.PublicKey:
+		if _, err := key.ECDH(); err != nil {
+			t.Errorf("crypto/ecdsa says %v", err)
+		}
+		if alg := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[key.Params().Name]; !free.Allows(alg) {
+			t.Errorf("%+v is not for %s", ours, alg)
+		}
+	case ed25519.PublicKey:
+		if !free.Allows("EdDSA") {
+			t.Errorf("%+v is not for EdDSA", ours)
+		}
+	default:
+		t.Errorf("a key of the type %T", key)
 	}
 }
 
@@ -168,7 +210,7 @@ func FuzzParsePEM(f *testing.F) {
 				t.Fatal("no keys")
 			}
 			for _, key := range set.Keys {
-				ours[string(x509.MarshalPKCS1PublicKey(key.RSA))] = true
+				ours[key.Thumbprint] = true
 			}
 		}
 		theirs, unread, complete := readPEM(text)
@@ -186,13 +228,13 @@ func FuzzParsePEM(f *testing.F) {
 	})
 }
 
-// readPEM is what x509 reads: the RSA keys (in PKCS #1), whether there were
+// readPEM is what x509 reads: the thumbprints of keys, whether there were
 // blocks that it could not read, and whether the text is nothing but blocks
 // that it reads as distinct keys within our bounds.
 func readPEM(text string) (keys map[string]bool, unread, complete bool) {
 	keys = make(map[string]bool)
 	complete = true
-	costs, tooMany := map[int]int{}, false
+	costs, tooMany := map[string]int{}, false
 	rest := []byte(text)
 	for {
 		var decoded *pem.Block
@@ -218,19 +260,38 @@ func readPEM(text string) (keys map[string]bool, unread, complete bool) {
 		case "RSA PUBLIC KEY":
 			key, err = x509.ParsePKCS1PublicKey(decoded.Bytes)
 		}
-		public, ok := key.(*rsa.PublicKey)
-		if err != nil || !ok {
+		name := ""
+		if err == nil {
+			name = thumbOf(key)
+		}
+		if name == "" {
 			unread, complete = true, false
 			continue
 		}
-		if bits := public.N.BitLen(); bits < 2048 || bits > 8192 || public.N.Bit(0) == 0 || public.E < 3 || public.E%2 == 0 {
-			complete = false
+		kind, size, cost := "RSA", 0, 0
+		switch key := key.(type) {
+		case *rsa.PublicKey:
+			if bits := key.N.BitLen(); bits < 2048 || bits > 8192 || key.N.Bit(0) == 0 || key.E < 3 || key.E%2 == 0 {
+				complete = false
+			} else if ours, err := jwt.NewRSAKey(key.N, big.NewInt(int64(key.E))); err == nil {
+				size, cost = key.Size(), ours.Cost()
+			}
+		case *ecdsa.PublicKey:
+			kind = key.Params().Name
+			cost = map[string]int{"P-256": 85, "P-384": 200, "P-521": 300}[kind]
+		case ed25519.PublicKey:
+			kind, cost = "Ed25519", 90
+			if _, err := jwt.NewEd25519Key(key); err != nil {
+				unread, complete = true, false // crypto/ed25519 looks at no point
+				continue
+			}
 		}
-		if name := string(x509.MarshalPKCS1PublicKey(public)); !keys[name] {
+		if !keys[name] {
 			keys[name] = true
-			sum := costs[public.Size()]
-			costs[public.Size()] = sum + (&jwt.Key{RSA: public}).Cost()
-			tooMany = tooMany || sum > 0 && costs[public.Size()] > jwks.MaxTokenCost
+			id := kind + strconv.Itoa(size)
+			sum := costs[id]
+			costs[id] = sum + cost
+			tooMany = tooMany || sum > 0 && costs[id] > jwks.MaxTokenCost
 		}
 	}
 	if bytes.Contains(rest, []byte("-----")) || len(keys) == 0 || tooMany {

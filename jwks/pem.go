@@ -14,7 +14,7 @@ import (
 	"orgate/jwt"
 )
 
-// ErrPEM says that a text is not PEM with usable RSA public keys.
+// ErrPEM says that a text is not PEM with usable public keys.
 var ErrPEM = errors.New("no usable PEM")
 
 var (
@@ -25,12 +25,29 @@ var (
 	oidRSA = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01}
 	// id-RSASSA-PSS, 1.2.840.113549.1.1.10 (RFC 8017 Appendix A.2.3), in DER.
 	oidPSS = []byte{0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0a}
+	// id-ecPublicKey, 1.2.840.10045.2.1 (RFC 5480 §2.1.1), in DER.
+	oidEC = []byte{0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01}
+	// id-Ed25519, 1.3.101.112 (RFC 8410 §3), in DER.
+	oidEd25519 = []byte{0x2b, 0x65, 0x70}
+
+	// The curves of RFC 5480 §2.1.1.1, by their object identifiers in DER.
+	curves = map[string]curve{
+		"\x2a\x86\x48\xce\x3d\x03\x01\x07": {"P-256", 32},
+		"\x2b\x81\x04\x00\x22":             {"P-384", 48},
+		"\x2b\x81\x04\x00\x23":             {"P-521", 66},
+	}
 )
 
-// ParsePEM reads RSA public keys from PEM blocks (RFC 7468): CERTIFICATE,
-// PUBLIC KEY (SubjectPublicKeyInfo, RFC 5280 §4.1) and RSA PUBLIC KEY (RFC 8017
-// Appendix A.1.1). The keys have no kid and fit any algorithm, and the set's
-// AnyKeyID is true. The bounds on modulus and exponent are those of [Parse].
+// A curve is known by its name in JOSE, and by the octets of a coordinate.
+type curve struct {
+	name string
+	size int
+}
+
+// ParsePEM reads public keys from PEM blocks (RFC 7468): CERTIFICATE, PUBLIC KEY
+// (SubjectPublicKeyInfo, RFC 5280 §4.1) and RSA PUBLIC KEY (RFC 8017 Appendix
+// A.1.1). The keys are of the types that [Parse] takes, without a kid, for any algorithm that
+// fits them, and the set's AnyKeyID is true.
 // A key that occurs twice is kept once.
 //
 // A certificate is a container for its key. Its signature, dates, names and
@@ -74,17 +91,17 @@ func ParsePEM(text string) (*Set, error) {
 }
 
 // checkCost refuses more keys than a token is ever tried with. Keys of different
-// lengths are not in each other's way.
+// types and sizes are not in each other's way.
 func (s *Set) checkCost() error {
 	type total struct{ keys, cost int }
-	byLength := map[int]total{}
+	byType := map[string]total{}
 	for _, key := range s.Keys {
-		sum := byLength[key.RSA.Size()]
+		sum := byType[key.Type]
 		sum = total{sum.keys + 1, sum.cost + key.Cost()}
-		byLength[key.RSA.Size()] = sum
+		byType[key.Type] = sum
 		if sum.keys > 1 && sum.cost > MaxTokenCost {
-			return fmt.Errorf("%w: %d keys of %d bits, but a token is tried with %d: leave out those that sign no tokens,"+
-				" or give each a kid in a JWK Set", ErrPEM, sum.keys, key.RSA.Size()*8, sum.keys-1)
+			return fmt.Errorf("%w: %d keys of the type %s, but a token is tried with %d: leave out those that sign no"+
+				" tokens, or give each a kid in a JWK Set", ErrPEM, sum.keys, key.Type, sum.keys-1)
 		}
 	}
 	return nil
@@ -150,29 +167,36 @@ func parseCertificate(input cryptobyte.String) (*jwt.Key, error) {
 
 var errPublicKey = errors.New("not a DER public key")
 
-// parseSubjectPublicKeyInfo reads RFC 5280 §4.1.2.7, with the parameters that
-// RFC 3279 §2.3.1 asks of an RSA key.
+// parseSubjectPublicKeyInfo reads RFC 5280 §4.1.2.7.
 func parseSubjectPublicKeyInfo(input cryptobyte.String) (*jwt.Key, error) {
 	var (
-		info, algorithm, oid, null cryptobyte.String
-		key                        []byte
+		info, algorithm, oid cryptobyte.String
+		key                  []byte
 	)
 	if !input.ReadASN1(&info, der.SEQUENCE) || !input.Empty() ||
 		!info.ReadASN1(&algorithm, der.SEQUENCE) ||
-		!algorithm.ReadASN1(&oid, der.OBJECT_IDENTIFIER) {
-		return nil, errPublicKey
-	}
-	if bytes.Equal(oid, oidPSS) {
-		return nil, errors.New("the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)")
-	}
-	if !bytes.Equal(oid, oidRSA) {
-		return nil, errors.New("the key is not of the type RSA")
-	}
-	if !algorithm.ReadASN1(&null, der.NULL) || !null.Empty() || !algorithm.Empty() ||
+		!algorithm.ReadASN1(&oid, der.OBJECT_IDENTIFIER) ||
 		!info.ReadASN1BitStringAsBytes(&key) || !info.Empty() {
 		return nil, errPublicKey
 	}
-	return parseRSAPublicKey(key)
+	switch {
+	case bytes.Equal(oid, oidRSA):
+		var null cryptobyte.String
+		if !algorithm.ReadASN1(&null, der.NULL) || !null.Empty() || !algorithm.Empty() { // RFC 3279 §2.3.1
+			return nil, errPublicKey
+		}
+		return parseRSAPublicKey(key)
+	case bytes.Equal(oid, oidPSS):
+		return nil, errors.New("the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)")
+	case bytes.Equal(oid, oidEC):
+		return parseECPublicKey(algorithm, key)
+	case bytes.Equal(oid, oidEd25519):
+		if !algorithm.Empty() { // RFC 8410 §3
+			return nil, errPublicKey
+		}
+		return jwt.NewEd25519Key(key)
+	}
+	return nil, errors.New("the key is none of the types RSA, EC and Ed25519")
 }
 
 // parseRSAPublicKey reads RFC 8017 Appendix A.1.1.
@@ -183,5 +207,21 @@ func parseRSAPublicKey(input cryptobyte.String) (*jwt.Key, error) {
 		!numbers.ReadASN1Integer(n) || !numbers.ReadASN1Integer(e) || !numbers.Empty() {
 		return nil, errPublicKey
 	}
-	return newKey("", "", n, e)
+	return jwt.NewRSAKey(n, e)
+}
+
+// parseECPublicKey reads an uncompressed point of a named curve (RFC 5480 §2).
+func parseECPublicKey(parameters cryptobyte.String, point []byte) (*jwt.Key, error) {
+	var oid cryptobyte.String
+	if !parameters.ReadASN1(&oid, der.OBJECT_IDENTIFIER) || !parameters.Empty() {
+		return nil, errors.New("the curve has no name")
+	}
+	curve, ok := curves[string(oid)]
+	if !ok {
+		return nil, errors.New("the curve is neither P-256, P-384 nor P-521")
+	}
+	if len(point) != 1+2*curve.size || point[0] != 4 {
+		return nil, errors.New("the point is not in the uncompressed form")
+	}
+	return jwt.NewECKey(curve.name, point[1:1+curve.size], point[1+curve.size:])
 }

@@ -2,6 +2,9 @@ package jwks_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -10,6 +13,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,21 +72,22 @@ func TestParsePEM(t *testing.T) {
 	}
 
 	tests := []struct {
-		name string
-		pem  string
-		want []*big.Int
+		name     string
+		pem      string
+		want     []*big.Int
+		exponent int // 65537 if 0
 	}{
-		{"certificate", certificate, []*big.Int{n}},
-		{"public key", spkiPEM, []*big.Int{n}},
-		{"RSA public key", pkcs1PEM, []*big.Int{n}},
-		{"the same key three times", certificate + spkiPEM + pkcs1PEM, []*big.Int{n}},
-		{"a chain, with text before it", chain, []*big.Int{n, ca}},
-		{"text around the blocks", "Key of 2025:\n" + spkiPEM + "\nand a comment\n", []*big.Int{n}},
-		{"lines that end in CRLF", strings.ReplaceAll(certificate, "\n", "\r\n"), []*big.Int{n}},
-		{"no line end at the end", strings.TrimSpace(certificate), []*big.Int{n}},
-		{"three keys", strings.Join(three, ""), threeKeys},
-		{"one of 8192 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8192), 1<<31-1)), []*big.Int{number(1, 8192)}},
-		{"exponent 2^31-1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31-1)), []*big.Int{n}},
+		{"certificate", certificate, []*big.Int{n}, 0},
+		{"public key", spkiPEM, []*big.Int{n}, 0},
+		{"RSA public key", pkcs1PEM, []*big.Int{n}, 0},
+		{"the same key three times", certificate + spkiPEM + pkcs1PEM, []*big.Int{n}, 0},
+		{"a chain, with text before it", chain, []*big.Int{n, ca}, 0},
+		{"text around the blocks", "Key of 2025:\n" + spkiPEM + "\nand a comment\n", []*big.Int{n}, 0},
+		{"lines that end in CRLF", strings.ReplaceAll(certificate, "\n", "\r\n"), []*big.Int{n}, 0},
+		{"no line end at the end", strings.TrimSpace(certificate), []*big.Int{n}, 0},
+		{"three keys", strings.Join(three, ""), threeKeys, 0},
+		{"one of 8192 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8192), 1<<31-1)), []*big.Int{number(1, 8192)}, 1<<31 - 1},
+		{"exponent 2^31-1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31-1)), []*big.Int{n}, 1<<31 - 1},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -90,15 +95,22 @@ func TestParsePEM(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got []*big.Int
+			var got, want []string
+			for _, n := range test.want {
+				e := 65537
+				if test.exponent != 0 {
+					e = test.exponent
+				}
+				want = append(want, rsaThumb(n, e))
+			}
 			for _, key := range set.Keys {
-				got = append(got, key.RSA.N)
+				got = append(got, key.Thumbprint)
 				if key.ID != "" || key.Algorithm != "" {
 					t.Errorf("kid %q, alg %q", key.ID, key.Algorithm)
 				}
 			}
-			if diff := cmp.Diff(test.want, got, cmp.Comparer(func(a, b *big.Int) bool { return a.Cmp(b) == 0 })); diff != "" {
-				t.Errorf("moduli (-want +got):\n%s", diff)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("thumbprints (-want +got):\n%s", diff)
 			}
 			if !set.AnyKeyID || len(set.Unusable) != 0 {
 				t.Errorf("%+v", set)
@@ -117,7 +129,94 @@ func TestParsePEMThumbprint(t *testing.T) {
 	}
 }
 
+func curveKey(t *testing.T, curve elliptic.Curve) *ecdsa.PrivateKey {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// ecSPKI is a SubjectPublicKeyInfo of an elliptic curve, in PEM.
+func ecSPKI(curve asn1.ObjectIdentifier, point []byte) string {
+	parameters := asn1.NullRawValue
+	if curve != nil {
+		der, err := asn1.Marshal(curve)
+		if err != nil {
+			panic(err)
+		}
+		parameters = asn1.RawValue{FullBytes: der}
+	}
+	der, err := asn1.Marshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}{
+		pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, Parameters: parameters},
+		asn1.BitString{Bytes: point, BitLength: 8 * len(point)},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return block("PUBLIC KEY", der)
+}
+
+// edSPKI is a key of 32 octets with the given AlgorithmIdentifier, in PEM.
+func edSPKI(algorithm string) string {
+	key := "\x03\x21\x00" + strings.Repeat("\x01", 32)
+	return block("PUBLIC KEY", []byte("\x30"+string(byte(len(algorithm+key)))+algorithm+key))
+}
+
+// TestParsePEMCurves: keys of elliptic curves, and certificates that hold them.
+func TestParsePEMCurves(t *testing.T) {
+	authority := curveKey(t, elliptic.P256())
+	var all string
+	var want []string
+	test := func(public any) {
+		t.Helper()
+		template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, public, authority)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := block("PUBLIC KEY", spki(t, public))
+		for _, text := range []string{text, block("CERTIFICATE", der)} {
+			set, err := jwks.ParsePEM(text)
+			if err != nil || len(set.Keys) != 1 || set.Keys[0].Thumbprint != thumbOf(public) {
+				t.Fatalf("%T: %v, %+v", public, err, set)
+			}
+			checkKey(t, set.Keys[0], public)
+		}
+		all += text
+		want = append(want, thumbOf(public))
+	}
+	for _, curve := range []elliptic.Curve{elliptic.P256(), elliptic.P384(), elliptic.P521()} {
+		test(&curveKey(t, curve).PublicKey)
+	}
+	edwards, _, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	test(edwards)
+	test(public(number(1, 2048), 65537))
+	set, err := jwks.ParsePEM(all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, key := range set.Keys {
+		got = append(got, key.Thumbprint)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("keys of all types together (-want +got):\n%s", diff)
+	}
+}
+
 func TestParsePEMRefuses(t *testing.T) {
+	p256OID := asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}
+	point := curveKey(t, elliptic.P256()).PublicKey
+	p256Point := append(append([]byte{4}, point.X.FillBytes(make([]byte, 32))...), point.Y.FillBytes(make([]byte, 32))...)
+	compressed := elliptic.MarshalCompressed(elliptic.P256(), point.X, point.Y)
 	good := readFile(t, "public-key.pem")
 	certificate, _ := pem.Decode([]byte(readFile(t, "certificate.pem")))
 	decoded, _ := pem.Decode([]byte(good))
@@ -205,12 +304,21 @@ func TestParsePEMRefuses(t *testing.T) {
 		{"not base64", strings.Replace(good, "A", "*", 1), "the last block is broken"},
 		{"a byte order mark", "\ufeff" + good, "the last block is broken"},
 
-		{"too many keys", four.String(), "4 keys of 2048 bits, but a token is tried with 3: " +
+		{"too many keys", four.String(), "4 keys of the type RSA 2048, but a token is tried with 3: " +
 			"leave out those that sign no tokens, or give each a kid in a JWK Set"},
 		{"two long keys", block("RSA PUBLIC KEY", pkcs1(number(1, 4096), 65537)) + block("RSA PUBLIC KEY", pkcs1(number(2, 4096), 65537)),
-			"2 keys of 4096 bits, but a token is tried with 1: " +
+			"2 keys of the type RSA 4096, but a token is tried with 1: " +
 				"leave out those that sign no tokens, or give each a kid in a JWK Set"},
-		{"elliptic curve", readFile(t, "ec-public-key.pem"), "block 1: the key is not of the type RSA"},
+		{"P-224", block("PUBLIC KEY", spki(t, &curveKey(t, elliptic.P224()).PublicKey)), "block 1: the curve is neither P-256, P-384 nor P-521"},
+		{"a curve without a name", ecSPKI(nil, p256Point), "block 1: the curve has no name"},
+		{"a compressed point", ecSPKI(p256OID, compressed), "block 1: the point is not in the uncompressed form"},
+		{"half a point", ecSPKI(p256OID, p256Point[:33]), "block 1: the point is not in the uncompressed form"},
+		{"no point", ecSPKI(p256OID, nil), "block 1: the point is not in the uncompressed form"},
+		{"beside the curve", ecSPKI(p256OID, append(slices.Clone(p256Point[:64]), p256Point[64]^1)), "block 1: no point of P-256"},
+		{"Ed25519 with a parameter", edSPKI("\x30\x07\x06\x03\x2b\x65\x70\x05\x00"), "block 1: not a DER public key"},
+		{"X25519", edSPKI("\x30\x05\x06\x03\x2b\x65\x6e"), "block 1: the key is none of the types RSA, EC and Ed25519"},
+		{"Ed25519 of small order", block("PUBLIC KEY", spki(t, ed25519.PublicKey(make([]byte, 32)))),
+			"block 1: a point of small order, whose signatures anybody can make"},
 		{"1024 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 1024), 65537)), "block 1: the modulus has 1024 bits, at least 2048 are needed"},
 		{"8193 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8193), 65537)), "block 1: the modulus has 8193 bits, at most 8192 are allowed"},
 		{"even modulus", block("RSA PUBLIC KEY", pkcs1(new(big.Int).Add(n, big.NewInt(1)), 65537)), "block 1: the modulus is even"},
@@ -309,7 +417,7 @@ func TestParsePEMCertificateShapes(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if len(set.Keys) != 1 || set.Keys[0].RSA.N.Cmp(n) != 0 {
+			if len(set.Keys) != 1 || set.Keys[0].Thumbprint != rsaThumb(n, 65537) {
 				t.Errorf("%+v", set.Keys)
 			}
 		})

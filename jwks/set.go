@@ -2,8 +2,6 @@ package jwks
 
 import (
 	"bytes"
-	"crypto/rsa"
-	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -58,13 +56,13 @@ type Set struct {
 //
 // A set may be without usable keys. A key is usable if
 //
-//   - its kty is "RSA";
-//   - its n and e are base64url numbers (RFC 7518 §2, §6.3.1);
-//   - n is odd and has 2048 to 8192 bits, e is odd and from 3 to 2^31−1,
-//     the largest that crypto/rsa verifies with;
+//   - its kty and crv are "RSA", "EC" with P-256, P-384 or P-521, or "OKP" with
+//     Ed25519 (RFC 7518 §6, RFC 8037 §2);
+//   - its n and e, or x and y, are base64url, and [jwt.NewRSAKey], [jwt.NewECKey] or
+//     [jwt.NewEd25519Key] takes them;
 //   - its use, if any, is "sig"; its key_ops, if any, hold "verify"; its alg, if
-//     any, is one of [jwt.Algorithms]; its kid, if any, is a string;
-//   - it has no member of a private key (RFC 7518 §6.3.2): whoever read the
+//     any, is one of [jwt.Algorithms] that fits the key; its kid, if any, is a string;
+//   - it has no member of a private key (RFC 7518 §6.2.2, §6.3.2): whoever read the
 //     document can sign with such a key;
 //   - it is among the first [MaxKeys] such keys.
 //
@@ -73,11 +71,12 @@ type Set struct {
 // null or empty is absent. Everything else in a key is ignored, x5c and x5t
 // included.
 //
-// RFC 7518 §6.3.1.1 wants n and e in the fewest octets, without padding. Cloud
+// RFC 7518 §6.3.1.1 wants n and e in the fewest octets, without padding, and
+// §6.2.1.2 as many octets of x and y as the curve has. Cloud
 // Foundry UAA, OpenAM and WSO2 Identity Server 5.2 wrote the octet in front that
 // signed integers need; others pad. Neither makes the number another one, so
-// leading zero octets and "=" at the end are forgiven. Thumbprints are computed
-// without them.
+// leading zero octets that are too many or too few and "=" at the end are forgiven.
+// Thumbprints are those of the right form.
 //
 // An empty kid is no kid. Of keys that are equal in kid, alg and thumbprint, one
 // is kept.
@@ -255,7 +254,8 @@ func (s *Set) use(key *jwt.Key) error {
 	return nil
 }
 
-// privateMembers are the members that only a private key has (RFC 7518 §6.3.2).
+// privateMembers are the members that only a private key has (RFC 7518 §6.2.2,
+// §6.3.2).
 var privateMembers = []string{"d", "p", "q", "dp", "dq", "qi", "oth"}
 
 // parseJWK reads one usable key (RFC 7517 §4). It stores the kid as soon as it
@@ -272,8 +272,9 @@ func parseJWK(jwk gjson.Result, kid *string) (*jwt.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	if kty != "RSA" {
-		return nil, errors.New("kty is not RSA")
+	parse, ok := publicKeys[kty]
+	if !ok {
+		return nil, errors.New("kty is neither RSA, EC nor OKP")
 	}
 	for _, name := range privateMembers {
 		if _, ok := present(members, name); ok {
@@ -283,13 +284,37 @@ func parseJWK(jwk gjson.Result, kid *string) (*jwt.Key, error) {
 	if err := checkPurpose(members); err != nil {
 		return nil, err
 	}
-	alg := ""
+	alg, issuer := "", ""
 	if err := optionalString(members, "alg", &alg); err != nil {
 		return nil, err
 	}
-	if alg != "" && !jwt.IsAlgorithm(alg) {
+	if alg != "" && !slices.Contains(jwt.Algorithms(), alg) {
 		return nil, errors.New("alg is not a supported signature algorithm")
 	}
+	if err := optionalString(members, "issuer", &issuer); err != nil {
+		return nil, err
+	}
+	key, err := parse(members)
+	if err != nil {
+		return nil, err
+	}
+	// Clones, because the strings of the document are parts of one long string.
+	key.ID, key.Algorithm, key.Issuer = strings.Clone(*kid), strings.Clone(alg), strings.Clone(issuer)
+	if alg != "" && !key.Allows(alg) {
+		return nil, fmt.Errorf("alg is not one for a key of the type %s", key.Type)
+	}
+	return key, nil
+}
+
+// publicKeys reads the members that are the key itself, by kty.
+var publicKeys = map[string]func(strictjson.Object) (*jwt.Key, error){
+	"RSA": parseRSA,
+	"EC":  parseEC,
+	"OKP": parseOKP,
+}
+
+// parseRSA reads RFC 7518 §6.3.1.
+func parseRSA(members strictjson.Object) (*jwt.Key, error) {
 	n, err := number(members, "n", jwt.MaxKeyBits/8+1)
 	if err != nil {
 		return nil, err
@@ -298,16 +323,41 @@ func parseJWK(jwk gjson.Result, kid *string) (*jwt.Key, error) {
 	if err != nil {
 		return nil, err
 	}
-	issuer := ""
-	if err := optionalString(members, "issuer", &issuer); err != nil {
+	return jwt.NewRSAKey(new(big.Int).SetBytes(n), new(big.Int).SetBytes(e))
+}
+
+// parseEC reads RFC 7518 §6.2.1.
+func parseEC(members strictjson.Object) (*jwt.Key, error) {
+	crv, err := requiredString(members, "crv")
+	if err != nil {
 		return nil, err
 	}
-	// Clones, because the strings of the document are parts of one long string.
-	key, err := newKey(strings.Clone(*kid), strings.Clone(alg), n, e)
-	if err == nil {
-		key.Issuer = strings.Clone(issuer)
+	const longest = 66 // P-521
+	x, err := number(members, "x", longest)
+	if err != nil {
+		return nil, err
 	}
-	return key, err
+	y, err := number(members, "y", longest)
+	if err != nil {
+		return nil, err
+	}
+	return jwt.NewECKey(crv, x, y)
+}
+
+// parseOKP reads RFC 8037 §2.
+func parseOKP(members strictjson.Object) (*jwt.Key, error) {
+	crv, err := requiredString(members, "crv")
+	if err != nil {
+		return nil, err
+	}
+	if crv != "Ed25519" {
+		return nil, errors.New("crv is not Ed25519")
+	}
+	x, err := octets(members, "x", 32)
+	if err != nil {
+		return nil, err
+	}
+	return jwt.NewEd25519Key(x)
 }
 
 // checkPurpose refuses a key that is not for verifying signatures (RFC 7517
@@ -338,74 +388,37 @@ func checkPurpose(members strictjson.Object) error {
 	return nil
 }
 
-// number reads a member that is a base64url number of so many octets at most.
-func number(members strictjson.Object, name string, longest int) (*big.Int, error) {
+// number reads a member that is a base64url number of so many octets at most, but
+// for a few zeros in front, which it cuts.
+func number(members strictjson.Object, name string, longest int) ([]byte, error) {
+	const forgiven = 8 // zero octets
+	number, err := octets(members, name, longest+forgiven)
+	if err != nil {
+		return nil, err
+	}
+	if number = bytes.TrimLeft(number, "\x00"); len(number) > longest {
+		return nil, fmt.Errorf("%s is too long", name)
+	}
+	return number, nil
+}
+
+// octets reads a member that is base64url (RFC 7515 §2) of so many octets at most:
+// nothing is ignored but padding, and there are no stray bits.
+func octets(members strictjson.Object, name string, longest int) ([]byte, error) {
 	text, err := requiredString(members, name)
 	if err != nil {
 		return nil, err
 	}
-	octets, err := decode(name, text, longest)
-	if err != nil {
-		return nil, err
-	}
-	return new(big.Int).SetBytes(octets), nil
-}
-
-// decode reads base64url (RFC 7515 §2): nothing is ignored but padding, and there
-// are no stray bits. The result has the given number of octets at most, but for
-// zeros in front.
-func decode(name, text string, longest int) ([]byte, error) {
-	const forgiven = 8 // zero octets
 	encoding := base64.RawURLEncoding.Strict()
 	bare := strings.TrimRight(text, "=")
-	if len(bare) > encoding.EncodedLen(longest+forgiven) {
+	if len(bare) > encoding.EncodedLen(longest) {
 		return nil, fmt.Errorf("%s is too long", name)
 	}
 	octets, err := encoding.DecodeString(bare)
 	if err != nil || len(text)-len(bare) > 2 || strings.ContainsAny(text, "\r\n") { // DecodeString ignores line ends.
 		return nil, fmt.Errorf("%s is not base64url", name)
 	}
-	if octets = bytes.TrimLeft(octets, "\x00"); len(octets) > longest {
-		return nil, fmt.Errorf("%s is too long", name)
-	}
 	return octets, nil
-}
-
-// newKey is the RSA key with the given numbers, if it may be used.
-func newKey(kid, alg string, n, e *big.Int) (*jwt.Key, error) {
-	switch bits := n.BitLen(); {
-	case n.Sign() <= 0:
-		return nil, errors.New("the modulus is not positive")
-	case bits < jwt.MinKeyBits:
-		return nil, fmt.Errorf("the modulus has %d bits, at least %d are needed", bits, jwt.MinKeyBits)
-	case bits > jwt.MaxKeyBits:
-		return nil, fmt.Errorf("the modulus has %d bits, at most %d are allowed", bits, jwt.MaxKeyBits)
-	case n.Bit(0) == 0:
-		return nil, errors.New("the modulus is even")
-	}
-	switch {
-	case e.Sign() <= 0 || e.BitLen() < 2:
-		return nil, errors.New("the exponent is below 3")
-	case !e.IsUint64() || e.Uint64() > jwt.MaxExponent:
-		return nil, errors.New("the exponent is above 2^31-1, with which crypto/rsa does not verify")
-	case e.Bit(0) == 0:
-		return nil, errors.New("the exponent is even")
-	}
-	return &jwt.Key{
-		ID:         kid,
-		Algorithm:  alg,
-		RSA:        &rsa.PublicKey{N: n, E: int(e.Int64())},
-		Thumbprint: thumbprint(n, e),
-	}, nil
-}
-
-// thumbprint is the SHA-256 JWK thumbprint of an RSA key (RFC 7638 §3),
-// base64url-encoded.
-func thumbprint(n, e *big.Int) string {
-	encode := base64.RawURLEncoding.EncodeToString
-	canonical := `{"e":"` + encode(e.Bytes()) + `","kty":"RSA","n":"` + encode(n.Bytes()) + `"}`
-	sum := sha256.Sum256([]byte(canonical))
-	return encode(sum[:])
 }
 
 // present returns a member that is there, and neither null nor empty.

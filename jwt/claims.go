@@ -1,6 +1,8 @@
 package jwt
 
 import (
+	"strings"
+
 	"github.com/tidwall/gjson"
 
 	"orgate/internal/strictjson"
@@ -14,43 +16,67 @@ type Claims struct {
 // Get returns the claim with exactly this name. A claim that is null is found.
 func (c Claims) Get(name string) (gjson.Result, bool) { return c.members.Get(name) }
 
-// Lookup returns the claim with the literal name if there is one, else what the
-// path leads to; an empty one of either is none. A claim that is null is found,
-// alone or at the end of a path. Nothing is found below anything but an object.
-func (c Claims) Lookup(literal string, path ...string) (gjson.Result, bool) {
-	if literal != "" {
-		if value, ok := c.members.Get(literal); ok {
-			return value, true
+// Lookup returns the claim of this name, or, if the name is empty, what the path
+// leads to. A name without dots is that of one claim. Of a name with dots the
+// longest beginning that is a claim counts, the whole name first; what follows is
+// a name within that claim, read likewise. Each step of a path is one name.
+//
+// A claim that is null is found, alone or at the end. Nothing is found below
+// anything but an object.
+func (c Claims) Lookup(name string, path ...string) (value gjson.Result, ok bool) {
+	if name != "" {
+		if value, ok = c.members.Get(name); ok || strings.IndexByte(name, '.') < 0 {
+			return value, ok // mostly, and without garbage
 		}
 	}
-	if len(path) == 0 {
-		return gjson.Result{}, false
-	}
-	value, ok := c.members.Get(path[0])
-	for _, step := range path[1:] {
-		if !ok {
-			break
+	at := getter(c.members.Get)
+	if name != "" {
+		for more := true; more; {
+			value, name, more, ok = longest(at, name)
+			at = membersOf(value)
 		}
-		value, ok = member(value, step)
+		return value, ok
 	}
-	if !ok {
-		return gjson.Result{}, false
+	for _, step := range path {
+		if value, ok = at(step); !ok {
+			return gjson.Result{}, false
+		}
+		at = membersOf(value)
 	}
-	return value, true
+	return value, ok
 }
 
-// member returns the member of an object with exactly this name.
-func member(object gjson.Result, name string) (value gjson.Result, ok bool) {
-	if !object.IsObject() {
-		return gjson.Result{}, false
-	}
-	object.ForEach(func(key, v gjson.Result) bool {
-		if key.Str == name {
-			value, ok = v, true
+// getter finds a member of an object by exactly its name.
+type getter func(name string) (gjson.Result, bool)
+
+// longest returns the member with the longest name that a dotted name begins
+// with, and what follows behind the dot, if anything does.
+func longest(at getter, name string) (value gjson.Result, rest string, more, ok bool) {
+	for end := len(name); end >= 0; end = strings.LastIndexByte(name[:end], '.') {
+		if value, ok = at(name[:end]); ok {
+			if end == len(name) {
+				return value, "", false, true
+			}
+			return value, name[end+1:], true, true
 		}
-		return !ok
-	})
-	return value, ok
+	}
+	return gjson.Result{}, "", false, false
+}
+
+// membersOf finds the members of a value. What is no object has none.
+func membersOf(object gjson.Result) getter {
+	return func(name string) (value gjson.Result, ok bool) {
+		if !object.IsObject() {
+			return gjson.Result{}, false
+		}
+		object.ForEach(func(key, v gjson.Result) bool {
+			if key.Str == name {
+				value, ok = v, true
+			}
+			return !ok
+		})
+		return value, ok
+	}
 }
 
 // Issuer returns "iss" (RFC 7519 §4.1.1), "" if there is none.

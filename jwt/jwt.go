@@ -42,6 +42,8 @@ var (
 	// ErrMalformed means that the token is not of the form that [Parse] asks
 	// for.
 	ErrMalformed = errors.New("malformed token")
+	// ErrTooLarge means that the token is longer than it may be.
+	ErrTooLarge = errors.New("token too large")
 	// ErrAlgorithm means that the token names no signature algorithm, or one
 	// that is not allowed.
 	ErrAlgorithm = errors.New("signature algorithm not allowed")
@@ -143,14 +145,13 @@ func (t *Token) Reduce(keyID, issuer string, named []string) Token {
 func (t *Token) Audience() []string { return t.audience }
 
 // CheckAlgorithm returns [ErrAlgorithm] unless the token's algorithm is one of
-// allowed, letter for letter, and one of [Algorithms]. An empty list allows
-// none.
+// allowed, and one of [Algorithms]. An empty list allows none.
 func (t *Token) CheckAlgorithm(allowed []string) error {
-	if !IsAlgorithm(t.Algorithm) {
+	if algorithmOf(t.Algorithm) == nil {
 		return ErrAlgorithm
 	}
 	for _, name := range allowed {
-		if name == t.Algorithm {
+		if SameAlgorithm(name, t.Algorithm) {
 			return nil
 		}
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // maxBytes is the default of the configuration's limits.tokenBytes.
-const maxBytes = 8192
+const maxBytes = 16384
 
 // now is what every token here is judged at.
 var now = time.Unix(1_300_819_000, 0)
@@ -45,7 +45,7 @@ func rfc7515Key() *jwt.Key {
 	if err != nil {
 		panic(err)
 	}
-	return &jwt.Key{RSA: &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537}}
+	return rsaKey(&rsa.PublicKey{N: new(big.Int).SetBytes(n), E: 65537})
 }
 
 // The keys of two issuers, made once.
@@ -166,8 +166,8 @@ func TestParseLimit(t *testing.T) {
 		t.Errorf("as long as may be: %v", err)
 	}
 	for _, most := range []int{len(rfc7515Token) - 1, 0, -1} {
-		if _, err := jwt.Parse(rfc7515Token, most); !errors.Is(err, jwt.ErrMalformed) {
-			t.Errorf("at most %d bytes: got error %v, want %v", most, err, jwt.ErrMalformed)
+		if _, err := jwt.Parse(rfc7515Token, most); !errors.Is(err, jwt.ErrTooLarge) {
+			t.Errorf("at most %d bytes: got error %v, want %v", most, err, jwt.ErrTooLarge)
 		}
 	}
 }
@@ -187,6 +187,8 @@ func TestCheckAlgorithm(t *testing.T) {
 		{"none, even if allowed", "none", []string{"none"}, jwt.ErrAlgorithm},
 		{"none in other case", "nOnE", []string{"nOnE"}, jwt.ErrAlgorithm},
 		{"HMAC, even if allowed", "HS256", []string{"HS256"}, jwt.ErrAlgorithm},
+		{"by another name", "EdDSA", []string{"ES256", "Ed25519"}, nil},
+		{"by its other name", "Ed25519", []string{"EdDSA"}, nil},
 		{"unknown, even if allowed", "XS256", []string{"XS256"}, jwt.ErrAlgorithm},
 		{"with a space", "RS256 ", []string{"RS256"}, jwt.ErrAlgorithm},
 	}
@@ -204,7 +206,9 @@ func TestCheckAlgorithm(t *testing.T) {
 }
 
 func TestAlgorithms(t *testing.T) {
-	want := []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	want := []string{
+		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519",
+	}
 	if diff := cmp.Diff(want, jwt.Algorithms()); diff != "" {
 		t.Errorf("algorithms (-want +got):\n%s", diff)
 	}
@@ -333,12 +337,14 @@ func TestCheckType(t *testing.T) {
 func TestLookup(t *testing.T) {
 	token := withClaims(t, `"https://example.com/org":"org1","realm_access":{"roles":["a","b"],"n":null,"deep":{"er":"x"},"a.b":"dot"},`+
 		`"realm_access.name":"literal","esc\u0061ped":{"\u006eame":"e"},"null":null,"text":"t","list":[{"x":1}],"*":{"#":"odd"},"":{"":"nothing"},`+
-		`"shadow":{"x":"path"},"shadow.x":null`)
+		`"shadow":{"x":"path"},"shadow.x":null,`+
+		`"https://example":"no","https://example.com/app":{"roles":["r"],"my.client":{"roles":"c"},"my":{"client":{"roles":"d"},"x":"y"}},`+
+		`"end":{"":"dot"},"over.a":"shadow","over":{"a":{"b":"never"}}`)
 	type claim struct {
-		literal string
-		path    []string
+		name string
+		path []string
 	}
-	literal := func(name string) claim { return claim{name, strings.Split(name, ".")} }
+	literal := func(name string) claim { return claim{name: name} }
 	path := func(steps ...string) claim { return claim{path: steps} }
 	tests := []struct {
 		name  string
@@ -371,11 +377,19 @@ func TestLookup(t *testing.T) {
 		{"through an array", literal("list.0.x"), ``, false},
 		{"an empty name below a string", path("text", ""), ``, false},
 		{"an empty name below an array", path("list", ""), ``, false},
+		{"the longest beginning that is a claim", literal("https://example.com/app.roles"), `["r"]`, true},
+		{"the longest beginning further in", literal("https://example.com/app.my.client.roles"), `"c"`, true},
+		{"a shorter beginning further in", literal("https://example.com/app.my.x"), `"y"`, true},
+		{"the longest beginning leads nowhere", literal("over.a.b"), ``, false},
+		{"the longest beginning is not the longest name", literal("https://example.com/ap.roles"), ``, false},
+		{"a dot at the end", literal("end."), `"dot"`, true},
+		{"a dot at the end of a text", literal("text."), ``, false},
+		{"a dot at the beginning", literal("."), `"nothing"`, true},
 		{"zero", claim{}, ``, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			got, found := token.Claims.Lookup(test.claim.literal, test.claim.path...)
+			got, found := token.Claims.Lookup(test.claim.name, test.claim.path...)
 			if got.Raw != test.raw || found != test.found {
 				t.Errorf("got %q %t, want %q %t", got.Raw, found, test.raw, test.found)
 			}

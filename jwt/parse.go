@@ -26,12 +26,17 @@ import (
 // "nbf" and "iat" numbers from 0 to 253402300799, the last second of the year
 // 9999. Which of them must be present is for the checks to say.
 //
-// The error is [ErrMalformed], or [ErrAlgorithm] where the header of a token
+// The error is [ErrTooLarge], [ErrMalformed], or [ErrAlgorithm] where the header of a token
 // that is otherwise well-formed holds no "alg"; an "alg" that is no string is
 // ErrMalformed, and one that nobody knows is for [Token.CheckAlgorithm].
 func Parse(compact string, maxBytes int) (*Token, error) {
+	return parse(compact, maxBytes, (*Token).readClaims)
+}
+
+// parse is [Parse], but for the payload.
+func parse(compact string, maxBytes int, readPayload func(*Token, string) error) (*Token, error) {
 	if len(compact) > maxBytes {
-		return nil, errTooLong
+		return nil, ErrTooLarge
 	}
 	header, rest, _ := strings.Cut(compact, ".")
 	payload, signature, _ := strings.Cut(rest, ".")
@@ -61,7 +66,7 @@ func Parse(compact string, maxBytes int) (*Token, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.readClaims(documents[headerBytes:]); err != nil {
+	if err := readPayload(t, documents[headerBytes:]); err != nil {
 		return nil, err
 	}
 	if !hasAlg {
@@ -71,7 +76,6 @@ func Parse(compact string, maxBytes int) (*Token, error) {
 }
 
 var (
-	errTooLong    = &refusal{reason: ErrMalformed, what: "too long"}
 	errParts      = &refusal{reason: ErrMalformed, what: "not three parts separated by dots"}
 	errBase64     = &refusal{reason: ErrMalformed, what: "not base64url without padding"}
 	errNoAlg      = &refusal{reason: ErrAlgorithm, what: "alg missing"}

@@ -67,7 +67,7 @@ var refusals = []struct {
 	want   error
 	lax    bool
 }{
-	{"longer than tokenBytes", compact(`{"alg":"RS256"}`, `{"a":"`+strings.Repeat("a", maxBytes)+`"}`), tooLong, jwt.ErrMalformed, true},
+	{"longer than tokenBytes", compact(`{"alg":"RS256"}`, `{"a":"`+strings.Repeat("a", maxBytes)+`"}`), tooLong, jwt.ErrTooLarge, true},
 
 	{"empty", "", parts, jwt.ErrMalformed, false},
 	{"one part", someHeaderEncoded, parts, jwt.ErrMalformed, false},

@@ -11,9 +11,10 @@ import (
 // The refusals, for [errors.Is]. No text of theirs holds anything that a
 // client sent or that the configuration says: they may be shown to clients.
 var (
-	// ErrAmbiguousPath: the path, or the host, could be read in two ways, and
-	// rules look at it. No rule is chosen.
+	// ErrAmbiguousPath and ErrAmbiguousHost: the path or the host could be read in
+	// two ways, and rules look at it. No rule is chosen.
 	ErrAmbiguousPath = httptext.ErrAmbiguous
+	ErrAmbiguousHost = httptext.ErrHost
 	// ErrNoRule: there are rules, and the request matches none of them.
 	ErrNoRule = errors.New("no rule")
 	// ErrUnknownIssuer: no issuer that may be used here has the token's "iss".

@@ -337,7 +337,7 @@ func TestErrorsSayNothingOfTokenOrConfiguration(t *testing.T) {
 			t.Errorf("%q", err)
 		}
 	}
-	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrNoRule, errNoIdentity, ErrClaim,
+	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrAmbiguousHost, ErrNoRule, errNoIdentity, ErrClaim,
 		&ClaimError{Use: "username", Problem: empty}, errors.New("other")} {
 		if ByRule(err) {
 			t.Errorf("%v is by rule", err)

@@ -13,7 +13,7 @@
 //
 // # The way of a request
 //
-//	rule, err := p.Route(request)                       // ErrAmbiguousPath, ErrNoRule
+//	rule, err := p.Route(request)                       // ErrAmbiguousPath, ErrAmbiguousHost, ErrNoRule
 //	required, err := rule.RequiredOrganization(request) // ErrOrganization
 //	proof, err := p.Proof(claims)                       // ErrUnknownIssuer
 //	issuer, err := proof.Issuer(rule, required)         // ErrUnknownIssuer
@@ -123,7 +123,7 @@ func New(c *config.Config) *Policy {
 		p.addRule(newRule(i, &c.Rules[i], c.Organization, places, known))
 	}
 	if len(c.Rules) == 0 {
-		p.addRule(newRule(-1, &config.Rule{}, c.Organization, places, known))
+		p.addRule(newRule(-1, &config.Rule{ForwardToken: &c.ForwardToken}, c.Organization, places, known))
 	}
 	return p
 }
@@ -139,8 +139,8 @@ func (p *Policy) addRule(r *Rule) {
 
 // Route returns the first rule that matches the request. If the configuration
 // has no rules it is one without a name, which asks every request for a token of
-// the top level's organization. The error is [ErrAmbiguousPath], or [ErrNoRule]
-// if there are rules and none of them matches.
+// the top level's organization. The error is [ErrAmbiguousPath], [ErrAmbiguousHost],
+// or [ErrNoRule] if there are rules and none of them matches.
 //
 // It notes in the request how its host and path are read, for
 // [Rule.RequiredOrganization].
@@ -178,6 +178,8 @@ type Rule struct {
 	Public bool
 	// Optional rules ask for no token, or a good one.
 	Optional bool
+	// ForwardToken passes the token on to the upstream.
+	ForwardToken bool
 
 	config       *config.Rule
 	organization organizationSource
@@ -199,7 +201,7 @@ func newRule(index int, entry *config.Rule, fallback config.Organization, places
 		organization = fallback
 	}
 	r := &Rule{
-		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
+		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
 		config: entry, organization: newOrganizationSource(organization), scopeError: newScopeError(entry.Scopes),
 	}
 	for _, claim := range entry.Claims {

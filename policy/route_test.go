@@ -166,7 +166,7 @@ func TestAmbiguityIsAnsweredWhereRulesLook(t *testing.T) {
 				t.Errorf("path: %v", err)
 			}
 			if _, err := p.Route(&Request{Method: "GET", Host: user, Path: "/"}); errors.Is(err,
-				ErrAmbiguousPath) != tt.host {
+				ErrAmbiguousHost) != tt.host {
 				t.Errorf("host: %v", err)
 			}
 			for _, method := range []string{"GET", "CONNECT"} {

@@ -33,15 +33,19 @@ func newCheck() *cobra.Command {
 		Short: "Say what is wrong with a configuration",
 		Long: `Read the plugin's configuration as the plugin does, and say what it would
 say: every mistake at once, each with its file, line, column and field. Keys
-that are written down in it are read as well.
+that are written down in it are read as well. It may be JSON, as the plugin has
+it, or YAML.
 
 A configuration without mistakes is given advice: on what the plugin accepts
 and its author will hardly have meant. Each piece ends with its kind:
 
   no-audience              tokens for other services are good here, too
   issuer-slash             the provider is known to write its issuer otherwise
+  dotted-claim             a claim's name could end at one of its dots
   plain-http               keys are fetched over plain http
+  x509-keys                keys are fetched as certificates, not as a JWK Set
   unusable-key             a key that is written down is not used
+  published-key            everybody has the private key
   shared-issuer            tokens may be of several organizations
   unmapped-roles           roles pass that no mapping names
   no-sharing-key           workers in Istio cannot share the keys that they fetch
@@ -50,6 +54,7 @@ and its author will hardly have meant. Each piece ends with its kind:
   roles-without-claim      roles are asked for, and nobody has any
   unprovable-organization  an organization is asked for, and nobody has it
   unused-organization      the top level names one that no rule asks for
+  yaml                     the plugin reads JSON alone
 
 With --online the keys are fetched from the URLs in the configuration, as the
 plugin would, and listed: which are used, and why the others are not.
@@ -69,8 +74,8 @@ be fetched, or, with --strict, there is advice), and 2 if a flag is wrong.`,
   orgate check --online orgate.json
   orgate check --online --cluster keycloak=http://127.0.0.1:8180 orgate.json
 
-  # With every default written out.
-  orgate check --print orgate.json > effective.json`,
+  # With every default written out, as JSON.
+  orgate check --print orgate.yaml > orgate.json`,
 		Args: oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			clusters, err := parseClusters(o.clusters)
@@ -88,7 +93,7 @@ be fetched, or, with --strict, there is advice), and 2 if a flag is wrong.`,
 		},
 	}
 	f := cmd.Flags()
-	f.BoolVar(&o.print, "print", false, "print the effective configuration, with every default")
+	f.BoolVar(&o.print, "print", false, "print the effective configuration as JSON, with every default")
 	f.BoolVar(&o.online, "online", false, "fetch the issuers' keys, and tell which are used")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "with --online, ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.output, "output", "text", "write findings as `FORMAT`: text or json")
@@ -268,7 +273,7 @@ func writeKeys(b *bytes.Buffer, p palette, file string, keys *keyfetch.Keys) {
 		if k.Algorithm != "" {
 			algorithm = k.Algorithm
 		}
-		fmt.Fprintf(b, "  %s      %s: %s, %d bits, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Bits, k.Thumbprint)
+		fmt.Fprintf(b, "  %s      %s: %s, %s, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Type, k.Thumbprint)
 	}
 }
 

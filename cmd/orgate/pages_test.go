@@ -129,6 +129,8 @@ func checkBlock(b page.Block, all []page.Block) error {
 		case "token":
 			_, err := strictjson.ParseObject(b.Text)
 			return err
+		case "keymanager":
+			return problems(imported(b.Text))
 		}
 	case "yaml":
 		return checkYAML(b.Text)
@@ -180,7 +182,11 @@ func checkYAML(text string) error {
 			return fmt.Errorf("nobody checks a %q", object.Kind)
 		}
 	}
-	for _, f := range imported(text).Findings {
+	return problems(imported(text))
+}
+
+func problems(result *apk.Result) error {
+	for _, f := range result.Findings {
 		if f.Problem {
 			return errors.New(f.Message)
 		}
@@ -192,23 +198,42 @@ func imported(text string) *apk.Result {
 	return apk.Import([]apk.Source{{Name: "page", Text: text}}, apk.Options{Namespace: "default", TrustedCA: "ca"})
 }
 
-// TestImportOfTheGuide holds the configuration that the guide shows against
-// what "orgate import" makes of the guide's resource.
-func TestImportOfTheGuide(t *testing.T) {
-	blocks, err := page.Read(root + "/docs/guides/migrating-from-apk.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	shown, err := config.Parse(page.Texts(blocks, "json configuration")[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	made, err := config.Parse(string(imported(page.Texts(blocks, "yaml")[0]).Configuration))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(made.Issuers, shown.Issuers); diff != "" {
-		t.Errorf("issuers (-imported +guide):\n%s", diff)
+// TestImportOfTheGuides holds the configurations that the guides show against
+// what "orgate import" makes of their resources.
+func TestImportOfTheGuides(t *testing.T) {
+	for _, c := range []struct {
+		guide, info string
+		which       int
+		besides     func(*config.Issuer)
+	}{
+		{"migrating-from-apk", "yaml", 0, func(*config.Issuer) {}},
+		{"migrating-from-api-manager", "json keymanager", 0, func(i *config.Issuer) {
+			i.SignatureValidation.JWKS.URL = ""
+			i.SignatureValidation.JWKS.WellKnown = "https://tenant.us.auth0.com/.well-known/openid-configuration"
+			i.Audiences = []string{"https://localhost:9443"}
+		}},
+		{"migrating-from-api-manager", "json keymanager", 1, func(i *config.Issuer) {
+			i.Audiences = []string{"https://localhost:9443"}
+		}},
+	} {
+		t.Run(fmt.Sprint(c.guide, c.which), func(t *testing.T) {
+			blocks, err := page.Read(root + "/docs/guides/" + c.guide + ".md")
+			if err != nil {
+				t.Fatal(err)
+			}
+			shown, err := config.Parse(page.Texts(blocks, "json configuration")[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			made, err := config.Parse(string(imported(page.Texts(blocks, c.info)[c.which]).Configuration))
+			if err != nil {
+				t.Fatal(err)
+			}
+			c.besides(&made.Issuers[0])
+			if diff := cmp.Diff(made.Issuers, shown.Issuers); diff != "" {
+				t.Errorf("issuers (-imported +guide):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -447,6 +472,7 @@ func TestBlocksWithMistakes(t *testing.T) {
 		{Info: "json", Text: strings.Replace(configuration.Text, `"organization"`, `"organisation"`, 1)},
 		{Info: "json issuer", Text: `{"roleClaim": "roles"}`},
 		{Info: "json token", Text: `{"aud": 1, "aud": 2}`},
+		{Info: "json keymanager", Text: `{"name": "a", "issuer": "https://a.example/", "certificates": {}}`},
 		{Info: "json something", Text: `{}`},
 		{Info: "toml", Text: ``},
 		{Info: "yaml", Text: "a: 1\na: 2"},

@@ -31,7 +31,7 @@ func (k *Case) Check(r scenario.Request, got scenario.Outcome, merges bool) stri
 	if problem != "" {
 		return problem
 	}
-	return k.Config.checkUpstream(r, got, headers, merges)
+	return k.Config.checkUpstream(r, got, headers, j.forwards, merges)
 }
 
 // checkRefusal says why the request should not have been refused, or not like
@@ -112,7 +112,7 @@ func (c *claimant) identity(config *Config) map[string]string {
 
 // checkUpstream compares what the upstream sees with what it should.
 func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, identity map[string]string,
-	merges bool) string {
+	forwards, merges bool) string {
 	identities := map[string]bool{"x-orgate-report": true}
 	for _, c := range []*Config{config, {}} { // the default names are no client's, either
 		for _, name := range headerNames(c) {
@@ -141,8 +141,12 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 				want[name] = append(want[name], value)
 			}
 		case identities[fold(name)] && name[0] != ':', name == "cookie", name == ":path":
-		case config.ForwardToken || len(s.inHeader(h)) == 0:
+		case forwards || len(s.inHeader(h)) == 0:
 			want[name] = append(want[name], h[1])
+		default:
+			if _, rest := s.split(h); rest != "" {
+				want[name] = append(want[name], rest)
+			}
 		}
 	}
 	for _, h := range got.Upstream {
@@ -162,11 +166,11 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
 		return "headers to the upstream (-want +got):\n" + diff
 	}
-	if before, after := config.pathAfter(&s, sent.Values(":path")[0]),
+	if before, after := pathAfter(&s, forwards, sent.Values(":path")[0]),
 		got.Upstream.Values(":path"); len(after) != 1 || after[0] != before {
 		return fmt.Sprintf("path to the upstream %q, want %q", after, before)
 	}
-	if before, after := config.cookiesAfter(&s, sent),
+	if before, after := cookiesAfter(&s, forwards, sent),
 		s.cookies(got.Upstream); !(merges && len(sent.Values("cookie")) > 1) && !slices.Equal(before, texts(after)) {
 		return fmt.Sprintf("cookies to the upstream %q, want %q", texts(after), before)
 	}
@@ -190,9 +194,9 @@ func withoutOptions(connection string, identities map[string]bool) string {
 	return strings.Join(kept, ",")
 }
 
-// pathAfter is the request's target without its tokens.
-func (config *Config) pathAfter(s *TokenSources, path string) string {
-	if config.ForwardToken {
+// pathAfter is the request's target without its tokens, unless they are forwarded.
+func pathAfter(s *TokenSources, forwards bool, path string) string {
+	if forwards {
 		return path
 	}
 	var kept []string
@@ -216,10 +220,10 @@ func (config *Config) pathAfter(s *TokenSources, path string) string {
 	return before
 }
 
-// cookiesAfter is the cookies without the tokens.
-func (config *Config) cookiesAfter(s *TokenSources, sent scenario.Headers) []string {
+// cookiesAfter is the cookies without the tokens, unless they are forwarded.
+func cookiesAfter(s *TokenSources, forwards bool, sent scenario.Headers) []string {
 	cookies := s.cookies(sent)
-	if !config.ForwardToken {
+	if !forwards {
 		cookies = slices.DeleteFunc(cookies, func(p part) bool { return len(p.token) > 0 })
 	}
 	return texts(cookies)

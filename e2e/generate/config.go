@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-jose/go-jose/v4"
 	"orgate/e2e/scenario"
 )
 
@@ -128,6 +127,7 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
 }
@@ -158,7 +158,7 @@ type From map[string]string
 var (
 	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
-	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
 	roleNames     = []string{"boss", "clerk", "R&D"}
 	clientNames   = []string{"client-1", "client-2"}
@@ -168,7 +168,9 @@ var (
 
 // signers are whose keys may be configured. Two have the same kid.
 func signers() []*scenario.Signer {
-	return []*scenario.Signer{scenario.First(), scenario.Second(), scenario.Rotated()}
+	return []*scenario.Signer{
+		scenario.First(), scenario.Second(), scenario.Rotated(), scenario.P256(), scenario.P384(), scenario.Edwards(),
+	}
 }
 
 func (c *choices) config() *Config {
@@ -203,7 +205,8 @@ func (c *choices) config() *Config {
 	if c.chance(2) {
 		config.TokenSources = &TokenSources{
 			Headers: some(c, 1, HeaderSource{"authorization", "Bearer "}, HeaderSource{"X-Token", ""},
-				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="}),
+				HeaderSource{"Authorization", "DPoP "}, HeaderSource{"x-api", "key="},
+				HeaderSource{"Sec-WebSocket-Protocol", "bearer, "}),
 			Query:   some(c, 0, "access_token", "jwt"),
 			Cookies: some(c, 0, "token", "Session"),
 		}
@@ -402,6 +405,9 @@ func (c *choices) keys() SignatureValidation {
 			k := key{signer: s, kid: pick(c, s.KeyID, s.KeyID, s.KeyID, "", "k3")}
 			if c.chance(3) {
 				k.alg = pick(c, algorithms...)
+				if !s.Can(k.alg) && (n == 0 || c.n(4) > 0) { // one key must be usable
+					k.alg = s.Algorithm()
+				}
 			}
 			if c.chance(4) && n > 0 {
 				k.kid = v.JWKS.keys[0].kid
@@ -411,13 +417,13 @@ func (c *choices) keys() SignatureValidation {
 		}
 		if c.chance(5) {
 			for _, s := range some(c, 1, signers()...) {
-				v.JWKS.Pins = append(v.JWKS.Pins, thumbprint(s))
+				v.JWKS.Pins = append(v.JWKS.Pins, s.Thumbprint())
 			}
 		}
 	}
 	if kind >= 2 {
 		s := pick(c, signers()...)
-		spki, err := x509.MarshalPKIXPublicKey(&s.Key.PublicKey)
+		spki, err := x509.MarshalPKIXPublicKey(s.Public())
 		if err != nil {
 			panic(err)
 		}
@@ -452,14 +458,6 @@ func (c *choices) jwk(k key) json.RawMessage {
 	return text
 }
 
-func thumbprint(s *scenario.Signer) string {
-	sum, err := (&jose.JSONWebKey{Key: &s.Key.PublicKey}).Thumbprint(sha256Hash)
-	if err != nil {
-		panic(err)
-	}
-	return b64(string(sum))
-}
-
 func (c *choices) rule(config *Config, n int) *Rule {
 	r := &Rule{Name: pick(c, "", "r"+string(rune('0'+n)))}
 	if c.n(3) == 2 {
@@ -475,6 +473,10 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	}
 	if c.chance(4) {
 		r.Match.Methods = some(c, 1, "GET", "POST", "OPTIONS", "HEAD")
+	}
+	if c.chance(6) {
+		forward := c.n(2) == 1
+		r.ForwardToken = &forward
 	}
 	if c.chance(6) {
 		r.Public = true

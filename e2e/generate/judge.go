@@ -21,6 +21,8 @@ func (f *faults) add(fault string) { *f = append(*f, fault) }
 type judgement struct {
 	// public: it passes without an identity.
 	public bool
+	// forwards: the token goes to the upstream if the request does.
+	forwards bool
 	// faults that do not depend on the issuer. It is refused for any of them.
 	faults faults
 	// claimants are the entries that the token may be judged by: one, if there
@@ -65,8 +67,8 @@ func (config *Config) judge(r scenario.Request) judgement {
 		asked := q
 		asked.method = asks
 		isPath := !path || q.segments != nil // of OPTIONS *, no other method is asked for
-		if isPath && config.route(asked) != nil {
-			return judgement{public: true}
+		if rule := config.route(asked); isPath && rule != nil {
+			return judgement{public: true, forwards: config.forwards(rule)}
 		}
 	}
 	rule := config.route(q)
@@ -74,16 +76,16 @@ func (config *Config) judge(r scenario.Request) judgement {
 	case rule == nil:
 		return judgement{faults: faults{"no_rule 403"}}
 	case rule.Public:
-		return judgement{public: true}
+		return judgement{public: true, forwards: config.forwards(rule)}
 	}
 	tokens := config.tokens(r)
 	switch {
 	case len(tokens) == 0 && rule.Optional:
-		return judgement{public: true}
+		return judgement{public: true, forwards: config.forwards(rule)}
 	case len(tokens) == 0:
 		return judgement{faults: faults{"missing 401"}}
 	case len(tokens) > 1:
-		return judgement{faults: faults{"malformed 401"}}
+		return judgement{faults: faults{"several_tokens 401"}}
 	}
 	maxBytes := 16384
 	if config.Limits != nil && config.Limits.TokenBytes > 0 {
@@ -95,7 +97,7 @@ func (config *Config) judge(r scenario.Request) judgement {
 	}
 	required := config.required(rule, q)
 	proven := config.prove(t)
-	j := judgement{}
+	j := judgement{forwards: config.forwards(rule)}
 	var chosen *claimant
 	for _, i := range config.inUse() {
 		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
@@ -115,6 +117,14 @@ func (config *Config) judge(r scenario.Request) judgement {
 		j.claimants = []*claimant{chosen}
 	}
 	return j
+}
+
+// forwards says whether tokens are passed on under a rule.
+func (config *Config) forwards(rule *Rule) bool {
+	if rule.ForwardToken != nil {
+		return *rule.ForwardToken
+	}
+	return config.ForwardToken
 }
 
 // preflight is the method that a CORS preflight asks for, "" if the request is
@@ -198,7 +208,7 @@ type target struct {
 // blanks alone, and backslashes; what is no path; fragments, control characters
 // and spaces; broken escapes, and those of what needs none or means something;
 // escapes of an escape.
-var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|$)|[\\#\x00-\x20\x7f]` +
+var ambiguous = regexp.MustCompile(`(?is)^[^/]|^$|(/|%2f)(\.|%20)+(/|%2f|;|%3b|$)|[\\#\x00-\x20\x7f]` +
 	`|%($|.$|[^0-9a-f]|.[^0-9a-f])` +
 	`|%(5c|3f|23|[01].|7f)` +
 	`|%(3[0-9]|4[1-9a-f]|5[0-9a]|6[1-9a-f]|7[0-9a]|2[de]|5f|7e)` +
@@ -400,7 +410,15 @@ func (s *TokenSources) names(sources []string, name string) bool {
 }
 
 func (s *TokenSources) inHeader(h [2]string) []string {
-	var tokens []string
+	tokens, _ := s.split(h)
+	return tokens
+}
+
+// split is the tokens in a header, and what is left of it, "" for nothing.
+func (s *TokenSources) split(h [2]string) (tokens []string, rest string) {
+	if fold(h[0]) == "sec-websocket-protocol" {
+		return s.protocols(h)
+	}
 	for _, source := range s.Headers {
 		if fold(h[0]) != fold(source.Name) || len(h[1]) < len(source.Prefix) ||
 			!strings.EqualFold(h[1][:len(source.Prefix)], source.Prefix) {
@@ -413,7 +431,23 @@ func (s *TokenSources) inHeader(h [2]string) []string {
 	if len(tokens) == 0 && s.hidden(h) {
 		tokens = append(tokens, h[1]) // which is malformed
 	}
-	return tokens
+	return tokens, ""
+}
+
+// protocols is the same for subprotocols, of which the one behind "bearer" is a
+// token.
+func (s *TokenSources) protocols(h [2]string) (tokens []string, rest string) {
+	list := regexp.MustCompile(`[ \t]*,[ \t,]*`).Split(strings.Trim(h[1], " \t,"), -1)
+	for i := 0; i+1 < len(list); {
+		if !strings.EqualFold(list[i], "bearer") || !slices.ContainsFunc(s.Headers,
+			func(source HeaderSource) bool { return fold(source.Name) == "sec-websocket-protocol" }) {
+			i++
+			continue
+		}
+		tokens = append(tokens, list[i+1])
+		list = slices.Delete(list, i, i+2)
+	}
+	return tokens, strings.Join(list, ", ")
 }
 
 // hidden reports whether there are credentials of a source's scheme in the value
@@ -460,7 +494,7 @@ func (s *TokenSources) parameters(requestTarget string) []part {
 		if name, err := url.QueryUnescape(name); err == nil && value != "" && s.names(s.Query, name) {
 			token, err := url.QueryUnescape(value)
 			if err != nil {
-				token = "%"
+				token = value // which is malformed
 			}
 			p.token = []string{token}
 		}

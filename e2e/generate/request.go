@@ -1,12 +1,8 @@
 package generate
 
 import (
-	"crypto"
 	"crypto/hmac"
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
-	_ "crypto/sha512" // for crypto.SHA384 and crypto.SHA512
 	"encoding/base64"
 	"encoding/json"
 	"net/url"
@@ -18,20 +14,13 @@ import (
 	"orgate/e2e/scenario"
 )
 
-const sha256Hash = crypto.SHA256
-
-var hashes = map[string]crypto.Hash{
-	"RS256": crypto.SHA256, "RS384": crypto.SHA384, "RS512": crypto.SHA512,
-	"PS256": crypto.SHA256, "PS384": crypto.SHA384, "PS512": crypto.SHA512,
-}
-
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 // signatures holds what was signed before: fuzzers repeat themselves.
 var signatures sync.Map
 
-// sign signs header and payload, which need not be JSON. An algorithm that is
-// unknown stands for RS256.
+// sign signs header and payload, which need not be JSON. An algorithm that the
+// signer cannot stands for its usual one.
 func sign(s *scenario.Signer, algorithm, header, payload string) string {
 	input := b64(header) + "." + b64(payload)
 	type done struct {
@@ -42,24 +31,10 @@ func sign(s *scenario.Signer, algorithm, header, payload string) string {
 	if token, ok := signatures.Load(key); ok {
 		return token.(string)
 	}
-	hash, ok := hashes[algorithm]
-	if !ok {
-		hash = crypto.SHA256
+	if !s.Can(algorithm) {
+		algorithm = s.Algorithm()
 	}
-	h := hash.New()
-	h.Write([]byte(input))
-	var signature []byte
-	var err error
-	if strings.HasPrefix(algorithm, "PS") {
-		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil),
-			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
-	} else {
-		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, h.Sum(nil))
-	}
-	if err != nil {
-		panic(err)
-	}
-	token := input + "." + b64(string(signature))
+	token := s.SignWith(algorithm, header, payload)
 	signatures.Store(key, token)
 	return token
 }
@@ -175,7 +150,7 @@ func (c *choices) path(rule *Rule, organization string) string {
 	case 9:
 		path += pick(c, "/../a", "/.", "/./x", "//", "/%2e%2e/a", "%2fa", "\\a", "%5ca", "%00", ";x=1", "#f", "%",
 			"%zz", "%252e", "%25u002e", "%41", "/..%2f", "/v%2Fw", "%2fx/y", "/v;x=1", "/v%3Bw", "//v", "/%E4", " x",
-			"%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~", "/..%20", "/%20", "/.%20./a")
+			"%20x", "%C3%A9", "%c0%af", "+x", "%2Bx", "/...", "/~", "/..;/x", "/.%3b", "/..%20", "/%20", "/.%20./a")
 	case 10:
 		path = pick(c, "*", "", "a", "https://api.example/a", "//a", "/..", "?x", "/;x", "/%2E")
 	case 11:
@@ -235,7 +210,11 @@ func (c *choices) place(config *Config, r *scenario.Request, token string) {
 			prefix = pick(c, prefix+" ", prefix+"\t", prefix+"x", strings.TrimSpace(prefix)+"\t",
 				strings.TrimSpace(prefix)+"=", "Basic x, "+prefix)
 		}
-		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), prefix + token})
+		value := prefix + token
+		if strings.HasSuffix(s.Headers[n].Prefix, ", ") {
+			value = pick(c, "", "graphql-ws, ", ",a,\tb ,") + value + pick(c, "", ", graphql-ws", ",,c", ", bearer")
+		}
+		r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), value})
 		if c.chance(8) {
 			r.Headers = append(r.Headers, [2]string{strings.ToLower(s.Headers[n].Name), "Basic abc"})
 		}
@@ -331,6 +310,9 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 	algorithm := "RS256"
 	if len(i.Algorithms) > 0 {
 		algorithm = pick(c, i.Algorithms...)
+		if able := slices.DeleteFunc(slices.Clone(i.Algorithms), func(a string) bool { return !signer.Can(a) }); len(able) > 0 {
+			algorithm = pick(c, able...)
+		}
 	}
 	if c.chance(10) {
 		algorithm = pick(c, algorithms...)
@@ -367,7 +349,7 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		members["alg"] = "HS256"
 		header, _ = json.Marshal(members)
 		input := b64(string(header)) + "." + b64(payloadText)
-		mac := hmac.New(sha256.New, []byte(signer.Key.N.String()))
+		mac := hmac.New(sha256.New, []byte(signer.PublicKey()))
 		mac.Write([]byte(input))
 		return input + "." + b64(string(mac.Sum(nil)))
 	}

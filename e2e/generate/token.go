@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
@@ -27,7 +28,10 @@ type token struct {
 func readToken(compact string, maxBytes int) (*token, faults) {
 	malformed := faults{"malformed 401"}
 	parts := strings.Split(compact, ".")
-	if len(compact) > maxBytes || len(parts) != 3 {
+	if len(compact) > maxBytes {
+		return nil, faults{"too_large 401"}
+	}
+	if len(parts) != 3 {
 		return nil, malformed
 	}
 	for _, p := range parts {
@@ -232,40 +236,60 @@ func (t *token) signatureFaults(i *Issuer) faults {
 	if allowed == nil {
 		allowed = []string{"RS256"}
 	}
-	if !slices.Contains(allowed, t.algorithm) {
+	if !slices.ContainsFunc(allowed, t.isSignedWith) {
 		return faults{"bad_algorithm 401"}
 	}
 	var candidates []*scenario.Signer
 	if set := i.SignatureValidation.JWKS; set != nil {
-		pinned := func(k key) bool { return len(set.Pins) == 0 || slices.Contains(set.Pins, thumbprint(k.signer)) }
+		usable := func(k key) bool {
+			return (k.alg == "" || k.signer.Can(k.alg)) &&
+				(len(set.Pins) == 0 || slices.Contains(set.Pins, k.signer.Thumbprint()))
+		}
 		wanted := "" // of a kid that no key has, the keys without one
 		for _, k := range set.keys {
-			if pinned(k) && k.kid == t.kid {
+			if usable(k) && k.kid == t.kid {
 				wanted = t.kid
 			}
 		}
 		for _, k := range set.keys {
-			if pinned(k) && (k.alg == "" || k.alg == t.algorithm) && (t.kid == "" || wanted == k.kid) {
+			if usable(k) && k.signer.Can(t.algorithm) && (k.alg == "" || t.isSignedWith(k.alg)) &&
+				(t.kid == "" || wanted == k.kid) {
 				candidates = append(candidates, k.signer)
 			}
 		}
 	}
-	if certificate := i.SignatureValidation.Certificate; certificate != nil && len(candidates) == 0 {
+	if certificate := i.SignatureValidation.Certificate; certificate != nil && len(candidates) == 0 &&
+		certificate.signer.Can(t.algorithm) {
 		candidates = []*scenario.Signer{certificate.signer}
 	}
 	if len(candidates) == 0 {
 		return faults{"unknown_key 401"}
 	}
-	for _, s := range candidates {
-		jws, err := jose.ParseSignedCompact(t.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
-		if err != nil {
-			continue
-		}
-		if _, err := jws.Verify(&s.Key.PublicKey); err == nil {
-			return nil
-		}
+	if slices.ContainsFunc(candidates, t.isSignedBy) {
+		return nil
 	}
 	return faults{"bad_signature 401"}
+}
+
+// isSignedWith reports whether an algorithm is the token's, maybe by its other
+// name.
+func (t *token) isSignedWith(algorithm string) bool {
+	other := map[string]string{"EdDSA": "Ed25519", "Ed25519": "EdDSA"}[t.algorithm]
+	return algorithm == t.algorithm || algorithm == other && other != ""
+}
+
+func (t *token) isSignedBy(s *scenario.Signer) bool {
+	if public, ok := s.Public().(ed25519.PublicKey); ok { // go-jose knows one of the names alone
+		dot := strings.LastIndexByte(t.compact, '.')
+		signature, err := base64.RawURLEncoding.DecodeString(t.compact[dot+1:])
+		return err == nil && ed25519.Verify(public, []byte(t.compact[:dot]), signature)
+	}
+	jws, err := jose.ParseSignedCompact(t.compact, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(t.algorithm)})
+	if err != nil {
+		return false
+	}
+	_, err = jws.Verify(s.Public())
+	return err == nil
 }
 
 // lookup finds a claim: under its literal name, or where the path leads.

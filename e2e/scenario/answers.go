@@ -56,13 +56,14 @@ func answerRows() []answerRow {
 		return answerRow{name, get("/", token), 401, "900901", reason, 16, credentials, description,
 			`Bearer realm="APIs of org1", error="invalid_token", error_description="` + description + `"`}
 	}
-	several := invalid("several tokens", first.Token(), "malformed", "The request carries more than one access token.")
+	several := invalid("several tokens", first.Token(), "several_tokens", "The request carries more than one access token.")
 	several.request.Headers = Headers{{"authorization", "Bearer x"}}
 	const claim = "The access token lacks a claim that is required here, or a claim's value cannot be used."
 	return []answerRow{
 		{"no token", get("/", ""), 401, "900902", "missing", 16, "Missing Credentials", "Send an access token.",
 			`Bearer realm="APIs of org1"`},
 		several,
+		invalid("too large", first.Sized(16385), "too_large", "The access token is longer than is accepted here."),
 		invalid("malformed", "a.b.c", "malformed", "The access token is malformed."),
 		invalid("unknown issuer", first.Token(Claims{"iss": "x"}), "unknown_issuer",
 			"The access token's issuer is not trusted here."),

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"fmt"
 	"maps"
 	"strings"
@@ -89,7 +91,7 @@ func sourceFields() []Case {
 			Want:    Want{Status: 200, Reason: "public", Upstream: map[string][]string{"x-jwt-payload": nil}},
 			Fields:  []string{"forwardPayload", "rules[].public"}},
 		{Name: "token a byte too long", Config: issued("", `, "limits": {"tokenBytes": 800}`),
-			Request: get("/", First().Sized(801)), Want: invalid("malformed"), Fields: []string{"limits.tokenBytes"}},
+			Request: get("/", First().Sized(801)), Want: invalid("too_large"), Fields: []string{"limits.tokenBytes"}},
 		{Name: "token just short enough", Config: issued("", `, "limits": {"tokenBytes": 20000}`),
 			Request: get("/", First().Sized(20000)), Want: isAlice, Fields: []string{"limits.tokenBytes"}},
 		{Name: "preflight with a token only", Config: issued("", `, "bypassCORSPreflight": false`), Want: missing,
@@ -255,7 +257,64 @@ func issuerFields() []Case {
 				Request: get("/", first.With(Claims{"alg": algorithm})), Want: invalid("bad_signature"),
 				Fields: []string{"issuers[].algorithms"}})
 	}
+	return append(cases, curveFields()...)
+}
+
+// curveFields are the algorithms of elliptic curves, with keys in each form.
+func curveFields() []Case {
+	const fields = "issuers[].algorithms"
+	var cases []Case
+	for _, c := range []struct {
+		algorithm string
+		signer    *Signer
+		allowed   string
+	}{
+		{"ES256", P256(), "ES256"},
+		{"ES384", P384(), "ES384"},
+		{"EdDSA", Edwards(), "EdDSA"},
+		{"EdDSA", Edwards(), "Ed25519"},
+		{"Ed25519", Edwards(), "EdDSA"},
+	} {
+		name := c.algorithm + ", allowed as " + c.allowed
+		config := func(keys string) string {
+			return `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+				"algorithms": ["RS256", "` + c.allowed + `"], "signatureValidation": {` + keys + `}}]}`
+		}
+		pem := func(text string) string { return `"certificate": {"certificateInline": ` + encode(text) + `}` }
+		set := func(keys ...string) string { return `"jwks": {"inline": {"keys": [` + strings.Join(keys, ",") + `]}}` }
+		first, stranger := First(), onCurve(curveOf(c.signer))
+		good := get("/", c.signer.SignAs(c.algorithm))
+		forged := get("/", stranger.SignAs(c.algorithm))
+		add := func(what, keys string, request Request, want Want) {
+			added := Case{Name: name + ": " + what, Config: config(keys), Request: request, Want: want}
+			if request.Token == good.Token {
+				added.Fields = []string{fields}
+			}
+			cases = append(cases, added)
+		}
+		add("a JWK", set(c.signer.JWK()), good, isAlice)
+		add("a JWK without alg", set(c.signer.AnyAlgorithmJWK()), good, isAlice)
+		add("a JWK beside RSA's", set(first.JWK(), c.signer.JWK()), good, isAlice)
+		add("RS256 beside it", set(c.signer.JWK(), first.JWK()), get("/", first.Token()), isAlice)
+		add("a public key", pem(c.signer.PublicKey()), good, isAlice)
+		add("a certificate", pem(c.signer.Certificate()), good, isAlice)
+		add("by a stranger", set(c.signer.JWK()), forged, invalid("bad_signature"))
+		add("RS256 alone has a key", set(first.JWK()), good, invalid("unknown_key"))
+		add("in the header, signed with RS256", set(first.AnyAlgorithmJWK(), c.signer.AnyAlgorithmJWK()),
+			get("/", first.With(Claims{"alg": c.algorithm})), invalid("bad_signature"))
+		add("RS256 in the header", set(first.AnyAlgorithmJWK(), c.signer.AnyAlgorithmJWK()),
+			get("/", c.signer.With(Claims{"alg": "RS256"})), invalid("bad_signature"))
+		cases = append(cases, Case{Name: name + ": not allowed", Request: good, Want: invalid("bad_algorithm"),
+			Config: strings.Replace(config(set(c.signer.JWK())), `, "`+c.allowed+`"`, "", 1)})
+	}
 	return cases
+}
+
+func curveOf(s *Signer) elliptic.Curve {
+	if key, ok := s.Curve.(*ecdsa.PrivateKey); ok {
+		return key.Curve
+	}
+	return nil
 }
 
 // keyFields are the fields of keys that are written down. Those that are
@@ -505,7 +564,7 @@ func reportFields() []Case {
 		"another issuer": {get("/scope", Second().Token(Claims{"iss": "https://idp2.example/"})),
 			Want{Status: 403, Code: "900910", Reason: "scope"}},
 		"no token":       {get("/scope", ""), missing},
-		"several tokens": {get("/scope", first.Token(), [2]string{"authorization", "Bearer x"}), invalid("malformed")},
+		"several tokens": {get("/scope", first.Token(), [2]string{"authorization", "Bearer x"}), invalid("several_tokens")},
 		"path":           {get("/scope//", first.Token()), badPath},
 		"no rule":        {get("/elsewhere", first.Token()), noRule},
 	}) {
@@ -600,6 +659,18 @@ func ruleFields() []Case {
 			Fields: []string{"rules[].audiences"}},
 		{Name: "optional", Config: ruled(`"optional": true`), Request: get("/", ""), Want: isPublic,
 			Fields: []string{"rules[].optional"}},
+		{Name: "rule's forwardToken, public", Config: ruled(`"public": true, "forwardToken": true`),
+			Request: get("/", "of-the-api", [2]string{"x-wso2-username", "root"}), Fields: []string{"rules[].forwardToken"},
+			Want: Want{Status: 200, Reason: "public",
+				Upstream: map[string][]string{"authorization": {"Bearer of-the-api"}}}},
+		{Name: "rule's forwardToken, a good token", Config: ruled(`"forwardToken": true`), Request: get("/", good),
+			Want:   passing(map[string][]string{"authorization": {"Bearer " + good}}),
+			Fields: []string{"rules[].forwardToken"}},
+		{Name: "forwardToken, and a rule that does not say", Request: get("/", good),
+			Want: passing(map[string][]string{"authorization": {"Bearer " + good}}), Fields: []string{"forwardToken"},
+			Config: strings.Replace(ruled(""), `"rules"`, `"forwardToken": true, "rules"`, 1)},
+		{Name: "rule's forwardToken, off", Request: get("/", good), Want: isAlice, Fields: []string{"rules[].forwardToken"},
+			Config: strings.Replace(ruled(`"forwardToken": false`), `"rules"`, `"forwardToken": true, "rules"`, 1)},
 		{Name: "rule's issuers", Config: `{"issuers": [
 			{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
 				"signatureValidation": {"jwks": {"inline": $FIRST}}},
@@ -655,6 +726,9 @@ func pathFields() []Case {
 		{Name: "semicolon in a rule's segment", Config: parameter, Request: get("/open;x/a", First().Token()),
 			Want: noRule},
 		{Name: "semicolon and a dot segment", Config: parameter, Request: get("/open/a;b/../c", ""), Want: badPath},
+		{Name: "semicolon behind dots", Config: parameter, Request: get("/open/..;b", ""), Want: badPath},
+		{Name: "semicolon that is encoded, behind dots", Config: parameter, Request: get("/open/.%3bb", ""),
+			Want: badPath},
 		{Name: "empty segment", Config: empty, Request: get("/deep//x/y", ""), Want: isPublic,
 			Fields: []string{emptySegment}},
 		{Name: "empty segment first", Config: empty, Request: get("//deep/x", First().Token()), Want: noRule},

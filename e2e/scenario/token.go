@@ -2,6 +2,9 @@ package scenario
 
 import (
 	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -12,12 +15,12 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/tidwall/gjson"
 )
 
@@ -25,37 +28,93 @@ import (
 type Signer struct {
 	KeyID string
 	Key   *rsa.PrivateKey
+	// Curve, if not nil, is the key instead: an [*ecdsa.PrivateKey] or an
+	// [ed25519.PrivateKey].
+	Curve crypto.Signer
 }
 
 // The signers of the table, each made once: two identity providers that use
 // the same kid, a second key of the first one, and somebody whom nobody knows.
+// The others have keys of other types.
 var (
 	First    = sync.OnceValue(func() *Signer { return newSigner("k1") })
 	Second   = sync.OnceValue(func() *Signer { return newSigner("k1") })
 	Rotated  = sync.OnceValue(func() *Signer { return newSigner("k2") })
 	Stranger = sync.OnceValue(func() *Signer { return newSigner("k1") })
+
+	P256    = sync.OnceValue(func() *Signer { return onCurve(elliptic.P256()) })
+	P384    = sync.OnceValue(func() *Signer { return onCurve(elliptic.P384()) })
+	P521    = sync.OnceValue(func() *Signer { return onCurve(elliptic.P521()) })
+	Edwards = sync.OnceValue(func() *Signer { return onCurve(nil) })
 )
+
+// onCurve makes a signer with a key on a curve, which is that of Ed25519 if nil.
+func onCurve(curve elliptic.Curve) *Signer {
+	var key crypto.Signer
+	var err error
+	if curve == nil {
+		_, key, err = ed25519.GenerateKey(rand.Reader)
+	} else {
+		key, err = ecdsa.GenerateKey(curve, rand.Reader)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return &Signer{KeyID: "k1", Curve: key}
+}
+
+// Public is the signer's public key.
+func (s *Signer) Public() any {
+	if s.Curve != nil {
+		return s.Curve.Public()
+	}
+	return &s.Key.PublicKey
+}
+
+// Algorithm is the signer's usual algorithm.
+func (s *Signer) Algorithm() string {
+	switch key := s.Public().(type) {
+	case *ecdsa.PublicKey:
+		return map[int]string{256: "ES256", 384: "ES384", 521: "ES512"}[key.Params().BitSize]
+	case ed25519.PublicKey:
+		return "EdDSA"
+	default:
+		return "RS256"
+	}
+}
+
+// Can reports whether the signer has a key for an algorithm.
+func (s *Signer) Can(algorithm string) bool {
+	switch usual := s.Algorithm(); usual {
+	case "RS256":
+		return len(algorithm) == 5 && (algorithm[:2] == "RS" || algorithm[:2] == "PS") && hashes[algorithm[2:]] != 0
+	case "EdDSA":
+		return algorithm == "EdDSA" || algorithm == "Ed25519"
+	default:
+		return algorithm == usual
+	}
+}
 
 func newSigner(kid string) *Signer {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		panic(err)
 	}
-	return &Signer{kid, key}
+	return &Signer{KeyID: kid, Key: key}
 }
 
 // Claims are a token's claims, or header members. A nil value removes one.
 type Claims map[string]any
 
-// Token signs claims with RS256, under the usual header.
+// Token signs claims under the usual header.
 func (s *Signer) Token(claims ...Claims) string {
 	return s.Sign(s.header(), encode(merge(append([]Claims{Basic()}, claims...)...)))
 }
 
-// With signs the usual claims under a changed header. The signature is RS256
-// whatever the header says.
+// With signs the usual claims under a changed header. The signature is of the
+// usual algorithm whatever the header says.
 func (s *Signer) With(header Claims, claims ...Claims) string {
-	return s.Sign(encode(merge(Claims{"alg": "RS256", "typ": "JWT", "kid": s.KeyID}, header)),
+	return s.Sign(encode(merge(Claims{"alg": s.Algorithm(), "typ": "JWT", "kid": s.KeyID}, header)),
 		encode(merge(append([]Claims{Basic()}, claims...)...)))
 }
 
@@ -79,47 +138,65 @@ func OfOrg2() Claims {
 }
 
 func (s *Signer) header() string {
-	return encode(Claims{"alg": "RS256", "typ": "JWT", "kid": s.KeyID})
+	return encode(Claims{"alg": s.Algorithm(), "typ": "JWT", "kid": s.KeyID})
 }
 
 // Sign signs header and payload as they are given, JSON or not.
 func (s *Signer) Sign(header, payload string) string {
+	return s.SignWith(s.Algorithm(), header, payload)
+}
+
+// SignWith is [Signer.Sign] with an algorithm, which the header may not name.
+func (s *Signer) SignWith(algorithm, header, payload string) string {
 	input := b64(header) + "." + b64(payload)
-	digest := sha256.Sum256([]byte(input))
-	signature, err := rsa.SignPKCS1v15(nil, s.Key, crypto.SHA256, digest[:])
-	if err != nil {
-		panic(err)
-	}
-	return input + "." + b64(string(signature))
+	return input + "." + b64(string(s.signature(algorithm, input)))
 }
 
 // hashes are those of the algorithms, by the last digits of their names.
 var hashes = map[string]crypto.Hash{"256": crypto.SHA256, "384": crypto.SHA384, "512": crypto.SHA512}
 
-// SignAs signs claims with an algorithm of RFC 7518 §3.1 of the RS or PS kind,
-// and says so in the header.
+// SignAs signs claims with an algorithm that the signer can, and says so in the
+// header.
 func (s *Signer) SignAs(algorithm string, claims ...Claims) string {
-	input := b64(encode(Claims{"alg": algorithm, "typ": "JWT", "kid": s.KeyID})) + "." +
-		b64(encode(merge(append([]Claims{Basic()}, claims...)...)))
-	return input + "." + b64(string(s.signature(algorithm, input)))
+	return s.SignWith(algorithm, encode(Claims{"alg": algorithm, "typ": "JWT", "kid": s.KeyID}),
+		encode(merge(append([]Claims{Basic()}, claims...)...)))
 }
 
+// signature signs with an algorithm that the signer can.
 func (s *Signer) signature(algorithm, input string) []byte {
-	hash := hashes[algorithm[2:]]
-	h := hash.New()
-	h.Write([]byte(input))
-	var signature []byte
-	var err error
-	if algorithm[:2] == "PS" {
-		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, h.Sum(nil),
+	signature, err := []byte(nil), error(nil)
+	switch key := s.Curve.(type) {
+	case ed25519.PrivateKey:
+		return ed25519.Sign(key, []byte(input))
+	case *ecdsa.PrivateKey:
+		r, s := rs(key, hashed(algorithm, input))
+		size := (key.Params().BitSize + 7) / 8
+		return append(r.FillBytes(make([]byte, size)), s.FillBytes(make([]byte, size))...)
+	}
+	if hash := hashes[algorithm[2:]]; algorithm[:2] == "PS" {
+		signature, err = rsa.SignPSS(rand.Reader, s.Key, hash, hashed(algorithm, input),
 			&rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	} else {
-		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, h.Sum(nil))
+		signature, err = rsa.SignPKCS1v15(nil, s.Key, hash, hashed(algorithm, input))
 	}
 	if err != nil {
 		panic(err)
 	}
 	return signature
+}
+
+func hashed(algorithm, input string) []byte {
+	h := hashes[algorithm[2:]].New()
+	h.Write([]byte(input))
+	return h.Sum(nil)
+}
+
+func rs(key *ecdsa.PrivateKey, digest []byte) (r, s *big.Int) {
+	r, s, err := ecdsa.Sign(rand.Reader, key, digest)
+	if err != nil {
+		panic(err)
+	}
+	return r, s
 }
 
 // HMAC signs the usual claims with HS256, with a secret that is none.
@@ -163,7 +240,7 @@ func (s *Signer) Sized(bytes int) string {
 
 // PublicKey is the signer's public key as PEM (RFC 7468 §13).
 func (s *Signer) PublicKey() string {
-	der, err := x509.MarshalPKIXPublicKey(&s.Key.PublicKey)
+	der, err := x509.MarshalPKIXPublicKey(s.Public())
 	if err != nil {
 		panic(err)
 	}
@@ -177,7 +254,11 @@ func (s *Signer) Certificate() string {
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: s.KeyID},
 		NotBefore: Now.AddDate(-3, 0, 0), NotAfter: Now.AddDate(-2, 0, 0).Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &s.Key.PublicKey, s.Key)
+	private := s.Curve
+	if private == nil {
+		private = s.Key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, s.Public(), private)
 	if err != nil {
 		panic(err)
 	}
@@ -186,20 +267,21 @@ func (s *Signer) Certificate() string {
 
 // Thumbprint is the thumbprint of the signer's key (RFC 7638).
 func (s *Signer) Thumbprint() string {
-	sum := sha256.Sum256(fmt.Appendf(nil, `{"e":%q,"kty":"RSA","n":%q}`,
-		b64(string(big.NewInt(int64(s.Key.E)).Bytes())), b64(string(s.Key.N.Bytes()))))
-	return b64(string(sum[:]))
+	sum, err := (&jose.JSONWebKey{Key: s.Public()}).Thumbprint(crypto.SHA256)
+	if err != nil {
+		panic(err)
+	}
+	return b64(string(sum))
 }
 
 // AnyAlgorithmJWK is the signer's public key as a JWK that names no algorithm.
-func (s *Signer) AnyAlgorithmJWK() string {
-	return strings.Replace(s.JWK(), `"alg":"RS256",`, "", 1)
-}
+func (s *Signer) AnyAlgorithmJWK() string { return s.jwk("") }
 
 // JWK is the signer's public key as a JWK.
-func (s *Signer) JWK() string {
-	return fmt.Sprintf(`{"kty":"RSA","use":"sig","alg":"RS256","kid":%q,"n":%q,"e":%q}`, s.KeyID,
-		b64(string(s.Key.N.Bytes())), b64(string(big.NewInt(int64(s.Key.E)).Bytes())))
+func (s *Signer) JWK() string { return s.jwk(s.Algorithm()) }
+
+func (s *Signer) jwk(algorithm string) string {
+	return encode(jose.JSONWebKey{Key: s.Public(), KeyID: s.KeyID, Algorithm: algorithm, Use: "sig"})
 }
 
 // JWKS is the JWK Set of the signers.

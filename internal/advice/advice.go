@@ -15,9 +15,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
-
-	"github.com/tidwall/gjson"
 
 	"orgate/config"
 	"orgate/jwks"
@@ -54,17 +51,25 @@ type Result struct {
 	document *document
 }
 
-// Read reads a document.
+// Read reads a document, JSON or YAML.
 func Read(doc string) *Result {
 	r := &Result{}
-	c, err := config.Parse(doc)
+	text, isYAML := r.open(doc)
+	if len(r.Mistakes) > 0 {
+		return r
+	}
+	c, err := config.Parse(text)
 	var mistakes config.ErrorList
 	if errors.As(err, &mistakes) {
 		for _, m := range mistakes {
+			if isYAML {
+				m.Line, m.Column = r.Place(m.Path)
+			}
 			r.Mistakes = append(r.Mistakes, Finding{Path: m.Path, Line: m.Line, Column: m.Column, Message: m.Message})
 		}
 	}
-	if r.document = newDocument(doc); c == nil {
+	if c == nil {
+		r.sort(r.Mistakes)
 		return r
 	}
 	r.checkKeys(c)
@@ -74,6 +79,9 @@ func Read(doc string) *Result {
 	}
 	r.Config = c
 	a := &adviser{result: r, config: c}
+	if isYAML {
+		a.advise("yaml", "", "this command reads YAML and the plugin does not: --print writes it as JSON")
+	}
 	a.issuers()
 	a.rules()
 	a.sharing()
@@ -132,39 +140,6 @@ func (r *Result) checkSet(path string, set *jwks.Set, err error) {
 	}
 }
 
-// document tells where the values of a document are.
-type document struct {
-	text    string
-	offsets map[string]int
-	issuers map[string]string // paths by name
-}
-
-func newDocument(text string) *document {
-	d := &document{text: text, offsets: map[string]int{"": 0}, issuers: map[string]string{}}
-	if gjson.Valid(text) {
-		d.note("", gjson.Parse(text))
-	}
-	return d
-}
-
-func (d *document) note(path string, v gjson.Result) {
-	d.offsets[path] = v.Index
-	i := 0
-	v.ForEach(func(key, value gjson.Result) bool {
-		switch {
-		case v.IsArray():
-			d.note(path+"["+strconv.Itoa(i)+"]", value)
-			i++
-		case v.IsObject():
-			if key.Str == "name" && strings.HasPrefix(path, "issuers[") && !strings.Contains(path, ".") {
-				d.issuers[value.Str] = path
-			}
-			d.note(join(path, key.Str), value)
-		}
-		return v.IsArray() || v.IsObject()
-	})
-}
-
 // join returns the path of an object's member, as package config writes it.
 func join(path, name string) string {
 	plain := name != ""
@@ -179,23 +154,6 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
-}
-
-// has reports whether the document has a value at path.
-func (d *document) has(path string) bool {
-	_, ok := d.offsets[path]
-	return ok
-}
-
-// place returns where the value at path begins, or what should hold it.
-func (d *document) place(path string) (line, column int) {
-	offset, ok := d.offsets[path]
-	for !ok {
-		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
-		offset, ok = d.offsets[path]
-	}
-	before := d.text[:offset]
-	return strings.Count(before, "\n") + 1, utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:]) + 1
 }
 
 // adviser looks at one configuration.

@@ -62,11 +62,11 @@ func TestAdviceOnIssuers(t *testing.T) {
 		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
 			`"signatureValidation": {"jwks": ` + jwks + `}}`
 	}
-	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of Cognito ` +
-		`have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
+	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of ` +
+		`Cognito have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
 		`[{"claim": "token_use", "in": ["access"]}]), or any client of the user pool may call`
-	const certificates = "x509-keys issuers[0].signatureValidation.jwks.url: these are certificates by key id, which are " +
-		"read, too; the same keys as a JWK Set are at "
+	const certificates = "x509-keys issuers[0].signatureValidation.jwks.url: these are certificates by key id, which " +
+		"are read, too; the same keys as a JWK Set are at "
 	cognito := `{"name": "idp", "issuer": "https://cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbC", "organization": ` +
 		`"org1", ` + keys + `}`
 	for _, c := range []struct {
@@ -149,6 +149,25 @@ func TestAdviceOnIssuers(t *testing.T) {
 				` whoever names roles at the provider can grant every local role ("admin" and "user")`}},
 		{"unmapped roles without mappings",
 			`{"issuers": [` + issuer(`"rolesClaim": "roles", "excludeUnmappedRoles": false`) + `]}`, nil},
+		{"claims whose names could end at a dot", `{"issuers": [` +
+			issuer(`"usernameClaim": "https://example.com/user.name", "organizationClaim": "https://e.x/org",
+				"rolesClaim": "realm_access.roles", "scopesClaim": "urn:a.b", "consumerKeyClaim": "https://example.com",
+				"claimMappings": [{"remoteClaim": ["https://e.x/a.b"], "localClaim": "x-a"},
+					{"remoteClaim": "https://e.x/v1.0/plan", "localClaim": "x-b"}, {"remoteClaim": "https://e.x/c.d", "localClaim": "x-c"}],
+				"requiredClaims": ["https://e.x/meta.v.1"]`) +
+			`], "rules": [{"claims": [{"claim": "http://e.x/c.d", "in": ["a"]}]}]}`,
+			[]string{
+				dotted("issuers[0].usernameClaim", "https://example.com/user", "name"),
+				dotted("issuers[0].claimMappings", "https://e.x/c", "d"),
+				dotted("issuers[0].requiredClaims", "https://e.x/meta.v", "1"),
+				dotted("rules[0].claims", "http://e.x/c", "d"),
+			}},
+		{"an organization claim whose name could end at a dot", `{"issuers": [` +
+			issuer(`"organizationClaim": "https://e.x/org.id"`) + `]}`,
+			[]string{dotted("issuers[0].organizationClaim", "https://e.x/org", "id")}},
+		{"an organization claim that a mapping implies", `{"issuers": [` +
+			issuer(`"claimMappings": [{"remoteClaim": "https://e.x/org.id", "localClaim": "x-wso2-organization"}]`) + `]}`,
+			[]string{dotted("issuers[0].claimMappings", "https://e.x/org", "id")}},
 		{"mapping that never leads to the organization",
 			`{"issuers": [` + issuer(`"organizationClaim": "o", "organizationMapping": {"x": "org2"}`) + `]}`,
 			[]string{
@@ -190,6 +209,12 @@ func TestAdviceOnIssuers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// dotted is the advice on a claim's name that could end at its last dot.
+func dotted(path, claim, within string) string {
+	return fmt.Sprintf("dotted-claim %s: %q is the claim of that name, or, in a token without one, %q in the longest "+
+		"beginning that is a claim, such as %q; to say which, write [%[4]q, %[3]q]", path, claim+"."+within, within, claim)
 }
 
 func TestIssuersAsProvidersWriteThem(t *testing.T) {

@@ -21,6 +21,7 @@ func (a *adviser) issuers() {
 		if should := providersIssuer(issuer.Issuer); should != "" {
 			a.advise("issuer-slash", path+".issuer", "%s", should)
 		}
+		a.claimNames(path, issuer)
 		a.inlineKeys(path, issuer)
 		a.publishedKeys(path, issuer)
 		a.locations(path, issuer)
@@ -39,6 +40,38 @@ func (a *adviser) issuers() {
 	}
 }
 
+// claimNames advises on the names of claims that the issuer's fields have.
+func (a *adviser) claimNames(path string, issuer *config.Issuer) {
+	organization := ".organizationClaim"
+	if !a.result.document.has(path + organization) {
+		organization = ".claimMappings" // one of them names it
+	}
+	a.claimName(path+".usernameClaim", issuer.UsernameClaim)
+	a.claimName(path+organization, issuer.OrganizationClaim)
+	a.claimName(path+".scopesClaim", issuer.ScopesClaim)
+	a.claimName(path+".consumerKeyClaim", issuer.ConsumerKeyClaim)
+	a.claimName(path+".rolesClaim", issuer.RolesClaim)
+	for _, m := range issuer.ClaimMappings {
+		a.claimName(path+".claimMappings", m.RemoteClaim)
+	}
+	for _, name := range issuer.RequiredClaims {
+		a.claimName(path+".requiredClaims", name)
+	}
+}
+
+// claimName advises on a claim named by a URL that has a dot at its end: nothing
+// in it tells where the name of the claim ends.
+func (a *adviser) claimName(path string, name config.ClaimName) {
+	_, rest, isURL := strings.Cut(name.Name, "://")
+	slash, dot := strings.LastIndexByte(rest, '/'), strings.LastIndexByte(rest, '.')
+	if !isURL || slash < 0 || dot < slash {
+		return
+	}
+	claim, within := name.Name[:len(name.Name)-len(rest)+dot], rest[dot+1:]
+	a.advise("dotted-claim", path, "%q is the claim of that name, or, in a token without one, %q in the longest beginning"+
+		" that is a claim, such as %q; to say which, write [%[3]q, %[2]q]", name.Name, within, claim)
+}
+
 func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 	if isCognito(issuer) {
 		a.advise("no-audience", path, "the audience is not checked, and access tokens of Cognito have none: in each rule,"+
@@ -46,8 +79,8 @@ func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 			" (claims: [{\"claim\": \"token_use\", \"in\": [\"access\"]}]), or any client of the user pool may call")
 		return
 	}
-	a.advise("no-audience", path, "the audience is not checked: a token that %s issued for any other service is good here,"+
-		" too", issuer.Name)
+	a.advise("no-audience", path, "the audience is not checked: a token that %s issued for any other service is good"+
+		" here, too", issuer.Name)
 }
 
 // audienceOfRules reports whether no token of the issuer is accepted without

@@ -31,8 +31,8 @@ func TestPublishedKeys(t *testing.T) {
 	before := published
 	defer func() { published = before }()
 	published = append(published, set.Keys[0].Thumbprint)
-	want := []Finding{{Code: "published-key", Path: "issuers[0].signatureValidation.certificate.certificateInline", Line: 2,
-		Column: 64, Message: "the private key is in WSO2's Helm charts for everybody to read: anybody can sign tokens of " +
+	want := []Finding{{Code: "published-key", Path: "issuers[0].signatureValidation.certificate.certificateInline",
+		Line: 2, Column: 64, Message: "the private key is in WSO2's Helm charts for everybody to read: anybody can sign tokens of " +
 			"this issuer with it"}}
 	if diff := cmp.Diff(want, Read(document).Advice); diff != "" {
 		t.Errorf("advice (-want +got):\n%s", diff)

@@ -21,6 +21,9 @@ func (a *adviser) rules() {
 			continue
 		}
 		a.roles(path, &a.config.Rules[i])
+		for _, claim := range a.config.Rules[i].Claims {
+			a.claimName(path+".claims", claim.Claim)
+		}
 		a.organization(path, &a.config.Rules[i])
 	}
 	for i := range a.config.Rules {

@@ -5,9 +5,9 @@
 // It reads TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), the
 // Secrets and ConfigMaps that they refer to, the "idp" section of the Helm
 // charts' values, and Key Managers as API Manager's admin API has them. What has
-// no place in the configuration is said, field by field. Nothing is guessed: what is missing, twice there, or would have
-// tokens of one organization call the APIs of another, is a problem, and with
-// a problem nothing is written.
+// no place in the configuration is said, field by field. What is missing, twice
+// there, or would have tokens of one organization call the APIs of another, is a
+// problem, and with a problem nothing is written.
 //
 // The package reads and writes text; it knows nothing of files.
 package apk

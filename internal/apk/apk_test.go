@@ -302,8 +302,8 @@ func TestFindings(t *testing.T) {
 			`of "` + organization + `". Map the claim that holds the organization to x-wso2-organization (claimMappings: ` +
 			`[{localClaim: x-wso2-organization, remoteClaim: …}])`
 	}
-	const lockedOut = `spec.organization: no provider says "apk-system" in its claim "o" by itself, and until yours does ` +
-		`everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in`
+	const lockedOut = `spec.organization: no provider says "apk-system" in its claim "o" by itself, and until yours ` +
+		`does everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in`
 	tls := "      tls:\n        secretRef: {name: ca, key: ca.crt}\n"
 	secret := func(data string) string {
 		return "---\napiVersion: v1\nkind: Secret\nmetadata:\n  name: ca\n" + data
@@ -311,8 +311,8 @@ func TestFindings(t *testing.T) {
 	keyManager := func(members string) string {
 		return "{\"name\": \"K\",\n\"issuer\": \"https://k.example\",\n" + members + "}"
 	}
-	const carbon = `note: x:1: Key Manager K: name: its tokens are of the organization "carbon.super", API Manager's first ` +
-		`tenant: --organization names another`
+	const carbon = `note: x:1: Key Manager K: name: its tokens are of the organization "carbon.super", API Manager's ` +
+		`first tenant: --organization names another`
 	for _, c := range []struct {
 		name, text string
 		want       []string // notes begin with "note: "
@@ -389,7 +389,8 @@ func TestFindings(t *testing.T) {
 				`"http://wso2.org/claims/enduser": not carried over: claims go to the upstream in headers, and these are no ` +
 				`names of headers`}},
 		{"much that is not for the plugin", tokenIssuer("a", "o", mapping+"  targetRef: {name: g}\n") + "---\n" +
-			tokenIssuer("b", "o2", mapping+"  targetRef: {name: g}\n") + strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n", 5) +
+			tokenIssuer("b", "o2", mapping+"  targetRef: {name: g}\n") +
+			strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n", 5) +
 			strings.Repeat("---\nkind: Backend\n", 2), []string{
 			`note: x:16: TokenIssuer apk/a: spec.targetRef: not carried over: the issuer is used wherever the plugin is ` +
 				`attached (line 33 as well)`,
@@ -470,7 +471,8 @@ func TestFindings(t *testing.T) {
 				`chart's default, says, whichever that is (organization "*")`,
 			`x:1: Helm values: signing: there is neither a jwksEndpoint nor a certificate, and the files have Secrets of ` +
 				`several releases of the chart: a-enforcer-truststore-secret, b-enforcer-truststore-secret`}},
-		{"nothing", "---\n# nothing\n", []string{`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
+		{"nothing", "---\n# nothing\n", []string{
+			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},
 		{"nothing for the plugin", "apiVersion: v1\nkind: Service\nmetadata:\n  name: s\n", []string{
 			`note: x:2: Service apk/s: kind: skipped: nothing in it is for the plugin`,
 			`no TokenIssuer, no Helm values with an idp section and no Key Manager that is used`}},

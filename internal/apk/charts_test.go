@@ -139,7 +139,8 @@ func TestCharts(t *testing.T) {
 				t.Fatal(err)
 			}
 			algorithms := []any{"RS256", "RS384", "RS512"}
-			want := issuer{"algorithms": algorithms, "name": "idp", "issuer": "https://login.acme.test/token", "organization": "*"}
+			want := issuer{"algorithms": algorithms, "name": "idp", "issuer": "https://login.acme.test/token",
+				"organization": "*"}
 			for name, value := range c.want {
 				want[name] = value
 			}

@@ -32,7 +32,8 @@ func (im *importer) sortKeyManager(n node) {
 	case n.At("enabled").Value == false:
 		im.note(r, n.At("enabled"), "skipped: API Manager does not use it")
 	case n.At("tokenType").Text() == "EXCHANGED":
-		im.note(r, n.At("tokenType"), "skipped: its tokens are exchanged for those of another Key Manager before they come here")
+		im.note(r, n.At("tokenType"), "skipped: its tokens are exchanged for those of another Key Manager"+
+			" before they come here")
 	case n.At("issuer").Absent():
 		im.problem(r, n.At("issuer"), "is missing: the list of Key Managers does not have it, GET /key-managers/ID does")
 	default:
@@ -121,8 +122,8 @@ func (rd reader) introspection(i *issuer, endpoint node) {
 	properties := rd.r.node.At("additionalProperties")
 	variable := "ORGATE_" + strings.ToUpper(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(i.Name, "_")) + "_SECRET"
 	i.Introspection = &introspection{URL: rd.str(endpoint, true), ClientSecret: fromEnvironment{variable},
-		ClientID: cmp.Or(properties.At("client_id").Text(), properties.At("clientId").Text(), properties.At("Username").Text(),
-			properties.At("username").Text())}
+		ClientID: cmp.Or(properties.At("client_id").Text(), properties.At("clientId").Text(),
+			properties.At("Username").Text(), properties.At("username").Text())}
 	i.introspectionAt = endpoint
 	rd.im.note(rd.r, endpoint, "the client's secret is not written: the proxy gives it to the plugin in the environment"+
 		" variable %s", variable)
@@ -193,8 +194,8 @@ func (rd reader) keyManagersKeys(i *issuer) {
 		i.keysAt = wellKnown
 		i.SignatureValidation.JWKS = &location{WellKnown: rd.str(wellKnown, true)}
 	default:
-		rd.im.problem(rd.r, certificates, "there is neither a JWKS nor a PEM certificate, nor a wellKnownEndpoint: API Manager"+
-			" takes gateway_certificate_alias of its trust store, which is not in the file")
+		rd.im.problem(rd.r, certificates, "there is neither a JWKS nor a PEM certificate, nor a wellKnownEndpoint:"+
+			" API Manager takes gateway_certificate_alias of its trust store, which is not in the file")
 	}
 }
 

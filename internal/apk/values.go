@@ -64,8 +64,8 @@ func (rd reader) values(i *issuer) {
 	if !rd.object(idp) {
 		return
 	}
-	known := []string{"issuer", "usernameClaim", "scopeClaim", "organizationClaim", "groupsClaim", "consumerKeyClaim", "tls",
-		"signing", "jwksEndpoint"}
+	known := []string{"issuer", "usernameClaim", "scopeClaim", "organizationClaim", "groupsClaim", "consumerKeyClaim",
+		"tls", "signing", "jwksEndpoint"}
 	if idp.At("organizationResolver").Text() == "none" {
 		known = append(known, "organizationResolver") // the claim holds the organization itself
 	}
@@ -159,7 +159,8 @@ const truststore, truststoreKey = "-enforcer-truststore-secret", "wso2carbon.pem
 func (rd reader) chartsOwnKeys(i *issuer, signing node) {
 	var secrets []string
 	for identity := range rd.im.stored {
-		if name, ok := strings.CutPrefix(identity, kindSecret+" "+rd.r.namespace+"/"); ok && strings.HasSuffix(name, truststore) {
+		name, here := strings.CutPrefix(identity, kindSecret+" "+rd.r.namespace+"/")
+		if here && strings.HasSuffix(name, truststore) {
 			secrets = append(secrets, name)
 		}
 	}

@@ -1,20 +1,25 @@
 package httptext
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
 
+// ErrHost is the error for an authority without a host that everybody reads alike.
+// What is wrong with it follows in the text, which holds nothing of it.
+var ErrHost = errors.New("ambiguous host")
+
 var (
-	errHost       = fmt.Errorf("%w: host with a character that no host has", ErrAmbiguous)
-	errEmptyLabel = fmt.Errorf("%w: host with an empty label", ErrAmbiguous)
-	errPort       = fmt.Errorf("%w: host with a bad port", ErrAmbiguous)
+	errHost       = fmt.Errorf("%w: a character that no host has", ErrHost)
+	errEmptyLabel = fmt.Errorf("%w: an empty label", ErrHost)
+	errPort       = fmt.Errorf("%w: a bad port", ErrHost)
 )
 
 // CleanHost returns the host of an authority (RFC 3986 §3.2.2) in lower case,
 // without the port and without a dot at the end: a name, an IPv4 address, or an
 // IPv6 address in brackets. No authority has no host. The error is an
-// [ErrAmbiguous]: the authority has user information, an encoded byte or an
+// [ErrHost]: the authority has user information, an encoded byte or an
 // empty label in it, or something else that no host has.
 func CleanHost(authority string) (string, error) {
 	host, err := cutPort(authority)

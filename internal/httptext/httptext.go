@@ -6,7 +6,7 @@
 // # Paths and hosts
 //
 // [Paths.Clean] and [CleanHost] return a path and a host as everybody reads
-// them, or [ErrAmbiguous]: an upstream may read that text in another way, and no
+// them, or [ErrAmbiguous] and [ErrHost]: an upstream may read that text in another way, and no
 // rule may be chosen by it.
 //
 // # Names

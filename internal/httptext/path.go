@@ -7,9 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// ErrAmbiguous is the error for a path or a host that can be read in two ways.
-// What is ambiguous about it follows in the text, which holds nothing of the path
-// or the host itself.
+// ErrAmbiguous is the error for a path that can be read in two ways. What is
+// ambiguous about it follows in the text, which holds nothing of the path itself.
 var ErrAmbiguous = errors.New("ambiguous path")
 
 var (
@@ -44,8 +43,8 @@ type Paths struct {
 // off. These are ambiguous:
 //
 //   - targets not in origin form (RFC 9112 §3.2);
-//   - segments of nothing but dots and blanks once decoded, "\", "#", control
-//     characters and spaces;
+//   - segments of nothing but dots and blanks once decoded, also before a ";" or
+//     beside a "%2F", "\", "#", control characters and spaces;
 //   - "//", unless it is kept;
 //   - ";", unless it is kept: some servers cut it and what follows off the segment;
 //   - "%" without two hex digits;
@@ -77,6 +76,8 @@ func (p Paths) Clean(target string) (string, error) {
 			return "", errBackslash
 		case c == ';' && !p.Semicolon:
 			return "", errSemicolon
+		case c == ';' && isBlank(path[part:i]):
+			return "", errDotSegment
 		case c == '/':
 			if i == segment && !p.EmptySegment {
 				return "", errEmptySegment
@@ -90,10 +91,10 @@ func (p Paths) Clean(target string) (string, error) {
 			if err != nil {
 				return "", err
 			}
+			if (d == '/' || d == ';') && isBlank(path[part:i]) {
+				return "", errDotSegment
+			}
 			if d == '/' {
-				if isBlank(path[part:i]) {
-					return "", errDotSegment
-				}
 				part = i + 3
 			}
 			nonASCII = nonASCII || d >= utf8.RuneSelf

@@ -58,8 +58,8 @@ func TestSizes(t *testing.T) {
 		want []string
 	}{
 		{"one byte less", make([]byte, maxSize-1), nil},
-		{"at the limit", make([]byte, maxSize), []string{"size: 5242880 bytes, must be under 5242880"}},
-		{"gzipped", noise, []string{"bytes gzipped, must be under 1468006"}},
+		{"at the limit", make([]byte, maxSize), []string{"size: 5800000 bytes, must be under 5800000"}},
+		{"gzipped", noise, []string{"bytes gzipped, must be under 1650000"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

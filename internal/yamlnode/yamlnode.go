@@ -83,7 +83,7 @@ func Split(file, text string) (documents []Node, faults []Fault) {
 
 const (
 	// maxNodes bounds what aliases can make of a document.
-	maxNodes = 1 << 17
+	maxNodes = 1 << 19
 	maxDepth = 1000
 )
 

@@ -5,7 +5,8 @@
 // if it is to take connections in place of streams, "long" if its ticks are to
 // waste 100 MiB each, "quiet" if they are to waste nothing, and "holes" if they
 // are to do what drives the runtime's scavenger to work. "lean" has streams read
-// their headers with as little garbage as can be, and waste nothing else.
+// their headers with as little garbage as can be, and then waste what the header
+// x-waste says.
 package main
 
 import (
@@ -123,9 +124,17 @@ type stream struct {
 
 func (s *stream) OnHttpRequestHeaders(int, bool) types.Action {
 	if s.lean {
-		if _, err := wasip1.RequestHeaders(func(string, []byte) string { return "" }); err != nil {
+		bytes := 0
+		_, err := wasip1.RequestHeaders(func(name string, value []byte) string {
+			if name == "x-waste" {
+				bytes, _ = strconv.Atoi(string(value))
+			}
+			return ""
+		})
+		if err != nil {
 			panic(err)
 		}
+		waste(bytes)
 		return types.ActionContinue
 	}
 	waste(16 << 10)

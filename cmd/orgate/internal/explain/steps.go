@@ -435,10 +435,7 @@ func (t *tracer) claims(d *gate.Decision) {
 	object := gjson.ParseBytes(payload)
 	uses := map[string][]string{}
 	use := func(name config.ClaimName, what string) {
-		top := name.Name
-		if !object.Get(gjson.Escape(top)).Exists() && len(name.Path) > 0 {
-			top = name.Path[0]
-		}
+		top := topClaim(d.Token.Claims, name)
 		if top != "" && !slices.Contains(uses[top], what) {
 			uses[top] = append(uses[top], what)
 		}
@@ -494,6 +491,23 @@ func (t *tracer) claims(d *gate.Decision) {
 	if slices.Sort(absent); len(absent) > 0 {
 		t.more("not in the token: %s", strings.Join(absent, ", "))
 	}
+}
+
+// topClaim is the claim in which a name is looked up, whether it is there or not.
+func topClaim(claims jwt.Claims, name config.ClaimName) string {
+	if name.Name == "" && len(name.Path) > 0 {
+		return name.Path[0]
+	}
+	for top, more := name.Name, true; more; {
+		if _, ok := claims.Get(top); ok {
+			return top
+		}
+		dot := strings.LastIndexByte(top, '.')
+		if more = dot > 0; more {
+			top = top[:dot]
+		}
+	}
+	return name.Name
 }
 
 // some lists names, not too many of them.
@@ -562,7 +576,7 @@ func (t *tracer) upstream(d *gate.Decision) []string {
 			lines = append(lines, h[0]+" is without the token")
 		}
 	}
-	if t.in.Config.ForwardToken && len(t.tokens) > 0 {
+	if d.Rule.ForwardToken && len(t.tokens) > 0 {
 		lines = append(lines, "the token is passed on (forwardToken)")
 	}
 	for _, h := range after {

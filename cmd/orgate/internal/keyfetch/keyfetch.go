@@ -80,7 +80,7 @@ type Key struct {
 	Reason string `json:"reason,omitempty"`
 	// Of usable keys.
 	Algorithm  string `json:"algorithm,omitempty"`
-	Bits       int    `json:"bits,omitempty"`
+	Type       string `json:"type,omitempty"`
 	Thumbprint string `json:"thumbprint,omitempty"`
 }
 
@@ -152,7 +152,7 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 		described := Key{
 			Name:       fmt.Sprintf("kid %q", key.ID),
 			Algorithm:  key.Algorithm,
-			Bits:       key.RSA.N.BitLen(),
+			Type:       key.Type,
 			Thumbprint: key.Thumbprint,
 		}
 		if key.ID == "" {

@@ -61,7 +61,7 @@ func FuzzVerifyAsTheStandardLibrary(f *testing.F) {
 		if err != nil {
 			return
 		}
-		k := &jwt.Key{RSA: public}
+		k := rsaKey(public)
 		for range 2 { // the modulus is prepared once
 			if got := token.Verify(k) == nil; got != want {
 				t.Fatalf("%s, exponent %d, signature %x: verified: %t, want %t", alg, exponent, signature, got, want)
@@ -108,7 +108,7 @@ func TestVerifyEncodedMessage(t *testing.T) {
 			}
 			raw := new(big.Int).Exp(new(big.Int).SetBytes([]byte(c.message)), key.D, key.N)
 			signature := raw.FillBytes(make([]byte, size))
-			err := parse(t, input+"."+b64(signature)).Verify(&jwt.Key{RSA: &key.PublicKey})
+			err := parse(t, input+"."+b64(signature)).Verify(rsaKey(&key.PublicKey))
 			if c.good && err != nil || !c.good && !errors.Is(err, jwt.ErrSignature) {
 				t.Errorf("got error %v", err)
 			}
