@@ -51,10 +51,13 @@ type rendering func() (func(*render.Document) (string, error), error)
 
 // renders makes a command of a target.
 func renders(cmd *cobra.Command, options rendering) *cobra.Command {
-	var file string
+	var file, clusters string
 	cmd.Args = cobra.NoArgs
 	cmd.DisableFlagsInUseLine = true
 	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, or with - from standard input (required)")
+	if cmd.Name() != "envoy" {
+		cmd.Flags().StringVar(&clusters, "clusters", "", "trust the certificate authorities in the clusters that \"orgate import\" wrote to `FILE`")
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
 			return errors.New("--config is missing")
@@ -67,7 +70,11 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 		if err != nil {
 			return &failure{err}
 		}
-		text, err := renderDocument(doc, write)
+		authorities, err := readAuthorities(clusters)
+		if err != nil {
+			return &failure{err}
+		}
+		text, err := renderDocument(doc, authorities, write)
 		if err != nil {
 			return &failure{located(nameOf(file), doc, strings.Split(err.Error(), "\n"))}
 		}
@@ -90,11 +97,29 @@ func readConfiguration(file string, stdin io.Reader) (string, error) {
 	return string(doc), err
 }
 
-func renderDocument(doc string, write func(*render.Document) (string, error)) (string, error) {
+// readAuthorities reads the certificate authorities in a file of clusters, if
+// there is one.
+func readAuthorities(file string) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	clusters, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := render.Authorities(string(clusters))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
+	return authorities, nil
+}
+
+func renderDocument(doc string, authorities map[string]string, write func(*render.Document) (string, error)) (string, error) {
 	d, err := render.Read(doc)
 	if err != nil {
 		return "", err
 	}
+	d.Trust(authorities)
 	return write(d)
 }
 

@@ -37,7 +37,9 @@ type Object struct {
 	Kind       string   `json:"kind"`
 	Metadata   Metadata `json:"metadata"`
 	// Spec is the object's spec as JSON.
-	Spec json.RawMessage `json:"spec"`
+	Spec json.RawMessage `json:"spec,omitempty"`
+	// Data is a ConfigMap's, which has no spec.
+	Data map[string]string `json:"data,omitempty"`
 	// Type is the spec in its own type, for Istio's objects.
 	Type proto.Message `json:"-"`
 }
@@ -96,6 +98,9 @@ func read(document []byte) (Object, error) {
 	}
 	if name := o.Metadata.Name; len(name) > 253 || !dnsSubdomain.MatchString(name) {
 		return o, fmt.Errorf("metadata.name: must be a name of DNS, got %q", name)
+	}
+	if o.APIVersion == "v1" && o.Kind == "ConfigMap" && o.Spec == nil {
+		return o, nil
 	}
 	if err := o.validate(text); err != nil {
 		return o, err

@@ -53,8 +53,12 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 	if http && o.PullSecret != "" {
 		return "", errors.New("a pull secret is for an OCI image")
 	}
+	distinct, err := d.distinct()
+	if err != nil {
+		return "", err
+	}
 	var servers []egServer
-	for _, s := range d.distinct() {
+	for _, s := range distinct {
 		eg := egServer{server: s, Object: object(o.Name, s), Ticket: ticket(d.config.Sharing.Key, o.Namespace, o.Name, s.URL())}
 		ip, err := netip.ParseAddr(s.Host)
 		switch {
@@ -76,7 +80,7 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 		}
 		return cluster
 	})
-	return manifests(envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
+	return manifests(envoyGatewayHead+authorities+envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
 		"Configuration": configuration})
 }
 
@@ -88,8 +92,10 @@ func ticket(secret string, of ...string) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-const envoyGateway = `# Written by "orgate render envoy-gateway". Backends are switched on with
-# extensionApis.enableBackend in the configuration of Envoy Gateway.
+const envoyGatewayHead = `# Written by "orgate render envoy-gateway". Backends are switched on with
+# extensionApis.enableBackend in the configuration of Envoy Gateway.`
+
+const envoyGateway = `
 {{- range .Servers}}
 {{- if .TLS}}
 ---
@@ -109,7 +115,12 @@ spec:
       name: {{quote .Object}}
   validation:
     hostname: {{quote .Host}}
+{{- if .CA}}
+    caCertificateRefs:
+      - {group: "", kind: ConfigMap, name: {{quote .Object}}}
+{{- else}}
     wellKnownCACertificates: System
+{{- end}}
 {{- end}}
 {{- end}}
 {{- range .Servers}}

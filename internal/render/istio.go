@@ -69,8 +69,12 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 	if o.Gateway != "" {
 		pods = []Label{{gatewayLabel, o.Gateway}}
 	}
+	servers, err := d.distinct()
+	if err != nil {
+		return "", err
+	}
 	var hosts []*istioHost
-	for _, s := range d.distinct() {
+	for _, s := range servers {
 		if ip, err := netip.ParseAddr(s.Host); err == nil && ip.Is6() {
 			return "", fmt.Errorf("issuer %q: Istio has no service for an IPv6 address: give it a name, got %s", s.issuer, s.URL())
 		}
@@ -89,8 +93,8 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 		}
 		return cluster
 	})
-	return manifests(istio, map[string]any{
-		"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration,
+	return manifests(istioHead+authorities+istio, map[string]any{
+		"Options": o, "Pods": pods, "Hosts": hosts, "Servers": bundles(o.Name, servers), "Configuration": configuration,
 		"Secret":  d.config.Sharing.Key != "",
 		"Fetches": len(d.servers) > 0, "Referenced": strings.Join(names, ","),
 	})
@@ -119,7 +123,9 @@ func istioName(host string) string {
 	return host
 }
 
-const istio = `# Written by "orgate render istio".
+const istioHead = `# Written by "orgate render istio".`
+
+const istio = `
 {{- range .Hosts}}
 {{- if .Secured}}
 ---
@@ -150,7 +156,11 @@ spec:
           mode: SIMPLE
           sni: {{quote .Host}}
           subjectAltNames: [{{quote .Host}}]
+{{- if .CA}}
+          credentialName: {{quote (print "configmap://" $.Options.Namespace "/" (object $.Options.Name .))}}
+{{- else}}
           caCertificates: {{quote $.Options.CA}}
+{{- end}}
 {{- end}}
 {{- end}}
 {{- end}}

@@ -14,6 +14,7 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 	"text/template"
 
 	"orgate/config"
+	"orgate/internal/yamlnode"
 )
 
 // Document is a configuration of the plugin, to be rendered.
@@ -42,6 +44,9 @@ type server struct {
 	// Slug is a name of it that is a label of DNS (RFC 1123 §2.1), unique in
 	// the document.
 	Slug string
+	// CA are the certificate authorities that its certificate must be of, PEM;
+	// "": those of the system.
+	CA string
 	// The first issuer that has it, for errors.
 	issuer string
 }
@@ -141,17 +146,57 @@ func (d *Document) add(s *server) {
 	d.servers = append(d.servers, s)
 }
 
-// distinct returns the servers, each once, whatever clusters they have.
-func (d *Document) distinct() []*server {
+// distinct returns the servers, each once, whatever clusters they have. A control
+// plane knows a server once, with the same authorities for all.
+func (d *Document) distinct() ([]*server, error) {
 	var list []*server
-	seen := map[string]bool{}
+	first := map[string]*server{}
 	for _, s := range d.servers {
-		if !seen[s.URL()] {
-			seen[s.URL()] = true
+		other, seen := first[s.URL()]
+		switch {
+		case !seen:
+			first[s.URL()] = s
 			list = append(list, s)
+		case other.CA != s.CA:
+			return nil, fmt.Errorf("issuers %q and %q: %s has other certificate authorities in cluster %q than in %q",
+				other.issuer, s.issuer, s.URL(), s.Cluster, other.Cluster)
 		}
 	}
-	return list
+	return list, nil
+}
+
+// Trust has the certificates of servers be of certificate authorities, PEM, by
+// the configuration's names of their clusters. It is for the control planes: of
+// Envoy itself the clusters say it.
+func (d *Document) Trust(authorities map[string]string) {
+	for _, s := range d.servers {
+		if s.TLS {
+			s.CA = strings.TrimSpace(authorities[s.Cluster])
+		}
+	}
+}
+
+// Authorities reads the certificate authorities of clusters of Envoy's, as
+// "orgate import" writes them: those that stand in the clusters themselves, PEM,
+// by the clusters' names.
+func Authorities(clusters string) (map[string]string, error) {
+	documents, faults := yamlnode.Split("", clusters)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("line %d: %s", faults[0].Line, faults[0].Message)
+	}
+	authorities := map[string]string{}
+	for _, document := range documents {
+		if document.At("clusters").Absent() {
+			return nil, errors.New("no list \"clusters\", as orgate import writes it")
+		}
+		for _, c := range document.At("clusters").Elements() {
+			trusted := c.Find("transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.inline_string")
+			if trusted.Text() != "" {
+				authorities[c.At("name").Text()] = trusted.Text()
+			}
+		}
+	}
+	return authorities, nil
 }
 
 // find returns the server of a location.
@@ -204,9 +249,42 @@ func object(name string, s *server) string {
 	return full
 }
 
+// bundle is a server with the name of its objects.
+type bundle struct {
+	*server
+	Object string
+}
+
+func bundles(name string, servers []*server) []bundle {
+	var list []bundle
+	for _, s := range servers {
+		list = append(list, bundle{s, object(name, s)})
+	}
+	return list
+}
+
+// authorities are the ConfigMaps with certificate authorities, from which both
+// control planes read them.
+const authorities = `
+{{- range .Servers}}
+{{- if .CA}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+data:
+  ca.crt: {{quote .CA}}
+{{- end}}
+{{- end}}`
+
 // write fills a template in. Its functions are quote, for strings, and indent.
 func write(text string, values any) (string, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"quote": quote, "indent": indent}).Parse(text)
+	t, err := template.New("").Funcs(template.FuncMap{"quote": quote, "indent": indent, "object": object}).Parse(text)
 	if err != nil {
 		return "", err
 	}

@@ -237,6 +237,78 @@ func TestServersThatCannotBeRendered(t *testing.T) {
 	}
 }
 
+// TestAuthorities: both control planes check a server with the certificate
+// authorities that "orgate import" found for it.
+func TestAuthorities(t *testing.T) {
+	const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+	own := &render.Cluster{Name: "own", Host: "idp.example.com", Port: 443, TLS: true, CA: pem}
+	systems := &render.Cluster{Name: "system", Host: "b.example.com", Port: 443, TLS: true, CAFile: "/ca.crt"}
+	clusters := "clusters:\n"
+	for _, c := range []*render.Cluster{own, systems} {
+		element, err := c.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clusters += element + "\n"
+	}
+	authorities, err := render.Authorities(clusters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"own": pem + "\n"}, authorities); diff != "" {
+		t.Fatalf("authorities (-want +got):\n%s", diff)
+	}
+	d := read(t, document(`"url": "https://idp.example.com/jwks", "cluster": "own"`,
+		`"url": "https://b.example.com/jwks", "cluster": "system"`))
+	d.Trust(authorities)
+
+	text, err := d.Istio(istioOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := objects(t, text)
+	bundle := of("ConfigMap")[0]
+	if diff := cmp.Diff(map[string]string{"ca.crt": pem}, bundle.Data); diff != "" || len(of("ConfigMap")) != 1 {
+		t.Errorf("%d ConfigMaps; data (-want +got):\n%s", len(of("ConfigMap")), diff)
+	}
+	var trusted []string
+	for _, o := range of("DestinationRule") {
+		tls := o.Type.(*networkingv1.DestinationRule).TrafficPolicy.PortLevelSettings[0].Tls
+		trusted = append(trusted, tls.CredentialName+tls.CaCertificates)
+	}
+	if diff := cmp.Diff([]string{"configmap://istio-ingress/" + bundle.Metadata.Name, "/ca.crt"}, trusted); diff != "" {
+		t.Errorf("trusted (-want +got):\n%s", diff)
+	}
+
+	if text, err = d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg", Image: "i"}); err != nil {
+		t.Fatal(err)
+	}
+	of = objects(t, text)
+	var policy struct {
+		Validation struct {
+			CACertificateRefs []struct{ Kind, Name string }
+		}
+	}
+	if err := json.Unmarshal(of("BackendTLSPolicy")[0].Spec, &policy); err != nil {
+		t.Fatal(err)
+	}
+	if refs := policy.Validation.CACertificateRefs; len(refs) != 1 || refs[0].Kind != "ConfigMap" ||
+		refs[0].Name != of("ConfigMap")[0].Metadata.Name || of("ConfigMap")[0].Data["ca.crt"] != pem {
+		t.Errorf("refers to %v of %v", refs, of("ConfigMap"))
+	}
+
+	// A control plane knows a server once.
+	d = read(t, document(`"url": "https://idp.example.com/a", "cluster": "own"`, `"url": "https://idp.example.com/b", "cluster": "other"`))
+	d.Trust(authorities)
+	_, err = d.Istio(istioOptions)
+	if want := `issuers "i0" and "i1": https://idp.example.com has other certificate authorities in cluster "other" than in "own"`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+var istioOptions = render.IstioOptions{Name: "orgate", Namespace: "istio-ingress", Image: "i", CA: "/ca.crt",
+	Selector: []render.Label{{Name: "istio", Value: "ingressgateway"}}}
+
 // objects reads manifests, and finds the objects of a kind.
 func objects(t *testing.T, text string) func(kind string) []schema.Object {
 	t.Helper()
