@@ -19,12 +19,12 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	"orgate/cmd/orgate/internal/apk"
 	"orgate/config"
 	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
+	"orgate/internal/apk"
 )
 
 func sources(t *testing.T, files ...string) []apk.Source {
@@ -187,7 +187,7 @@ func TestClustersAreEnvoys(t *testing.T) {
 		Port                              uint32
 		SANs                              []string
 	}
-	pem, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	pem, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func tokenIssuer(name, organization, more string) string {
 }
 
 func TestFindings(t *testing.T) {
-	pem, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	pem, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/cmd/orgate/internal/apk"
+	"orgate/internal/apk"
 )
 
 // lines writes findings with their files' base names; notes begin with "note: ".
@@ -49,7 +49,7 @@ func TestCharts(t *testing.T) {
 		unchecked = `: not carried over: the certificate of the server that has the keys is always checked, and must be ` +
 			`the host's`
 	)
-	certificate, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	certificate, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,7 @@ package apk
 import (
 	"slices"
 
-	"orgate/cmd/orgate/internal/advice"
+	"orgate/internal/advice"
 )
 
 // fieldsToCome says that package config reads the algorithms ES256 and ES384,
