@@ -83,7 +83,11 @@ var broken = []struct {
 	// The document.
 	{name: "nothing", doc: "", want: `line 1, column 1: the configuration is empty`},
 	{name: "nothing but space", doc: " \n", want: `line 1, column 1: the configuration is empty`},
-	{name: "YAML", doc: "issuers: []", want: `line 1, column 1: invalid JSON`},
+	{name: "YAML", doc: "# ours\nissuers: []",
+		want: `line 1, column 1: invalid JSON: if this is YAML, "orgate check --print" writes it as JSON`},
+	{name: "a comment", doc: "{\n // ours\n}", want: `line 2, column 2: invalid JSON: JSON has no comments`},
+	{name: "a comment at the start", doc: "/* ours */ {}", want: `line 1, column 1: invalid JSON: JSON has no comments`},
+	{name: "a comment as shells have it", doc: "{# ours\n}", want: `line 1, column 2: invalid JSON: JSON has no comments`},
 	{name: "trailing comma on the third line", doc: "{\n \"rules\": [],\n}", want: `line 3, column 1: invalid JSON`},
 	{name: "two documents", doc: "{} {}", want: `line 1, column 4: invalid JSON`},
 	{name: "broken UTF-8 after a two-byte character", doc: "{\"é\xff\": 1}", want: `line 1, column 4: invalid Unicode`},

@@ -193,7 +193,7 @@ func TestFailedFetches(t *testing.T) {
 		{"a redirect", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "302"}, {"location", "https://idp1.example/login?state=s"}},
 				nil, nil)
-		}, "status", `: status 302, a redirect to "https://idp1.example/login"; there are no keys`},
+		}, "status", `: status 302, a redirect to "https://idp1.example/login", which is not followed; there are no keys`},
 		{"a page", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}, {"content-type", "text/html"}}, []byte("<html>"), nil)
 		}, "not_a_jwk_set", `: not a JWK Set: invalid JSON at byte 0; content-type "text/html"`},

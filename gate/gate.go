@@ -52,8 +52,8 @@
 // # What verifying may cost
 //
 // Costs are counted in units of one verification with a 2048-bit RSA key: see
-// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost]. Waiting requests
-// are judged until [Budget] is spent, and the rest in the next tick. The bad
+// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost]. [Gate.Spent] tells the
+// adapter when to leave the other waiting requests to the next tick. The bad
 // signatures of one issuer may take a tenth of the worker's time: see [allowance].
 //
 // The package takes the time and the keys as plain arguments. It imports neither

@@ -40,11 +40,11 @@ func named(name, members string) string {
 func lines(t *testing.T, document string) []string {
 	t.Helper()
 	r := advice.Read(document)
-	if len(r.Mistakes) > 0 {
-		t.Fatalf("mistakes: %v\n%s", r.Mistakes, document)
+	if len(r.Errors) > 0 {
+		t.Fatalf("errors: %v\n%s", r.Errors, document)
 	}
 	var all []string
-	for _, a := range r.Advice {
+	for _, a := range r.Warnings {
 		all = append(all, a.Code+" "+a.Path+": "+a.Message)
 	}
 	return all
@@ -491,7 +491,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 		"fine":     `{"issuers": [` + issuer("") + `]}`,
 		"empty":    "",
 		"not JSON": "{\n  \"issuers\": [,]}",
-		"mistakes everywhere": `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": ` +
+		"errors everywhere": `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": ` +
 			`1}}`,
 		"broken PEM": inline(`{"certificate": {"certificateInline": "-----BEGIN ` +
 			`CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}}`),
@@ -521,7 +521,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 			}
 			r := advice.Read(document)
 			var found []string
-			for _, m := range r.Mistakes {
+			for _, m := range r.Errors {
 				message := m.Message
 				switch {
 				case m.Path == "" && !strings.Contains(said[0], "column"):
@@ -533,7 +533,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 				found = append(found, message)
 			}
 			if diff := cmp.Diff(said, found); diff != "" {
-				t.Errorf("mistakes (-plugin +check):\n%s", diff)
+				t.Errorf("errors (-plugin +check):\n%s", diff)
 			}
 			if (r.Config == nil) != (err != nil) {
 				t.Errorf("a configuration: %v, the plugin starts: %v", r.Config != nil, err == nil)
@@ -545,10 +545,10 @@ func TestMistakesAreThePlugins(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	r := advice.Read("{\n  \"issuers\": [" + issuer("") +
 		"],\n  \"rules\": [\n    {\"roles\": [\"é\"], \"name\": \"r\"}\n  ]\n}")
-	if len(r.Advice) != 1 {
-		t.Fatalf("advice %v", r.Advice)
+	if len(r.Warnings) != 1 {
+		t.Fatalf("advice %v", r.Warnings)
 	}
-	got := r.Advice[0]
+	got := r.Warnings[0]
 	got.Message = ""
 	want := advice.Finding{Code: "roles-without-claim", Path: "rules[0].roles", Line: 4, Column: 15}
 	if diff := cmp.Diff(want, got); diff != "" {

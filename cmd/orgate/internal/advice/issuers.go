@@ -120,7 +120,7 @@ func namesClients(d *config.Demands) bool {
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
-// that are, or else it would be a mistake.
+// that are, or else it would be an error.
 func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	keys := issuer.SignatureValidation.JWKS
 	if keys == nil || keys.Inline == "" {
@@ -128,7 +128,7 @@ func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.Parse(string(keys.Inline))
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for _, reason := range set.Unusable {
 		a.advise("unusable-key", path+".signatureValidation.jwks.inline", "%v", reason)
@@ -154,7 +154,7 @@ func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.ParsePEM(certificate.CertificateInline)
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for i := range set.Keys {
 		if slices.Contains(published, set.Keys[i].Thumbprint) {

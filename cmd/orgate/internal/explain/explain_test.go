@@ -184,7 +184,7 @@ func TestKeysAreFetchedForTheTokensIssuerAlone(t *testing.T) {
 		{"a discovery document of another issuer", scenario.First().Token(scenario.OfOrg2()), map[string]*explain.Document{"https://idp2.example/d": document(`{"issuer": "x"}`)},
 			[]string{"https://idp2.example/d"},
 			[]string{`wanted: kid "k1", for RS256`,
-				`no keys: https://idp2.example/d: it is of another issuer (issuer "x", jwks_uri "")`}, 503},
+				`no keys: https://idp2.example/d: discovery document: it is of another issuer (issuer "x", jwks_uri "")`}, 503},
 		{"another key with the same kid", scenario.Stranger().Token(), map[string]*explain.Document{"https://idp1.example/jwks": set},
 			[]string{"https://idp1.example/jwks"},
 			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks", `not signed with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 401},

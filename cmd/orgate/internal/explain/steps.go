@@ -256,6 +256,8 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 			return nil, "", notFetched(j.WellKnown, f)
 		}
 		if location, err = keyfetch.Follow(issuer, f.document.Body); err != nil {
+			f.response.Misdirected = err
+			_, err = f.response.Fault()
 			return nil, "", fmt.Errorf("%s: %w", j.WellKnown, err)
 		}
 	}
@@ -267,7 +269,7 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 	if f.document.File != "" {
 		from = f.document.File
 	}
-	if set, err = jwks.Parse(f.document.Body); err != nil {
+	if set, _, err = f.response.Set(); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", from, err)
 	}
 	return set, from, nil
