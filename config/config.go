@@ -328,6 +328,9 @@ type Rule struct {
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
+	// Alternatives, one of which must hold besides: a user's scope or a daemon's
+	// role.
+	AnyOf []Demands `json:"anyOf" min:"1"`
 	// Passes the token on to the upstream, or removes it, instead of what the
 	// top level says.
 	ForwardToken *bool `json:"forwardToken"`
@@ -336,6 +339,27 @@ type Rule struct {
 	Public bool `json:"public" default:"false"`
 	// Asks for no token, or a good one.
 	Optional bool `json:"optional" default:"false"`
+}
+
+// Demands is what a rule asks of a token, or one of its alternatives does.
+type Demands struct {
+	// Scopes: any one of an array, or all with {"all": […]}.
+	Scopes AnyOrAll `json:"scopes"`
+	// Local roles: any one of an array, or all with {"all": […]}.
+	Roles AnyOrAll `json:"roles"`
+	// The clients. Empty: any.
+	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
+	// Claims that must have one of the values named.
+	Claims []ClaimRule `json:"claims" default:"[]"`
+	// Names of the issuers whose tokens these are. Empty: all.
+	Issuers []string `json:"issuers" default:"[]"`
+	// Audiences, instead of the issuer's.
+	Audiences []string `json:"audiences" default:"[]"`
+}
+
+// Own returns what the rule asks for itself, besides its alternatives.
+func (r *Rule) Own() Demands {
+	return Demands{r.Scopes, r.Roles, r.ConsumerKeys, r.Claims, r.Issuers, r.Audiences}
 }
 
 // Match selects requests. Every part that is present must match; the query is

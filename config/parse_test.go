@@ -83,7 +83,11 @@ var broken = []struct {
 	// The document.
 	{name: "nothing", doc: "", want: `line 1, column 1: the configuration is empty`},
 	{name: "nothing but space", doc: " \n", want: `line 1, column 1: the configuration is empty`},
-	{name: "YAML", doc: "issuers: []", want: `line 1, column 1: invalid JSON`},
+	{name: "YAML", doc: "# ours\nissuers: []",
+		want: `line 1, column 1: invalid JSON: if this is YAML, "orgate check --print" writes it as JSON`},
+	{name: "a comment", doc: "{\n // ours\n}", want: `line 2, column 2: invalid JSON: JSON has no comments`},
+	{name: "a comment at the start", doc: "/* ours */ {}", want: `line 1, column 1: invalid JSON: JSON has no comments`},
+	{name: "a comment as shells have it", doc: "{# ours\n}", want: `line 1, column 2: invalid JSON: JSON has no comments`},
 	{name: "trailing comma on the third line", doc: "{\n \"rules\": [],\n}", want: `line 3, column 1: invalid JSON`},
 	{name: "two documents", doc: "{} {}", want: `line 1, column 4: invalid JSON`},
 	{name: "broken UTF-8 after a two-byte character", doc: "{\"é\xff\": 1}", want: `line 1, column 4: invalid Unicode`},
@@ -740,14 +744,15 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 		doc: `{"issuers": [` + goodIssuer +
 			`], "rules": [{"public": true, "organization": "org1", "scopes": ["a"], "roles": {"all": ["b"]},
 				"consumerKeys": ["c"],
-			"claims": [{"claim": "d", "in": ["e"]}], "issuers": ["idp"], "audiences": ["f"]}]}`,
+			"claims": [{"claim": "d", "in": ["e"]}], "issuers": ["idp"], "audiences": ["f"], "anyOf": [{"scopes": ["a"]}]}]}`,
 		want: `rules[0].organization: must not be in a public rule: a public rule looks at no token
 rules[0].scopes: must not be in a public rule: a public rule looks at no token
 rules[0].roles: must not be in a public rule: a public rule looks at no token
 rules[0].consumerKeys: must not be in a public rule: a public rule looks at no token
 rules[0].claims: must not be in a public rule: a public rule looks at no token
 rules[0].issuers: must not be in a public rule: a public rule looks at no token
-rules[0].audiences: must not be in a public rule: a public rule looks at no token`,
+rules[0].audiences: must not be in a public rule: a public rule looks at no token
+rules[0].anyOf: must not be in a public rule: a public rule looks at no token`,
 	},
 	{name: "two scopes in one", doc: rules(`{"scopes": ["a b"]}`),
 		want: `rules[0].scopes[0]: must be one scope (RFC 6749 §3.3), got "a b"`, onlyParse: true},
@@ -768,6 +773,26 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 			"rules[0].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
 			"rules[0].roles.all[1]: must not begin or end with space, got \"b \"\n" +
 			"rules[1].roles[0]: must not begin or end with space, got \"f \"",
+	},
+	{name: "no alternatives", doc: rules(`{"anyOf": []}`), want: `rules[0].anyOf: must not be empty`},
+	{name: "alternatives that are none", doc: rules(`{"anyOf": {"scopes": ["a"]}}`),
+		want: `rules[0].anyOf: must be an array, got an object`},
+	{name: "alternatives that ask for nothing", onlyParse: true,
+		doc: rules(`{"anyOf": [{"scopes": ["a"]}, {}, {"roles": []}, {"roles": {"all": ["b"]}}]}`),
+		want: "rules[0].anyOf[1]: must ask for something: it holds for every token\n" +
+			"rules[0].anyOf[2]: must ask for something: it holds for every token"},
+	{name: "alternatives within alternatives", doc: rules(`{"anyOf": [{"scopes": ["a"], "anyOf": []}]}`),
+		want: `rules[0].anyOf[0].anyOf: unknown field`},
+	{
+		name: "alternatives for what no token has", onlyParse: true,
+		doc: rules(`{"anyOf": [{"scopes": ["a b"]}, {"scopes": {"all": [" "]}, "roles": {"all": ["b "]}, ` +
+			`"consumerKeys": ["c\n"], "audiences": [" e"], "issuers": ["b"]}]}`),
+		want: "rules[0].anyOf[0].scopes[0]: must be one scope (RFC 6749 §3.3), got \"a b\"\n" +
+			"rules[0].anyOf[1].audiences[0]: must not begin or end with space, got \" e\"\n" +
+			"rules[0].anyOf[1].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
+			"rules[0].anyOf[1].issuers[0]: there is no issuer named \"b\"\n" +
+			"rules[0].anyOf[1].roles.all[0]: must not begin or end with space, got \"b \"\n" +
+			"rules[0].anyOf[1].scopes.all[0]: must be one scope (RFC 6749 §3.3), got \" \"",
 	},
 	{name: "all of no roles", doc: rules(`{"roles": {"all": []}}`), want: `rules[0].roles.all: must not be empty`},
 	{name: "an issuer that is not there", doc: rules(`{"issuers": ["idp", "b"]}`),
@@ -1242,6 +1267,18 @@ var good = []struct {
 			c.Issuers[0].OrganizationClaim = config.ClaimName{Name: "org"}
 			c.Issuers[0].ClaimMappings = []config.ClaimMapping{{RemoteClaim: config.ClaimName{Name: "org_id"},
 				LocalClaim: "x-wso2-organization"}}
+		}),
+	},
+	{
+		name: "alternatives",
+		doc: rules(`{"anyOf": [{"scopes": {"all": ["a"]}, "issuers": ["idp"]},
+			{"roles": ["b"], "consumerKeys": ["c"], "audiences": ["d"], "claims": [{"claim": "e", "in": ["f"]}]}]}`),
+		want: defaults(func(c *config.Config) {
+			c.Rules = []config.Rule{{Name: "rule-0", AnyOf: []config.Demands{
+				{Scopes: config.AnyOrAll{Values: []string{"a"}, All: true}, Issuers: []string{"idp"}},
+				{Roles: config.AnyOrAll{Values: []string{"b"}}, ConsumerKeys: []string{"c"}, Audiences: []string{"d"},
+					Claims: []config.ClaimRule{{Claim: config.ClaimName{Name: "e"}, In: []string{"f"}}}},
+			}}}
 		}),
 	},
 	{

@@ -2,8 +2,6 @@ package policy
 
 import (
 	"errors"
-	"slices"
-	"strings"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -56,11 +54,22 @@ type claimTable struct {
 
 func newClaimTable(rules []config.Rule) *claimTable {
 	t := &claimTable{slots: map[string]int{}}
-	for _, r := range rules {
-		for _, c := range r.Claims {
-			if key := c.Claim.Key(); !t.has(key) {
-				t.slots[key] = len(t.names)
-				t.names = append(t.names, c.Claim)
+	add := func(name config.ClaimName) {
+		if key := name.Key(); !t.has(key) {
+			t.slots[key] = len(t.names)
+			t.names = append(t.names, name)
+		}
+	}
+	for i := range rules {
+		for _, c := range rules[i].Claims {
+			add(c.Claim)
+		}
+		for _, d := range rules[i].AnyOf {
+			for _, c := range d.Claims {
+				add(c.Claim)
+			}
+			if len(d.Audiences) > 0 {
+				add(audience)
 			}
 		}
 	}
@@ -241,48 +250,9 @@ func (r *Rule) Authorize(required string, i *Issuer, id *Identity) error {
 		return errSeveral
 	case required != config.Any && required != id.Organization:
 		return errOther
-	case !satisfies(id.Scopes, r.config.Scopes):
-		return r.scopeError
-	case !satisfies(id.Roles, r.config.Roles):
-		return ErrRole
-	case len(r.config.ConsumerKeys) > 0 &&
-		(id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
-		return ErrConsumerKey
 	}
-	for _, c := range r.claims {
-		if !id.hasOneOf(c) {
-			return ErrClaimRule
-		}
+	if err := r.own.refusal(id); err != nil {
+		return err
 	}
-	return nil
-}
-
-// satisfies reports whether what a token has is what a rule asks for.
-func satisfies(has []string, asks config.AnyOrAll) bool {
-	if len(asks.Values) == 0 {
-		return true
-	}
-	found := 0
-	for _, v := range asks.Values {
-		if slices.Contains(has, v) {
-			found++
-		}
-	}
-	return found == len(asks.Values) || !asks.All && found > 0
-}
-
-func (id *Identity) hasOneOf(c claimRule) bool {
-	for _, v := range id.claims {
-		if v.slot == c.slot {
-			return slices.ContainsFunc(v.texts, func(text string) bool { return slices.Contains(c.in, text) })
-		}
-	}
-	return false
-}
-
-func newScopeError(s config.AnyOrAll) *ScopeError {
-	if len(s.Values) == 0 {
-		return nil
-	}
-	return &ScopeError{Scopes: s.Values, All: s.All, Challenge: strings.Join(s.Values, " ")}
+	return r.noAlternative(i, id)
 }

@@ -358,9 +358,12 @@ func TestAuthorize(t *testing.T) {
 	claim := func(name string, in ...string) string {
 		return `"claims": [{"claim": ` + quote(name) + `, "in": ` + marshal(in) + `}]`
 	}
+	anyOf := func(alternatives ...string) string {
+		return `"anyOf": [{` + strings.Join(alternatives, "}, {") + "}]"
+	}
 	const org2 = `"organization": "org2"`
 	const token = `"sub":"me","scope":"read write","roles":["user","editor"],"azp":"app","tier":"gold","level":7.0,"vip":true,
-		"groups":["a",2,null,{"x":1}],"none":null,"realm":{"tier":"silver"},"o":{"a":1}`
+		"aud":["b","c"],"groups":["a",2,null,{"x":1}],"none":null,"realm":{"tier":"silver"},"o":{"a":1}`
 	for _, tt := range []struct {
 		name, rule string
 		token      string // "" for the one above
@@ -404,13 +407,32 @@ func TestAuthorize(t *testing.T) {
 		{"scope before role", any("scopes", "admin") + ", " + any("roles", "admin"), "", ErrScope},
 		{"role before consumer key", any("roles", "admin") + ", " + any("consumerKeys", "x"), "", ErrRole},
 		{"consumer key before claim", any("consumerKeys", "x") + ", " + claim("gone", "x"), "", ErrConsumerKey},
+		{"any of two, the first", anyOf(any("scopes", "read"), any("roles", "admin")), "", nil},
+		{"any of two, the second", anyOf(any("scopes", "admin"), any("roles", "user")), "", nil},
+		{"any of two, none: the first one's refusal", anyOf(any("scopes", "admin"), any("roles", "admin")), "", ErrScope},
+		{"any of two, none, in another order", anyOf(any("roles", "admin"), any("scopes", "admin")), "", ErrRole},
+		{"an alternative asks for all that it says", anyOf(any("scopes", "read") + ", " + any("roles", "admin")), "",
+			ErrRole},
+		{"an alternative with all scopes", anyOf(all("scopes", "read", "admin"), all("scopes", "read", "write")), "", nil},
+		{"an alternative for clients", anyOf(any("consumerKeys", "x")), "", ErrConsumerKey},
+		{"an alternative for claims", anyOf(claim("tier", "silver"), claim("vip", "true")), "", nil},
+		{"an alternative for claims of another value", anyOf(claim("tier", "silver")), "", ErrClaimRule},
+		{"alternatives besides the rule's own", any("roles", "admin") + ", " + anyOf(any("scopes", "read")), "", ErrRole},
+		{"the rule's own besides alternatives", any("roles", "user") + ", " + anyOf(any("scopes", "admin")), "", ErrScope},
+		{"alternatives for an audience", anyOf(any("audiences", "a")+", "+any("scopes", "admin"), any("audiences", "b")),
+			"", nil},
+		{"alternatives for other audiences",
+			any("audiences", "b") + ", " + anyOf(any("audiences", "x"), any("audiences", "y")), "", ErrClaimRule},
+		{"an alternative for another issuer", anyOf(any("issuers", "other"), any("scopes", "read")), "", nil},
+		{"an alternative for another issuer, refused", anyOf(any("issuers", "other"), any("scopes", "admin")), "", ErrScope},
+		{"organization before alternatives", org2 + ", " + anyOf(any("scopes", "read")), "", ErrOrganization},
 		{"missing username before organization", org2, `"scope":"read"`, ErrMissingClaim},
 		{"null username", ``, `"sub":null`, ErrMissingClaim},
 		{"empty username", ``, `"sub":""`, ErrMissingClaim},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			// A rule before it asks for claims of its own.
-			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`)},
+			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`), issuer("other", "org1", of("other"))},
 				[]string{`{"match": {"path": "/x"}, ` + claim("other", "x") + "}", "{" + tt.rule + "}"})
 			if tt.token == "" {
 				tt.token = token
@@ -553,5 +575,48 @@ func TestIdentityHeaders(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { p.IsIdentityHeader("x_wso2_username") }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestAlternatives: which issuers and audiences a rule takes.
+func TestAlternatives(t *testing.T) {
+	entries := []string{issuer("a", "org1", of("a"), `"audiences": ["api"]`), issuer("b", "org1", of("b")),
+		issuer("c", "org1", of("c"), `"audiences": ["api"]`)}
+	for _, tt := range []struct {
+		name, rule string
+		want       map[string][]string // audiences by the issuers that are allowed
+	}{
+		{"no audiences", `"anyOf": [{"scopes": ["x"]}]`, map[string][]string{"a": {"api"}, "b": nil, "c": {"api"}}},
+		{"audiences of its own", `"audiences": ["own"], "anyOf": [{"audiences": ["x"]}]`,
+			map[string][]string{"a": {"own"}, "b": {"own"}, "c": {"own"}}},
+		{"audiences in each", `"anyOf": [{"audiences": ["x"]}, {"audiences": ["y"]}]`,
+			map[string][]string{"a": {"x", "y"}, "b": {"x", "y"}, "c": {"x", "y"}}},
+		{"audiences in one", `"anyOf": [{"audiences": ["x"]}, {"scopes": ["y"]}]`,
+			map[string][]string{"a": {"x", "api"}, "b": nil, "c": {"x", "api"}}},
+		{"one for an issuer", `"anyOf": [{"issuers": ["a"], "audiences": ["x"]}, {"scopes": ["y"]}]`,
+			map[string][]string{"a": {"x", "api"}, "b": nil, "c": {"api"}}},
+		{"each for an issuer", `"anyOf": [{"issuers": ["a"]}, {"issuers": ["b"], "audiences": ["x"]}]`,
+			map[string][]string{"a": {"api"}, "b": {"x"}}},
+		{"for an issuer that the rule does not take", `"issuers": ["b", "c"], "anyOf": [{"issuers": ["a", "b"]}]`,
+			map[string][]string{"b": nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := policyOf(t, entries, []string{"{" + tt.rule + "}"})
+			got := map[string][]string{}
+			for iss := range p.groups {
+				proof, err := p.Proof(payloadClaims(t, `{"iss":`+quote(iss)+`}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i, err := proof.Issuer(p.rules[0], "org1"); err == nil {
+					got[iss] = p.rules[0].Audiences(i)
+				} else if !errors.Is(err, ErrUnknownIssuer) {
+					t.Error(err)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
 	}
 }

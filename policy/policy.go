@@ -76,8 +76,6 @@
 package policy
 
 import (
-	"slices"
-
 	"orgate/config"
 	"orgate/internal/httptext"
 )
@@ -187,50 +185,30 @@ type Rule struct {
 
 	config       *config.Rule
 	organization organizationSource
-	issuers      []int // each Issuer.Index; nil: all
-	scopeError   *ScopeError
-	claims       []claimRule
+	own          demands
+	alternatives []demands // one of which must hold, if there are any
+	apart        bool      // alternatives name audiences
+	audience     int       // if so: the place of "aud" in the claim table
 }
 
-type claimRule struct {
-	slot int // in the claim table
-	in   []string
-}
-
-// newRule prepares a rule. The issuers' places are by name; a rule may name those
-// of other environments.
-func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int, known *claimTable) *Rule {
+// newRule prepares a rule.
+func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int,
+	known *claimTable) *Rule {
 	organization := entry.Organization
 	if organization.IsZero() {
 		organization = fallback
 	}
+	own := entry.Own()
 	r := &Rule{
 		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
-		config: entry, organization: newOrganizationSource(organization), scopeError: newScopeError(entry.Scopes),
+		config: entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
 	}
-	for _, claim := range entry.Claims {
-		r.claims = append(r.claims, claimRule{slot: known.slot(claim.Claim), in: claim.In})
+	for n := range entry.AnyOf {
+		r.alternatives = append(r.alternatives, newDemands(&entry.AnyOf[n], places, known))
+		r.apart = r.apart || len(entry.AnyOf[n].Audiences) > 0
 	}
-	if len(entry.Issuers) > 0 {
-		r.issuers = make([]int, 0, len(entry.Issuers))
-		for _, name := range entry.Issuers {
-			if place, ok := places[name]; ok {
-				r.issuers = append(r.issuers, place)
-			}
-		}
+	if r.apart {
+		r.audience = known.slot(audience)
 	}
 	return r
-}
-
-// allows reports whether the issuer's tokens may be used here.
-func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || slices.Contains(r.issuers, i.Index) }
-
-// Audiences returns the audiences of which the issuer's token must name one:
-// the rule's, or the issuer's if the rule names none. There may be none:
-// the audience is not checked.
-func (r *Rule) Audiences(i *Issuer) []string {
-	if len(r.config.Audiences) > 0 {
-		return r.config.Audiences
-	}
-	return i.Config.Audiences
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 
@@ -33,10 +32,13 @@ configuration is.`,
 
   orgate render istio --config orgate.json --image registry.example.com/orgate:1.0 |
     kubectl apply -f -`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("a target is missing: envoy, istio or envoy-gateway")
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a target is missing: envoy, istio or envoy-gateway")
+			}
+			return unknownCommand(cmd, args[0])
 		},
+		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.AddCommand(newRenderEnvoy(), newRenderIstio(), newRenderEnvoyGateway())
 	return cmd
@@ -51,7 +53,7 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 	var file string
 	cmd.Args = cobra.NoArgs
 	cmd.DisableFlagsInUseLine = true
-	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, or with - from standard input (required)")
+	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
 			return errors.New("--config is missing")
@@ -60,10 +62,11 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		doc, err := readConfiguration(file, cmd.InOrStdin())
+		content, err := read(file, cmd.InOrStdin())
 		if err != nil {
 			return &failure{err}
 		}
+		doc := string(content)
 		text, err := renderDocument(doc, write)
 		if err != nil {
 			return &failure{located(nameOf(file), doc, strings.Split(err.Error(), "\n"))}
@@ -74,17 +77,6 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 		return nil
 	}
 	return cmd
-}
-
-func readConfiguration(file string, stdin io.Reader) (string, error) {
-	var doc []byte
-	var err error
-	if file == "-" {
-		doc, err = io.ReadAll(stdin)
-	} else {
-		doc, err = os.ReadFile(file)
-	}
-	return string(doc), err
 }
 
 func renderDocument(doc string, write func(*render.Document) (string, error)) (string, error) {

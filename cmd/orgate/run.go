@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -46,10 +47,11 @@ upstream. It takes the place of Envoy while you develop: it is not for
 production.
 
 FILE is the plugin's configuration, the same JSON document that Envoy gives
-it. Each cluster that the configuration names is given its address with
---cluster; a path belongs in the configuration's URLs, not here. Over https the
-certificate has to be that of the host in the configuration's URL, wherever the
-cluster is, and of an authority in --ca: as in the proxies of "orgate render".
+it; any one file may be "-", standard input. Each cluster that the configuration
+names is given its address with --cluster; a path belongs in the configuration's
+URLs, not here. Over https the certificate has to be that of the host in the
+configuration's URL, wherever the cluster is, and of an authority in --ca: as in
+the proxies of "orgate render".
 
 Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). WebSockets pass, and gRPC,
 which goes on over HTTP/2; everything else goes on over HTTP/1.1.
@@ -77,6 +79,7 @@ a port in use.`,
 				return err
 			}
 			s.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: s.level}))
+			s.stdin = cmd.InOrStdin()
 			if err := s.serve(cmd.Context()); err != nil {
 				return &failure{err}
 			}
@@ -113,6 +116,7 @@ type server struct {
 	verifySignature      bool
 	level                slog.Level
 	log                  *slog.Logger
+	stdin                io.Reader
 }
 
 // check reads the flags. Its errors are those of usage.
@@ -129,6 +133,9 @@ func (o *runOptions) check() (*server, error) {
 	}
 	if o.config == "" {
 		return nil, errors.New("--config is missing")
+	}
+	if err := oneStdin(o.config, o.wasm, o.ca); err != nil {
+		return nil, err
 	}
 	if o.upstream == "" {
 		return nil, errors.New("--upstream is missing")
@@ -167,7 +174,7 @@ func parseServer(text string) (*url.URL, error) {
 }
 
 // compile compiles the plugin in the flag's file, or where "make build" leaves it.
-func compile(ctx context.Context, file string) (*host.Plugin, error) {
+func compile(ctx context.Context, file string, stdin io.Reader) (*host.Plugin, error) {
 	if file == "" {
 		file = "build/orgate.wasm"
 		if self, err := os.Executable(); err == nil {
@@ -177,29 +184,29 @@ func compile(ctx context.Context, file string) (*host.Plugin, error) {
 			}
 		}
 	}
-	wasm, err := os.ReadFile(file)
+	wasm, err := read(file, stdin)
 	if err != nil {
 		return nil, fmt.Errorf("%w (make build builds the plugin)", err)
 	}
 	plugin, err := host.Compile(ctx, wasm)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", nameOf(file), err)
 	}
 	return plugin, nil
 }
 
 // authorities reads the certificates in a file; nil are those of the system.
-func authorities(file string) (*x509.CertPool, error) {
+func authorities(file string, stdin io.Reader) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := read(file, stdin)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no PEM certificate", file)
+		return nil, fmt.Errorf("%s: no PEM certificate", nameOf(file))
 	}
 	return pool, nil
 }
@@ -219,11 +226,11 @@ func checkAddress(address string) error {
 
 // serve runs until the context ends.
 func (s *server) serve(ctx context.Context) error {
-	configuration, err := os.ReadFile(s.configFile)
+	configuration, err := read(s.configFile, s.stdin)
 	if err != nil {
 		return err
 	}
-	roots, err := authorities(s.caFile)
+	roots, err := authorities(s.caFile, s.stdin)
 	if err != nil {
 		return err
 	}
@@ -236,7 +243,7 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	plugin, err := compile(ctx, s.wasmFile)
+	plugin, err := compile(ctx, s.wasmFile, s.stdin)
 	if err != nil {
 		return err
 	}
@@ -301,7 +308,7 @@ func (s *server) serveAdmin(g *gateway.Gateway) (stop func(), err error) {
 
 // checkClusters returns the hosts that the configuration has its clusters at. It
 // finds clusters that the flags do not name, and those whose certificate would
-// have to be of several hosts. A configuration with mistakes is left for the
+// have to be of several hosts. A configuration with errors is left for the
 // plugin to judge.
 func (s *server) checkClusters(configuration []byte) (hosts map[string]string, err error) {
 	c, err := config.Parse(string(configuration))
@@ -334,7 +341,8 @@ func (s *server) checkClusters(configuration []byte) (hosts map[string]string, e
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, errors.New(s.configFile + ": " + strings.Join(wrong, "\n"+s.configFile+": "))
+		file := nameOf(s.configFile)
+		return nil, errors.New(file + ": " + strings.Join(wrong, "\n"+file+": "))
 	}
 	return hosts, nil
 }
@@ -350,5 +358,5 @@ func (s *server) refusal(configuration string, err error) error {
 	for i, line := range refused.Lines {
 		lines[i] = strings.TrimPrefix(line, "configuration: ")
 	}
-	return located(s.configFile, configuration, lines)
+	return located(nameOf(s.configFile), configuration, lines)
 }

@@ -71,18 +71,38 @@ func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*
 	if !c.proves {
 		c.soft.add("organization 403")
 	}
-	if !has(scopes.texts, rule.Scopes) {
-		c.soft.add("scope 403")
+	lacks := func(d *Demands) (f faults) {
+		if !has(scopes.texts, d.Scopes) {
+			f.add("scope 403")
+		}
+		if !has(roles.texts, d.Roles) {
+			f.add("role 403")
+		}
+		if len(d.ConsumerKeys) > 0 && !slices.Contains(d.ConsumerKeys, consumerKey.text) {
+			f.add("claim 403")
+		}
+		for _, claim := range d.Claims {
+			raw, _ := t.lookup(claim.Claim)
+			if !slices.ContainsFunc(scalars(raw), func(s string) bool { return slices.Contains(claim.In, s) }) {
+				f.add("claim 403")
+			}
+		}
+		return f
 	}
-	if !has(roles.texts, rule.Roles) {
-		c.soft.add("role 403")
+	c.soft = append(c.soft, lacks(&Demands{Scopes: rule.Scopes, Roles: rule.Roles, ConsumerKeys: rule.ConsumerKeys,
+		Claims: rule.Claims})...)
+	var lacking faults
+	holds := len(rule.AnyOf) == 0
+	for _, d := range rule.alternatives(i) {
+		if t.isFor(rule.audiencesOf(d, i)) {
+			f := lacks(d)
+			holds = holds || len(f) == 0
+			lacking = append(lacking, f...)
+		}
 	}
-	if len(rule.ConsumerKeys) > 0 && !slices.Contains(rule.ConsumerKeys, consumerKey.text) {
-		c.soft.add("claim 403")
-	}
-	for _, claim := range rule.Claims {
-		raw, _ := t.lookup(claim.Claim)
-		if !slices.ContainsFunc(scalars(raw), func(s string) bool { return slices.Contains(claim.In, s) }) {
+	if !holds {
+		c.soft = append(c.soft, lacking...)
+		if len(lacking) == 0 {
 			c.soft.add("claim 403")
 		}
 	}
@@ -97,18 +117,19 @@ func orElse(name, otherwise any) any {
 }
 
 func (c *claimant) typeAndAudience(rule *Rule, t *token) {
-	audiences := c.issuer.Audiences
-	if len(rule.Audiences) > 0 {
-		audiences = rule.Audiences
+	fits := false
+	switch {
+	case len(rule.Audiences) > 0:
+		fits = t.isFor(rule.Audiences)
+	case len(rule.AnyOf) > 0:
+		for _, d := range rule.alternatives(c.issuer) {
+			fits = fits || t.isFor(rule.audiencesOf(d, c.issuer))
+		}
+	default:
+		fits = t.isFor(c.issuer.Audiences)
 	}
-	if len(audiences) > 0 {
-		var named []string
-		if raw, ok := t.claims["aud"]; ok {
-			named, _ = stringOrStrings(raw)
-		}
-		if !slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) }) {
-			c.hard.add("audience 401")
-		}
+	if !fits {
+		c.hard.add("audience 401")
 	}
 	if types := c.issuer.TokenTypes; len(types) > 0 {
 		typ := strings.ToLower(t.typ)
@@ -119,6 +140,23 @@ func (c *claimant) typeAndAudience(rule *Rule, t *token) {
 			c.hard.add(badClaim)
 		}
 	}
+}
+
+// audiencesOf are those that an alternative is for, besides the rule's own.
+func (rule *Rule) audiencesOf(d *Demands, i *Issuer) []string {
+	if len(d.Audiences) > 0 || len(rule.Audiences) > 0 {
+		return d.Audiences
+	}
+	return i.Audiences
+}
+
+// isFor says that a token names one of the audiences, if there are any.
+func (t *token) isFor(audiences []string) bool {
+	var named []string
+	if raw, ok := t.claims["aud"]; ok {
+		named, _ = stringOrStrings(raw)
+	}
+	return len(audiences) == 0 || slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) })
 }
 
 // value is what a header may be made of.

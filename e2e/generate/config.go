@@ -128,9 +128,20 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	AnyOf        []*Demands  `json:"anyOf,omitempty"`
 	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
+}
+
+// Demands are an alternative.
+type Demands struct {
+	Scopes       any         `json:"scopes,omitempty"`
+	Roles        any         `json:"roles,omitempty"`
+	ConsumerKeys []string    `json:"consumerKeys,omitempty"`
+	Claims       []ClaimRule `json:"claims,omitempty"`
+	Issuers      []string    `json:"issuers,omitempty"`
+	Audiences    []string    `json:"audiences,omitempty"`
 }
 
 // All asks for every one of a list.
@@ -166,6 +177,19 @@ var (
 	claimNames    = []any{"tier", "https://x.example/tier", "user.tier", []string{"user", "tier"}, []string{"a.b"}}
 	audienceNames = []string{"https://api.example", "api"}
 )
+
+// signers are whose keys are configured.
+func (v *SignatureValidation) signers() (list []*scenario.Signer) {
+	if v.JWKS != nil {
+		for _, k := range v.JWKS.keys {
+			list = append(list, k.signer)
+		}
+	}
+	if v.Certificate != nil {
+		list = append(list, v.Certificate.signer)
+	}
+	return list
+}
 
 // signers are whose keys may be configured. Two have the same kid.
 func signers() []*scenario.Signer {
@@ -282,6 +306,13 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	}
 	i.TokenTypes = pick(c, nil, nil, nil, []string{"at+jwt"}, []string{"JWT", "AT+jwt"})
 	i.SignatureValidation = c.keys()
+	if c.n(4) > 0 { // more often than not the keys are good for something
+		for _, s := range i.SignatureValidation.signers() {
+			if !slices.ContainsFunc(i.Algorithms, s.Can) {
+				i.Algorithms = append(i.Algorithms, s.Algorithm())
+			}
+		}
+	}
 	if c.chance(4) {
 		i.UsernameClaim = pick[any](c, "email", "user.name", []string{"user", "name"}, "https://x.example/name")
 	}
@@ -507,7 +538,33 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	if c.chance(6) {
 		r.Audiences = some(c, 1, "api", "other")
 	}
+	for c.chance(4) {
+		r.AnyOf = append(r.AnyOf, c.demands(config))
+	}
 	return r
+}
+
+// demands are an alternative, which asks for something.
+func (c *choices) demands(config *Config) *Demands {
+	d := &Demands{Scopes: c.anyOrAll(scopeNames), Roles: c.anyOrAll(roleNames)}
+	if c.chance(6) {
+		d.ConsumerKeys = some(c, 1, clientNames...)
+	}
+	if c.chance(6) {
+		d.Claims = append(d.Claims, ClaimRule{pick(c, claimNames...), some(c, 1, "gold", "1")})
+	}
+	if c.chance(4) {
+		for _, i := range some(c, 1, config.Issuers...) {
+			d.Issuers = append(d.Issuers, i.Name)
+		}
+	}
+	if c.chance(3) {
+		d.Audiences = some(c, 1, "api", "other", "https://api.example")
+	}
+	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil && d.Audiences == nil {
+		d.Scopes = some(c, 1, scopeNames...)
+	}
+	return d
 }
 
 func (c *choices) anyOrAll(from []string) any {

@@ -94,7 +94,7 @@ func (c *Case) Configuration() string {
 
 // All are all cases. No two have the same name.
 func All() []Case {
-	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations())
+	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Sent())
 }
 
 // Want is a verdict. Its zero value is never right.

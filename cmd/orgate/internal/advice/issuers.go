@@ -89,8 +89,12 @@ func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]
-		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
-		if used && len(rule.Audiences) == 0 && !(isCognito(issuer) && namesClients(rule)) {
+		own := rule.Own()
+		open := func(d config.Demands) bool {
+			return (len(d.Issuers) == 0 || slices.Contains(d.Issuers, issuer.Name)) && len(d.Audiences) == 0 &&
+				!(isCognito(issuer) && namesClients(&d))
+		}
+		if !rule.Public && open(own) && (len(rule.AnyOf) == 0 || slices.ContainsFunc(rule.AnyOf, open)) {
 			return false
 		}
 	}
@@ -108,15 +112,15 @@ func cognito(host string) bool {
 	return strings.HasPrefix(host, "cognito-idp.") && (below(host, "amazonaws.com") || below(host, "amazonaws.com.cn"))
 }
 
-// namesClients reports whether a rule takes access tokens of some clients alone.
-func namesClients(rule *config.Rule) bool {
-	return len(rule.ConsumerKeys) > 0 && slices.ContainsFunc(rule.Claims, func(c config.ClaimRule) bool {
+// namesClients reports whether access tokens of some clients alone meet demands.
+func namesClients(d *config.Demands) bool {
+	return len(d.ConsumerKeys) > 0 && slices.ContainsFunc(d.Claims, func(c config.ClaimRule) bool {
 		return c.Claim.Key() == "token_use" && slices.Equal(c.In, []string{"access"})
 	})
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
-// that are, or else it would be a mistake.
+// that are, or else it would be an error.
 func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	keys := issuer.SignatureValidation.JWKS
 	if keys == nil || keys.Inline == "" {
@@ -124,7 +128,7 @@ func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.Parse(string(keys.Inline))
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for _, reason := range set.Unusable {
 		a.advise("unusable-key", path+".signatureValidation.jwks.inline", "%v", reason)
@@ -150,7 +154,7 @@ func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.ParsePEM(certificate.CertificateInline)
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for i := range set.Keys {
 		if slices.Contains(published, set.Keys[i].Thumbprint) {

@@ -70,8 +70,8 @@ func TestAccepted(t *testing.T) {
 func TestJudge(t *testing.T) {
 	im := read([]Source{{Name: "x", Text: tokenIssuer}}, Options{Namespace: "apk"})
 	im.judge(&advice.Result{
-		Mistakes: []advice.Finding{{Path: "organization", Message: "wrong"}},
-		Advice: []advice.Finding{{Code: "no-audience", Path: "issuers[0].audiences", Message: "not said"},
+		Errors: []advice.Finding{{Path: "organization", Message: "wrong"}},
+		Warnings: []advice.Finding{{Code: "no-audience", Path: "issuers[0].audiences", Message: "not said"},
 			{Code: "published-key", Path: "issuers[0].signatureValidation.jwks", Message: "anybody signs"}},
 	})
 	var got []string
