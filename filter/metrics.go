@@ -4,7 +4,12 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"orgate/gate"
 )
+
+// version is what the plugin says that it is. "make build" sets it.
+var version = "dev"
 
 // Metric families.
 const (
@@ -13,6 +18,7 @@ const (
 	familyCache    = "orgate_token_cache"      // counter by result
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
+	familyBuild    = "orgate_build"            // counter by version
 )
 
 // labelNone stands for no rule and for no issuer.
@@ -33,6 +39,9 @@ type requestLabels struct {
 	rule, issuer, reason string
 }
 
+// faults are the labels of all faults, so that they are one counter.
+var faults = requestLabels{labelNone, labelNone, gate.ReasonFault}
+
 func newMetrics() *metrics {
 	return &metrics{
 		counters: map[string]proxywasm.MetricCounter{},
@@ -41,16 +50,27 @@ func newMetrics() *metrics {
 	}
 }
 
+// begin makes the counters that alerts are about: of the plugin itself, which
+// counts how often it was configured, and of faults, which is there at 0. An
+// increase from nothing to 1 is none.
+func (m *metrics) begin() {
+	m.count(MetricName(familyBuild, "version", version), 1)
+	m.requests[faults] = m.defineRequests(faults)
+}
+
 // request counts a request. Like everything here it panics if the proxy
 // refuses the call.
 func (m *metrics) request(l requestLabels) {
 	counter, ok := m.requests[l]
 	if !ok {
-		counter = proxywasm.DefineCounterMetric(MetricName(familyRequests,
-			"rule", l.rule, "issuer", l.issuer, "reason", l.reason))
+		counter = m.defineRequests(l)
 		m.requests[l] = counter
 	}
 	counter.Increment(1)
+}
+
+func (m *metrics) defineRequests(l requestLabels) proxywasm.MetricCounter {
+	return proxywasm.DefineCounterMetric(MetricName(familyRequests, "rule", l.rule, "issuer", l.issuer, "reason", l.reason))
 }
 
 // fetch counts the end of a fetch of an issuer's keys.

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -110,6 +111,8 @@ func (p *plugin) configure(document string) error {
 		return err
 	}
 	p.config, p.gate = c, g
+	attempt(p.metrics.begin)
+	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(len(c.Rules)))
 	return nil
 }
 
@@ -243,6 +246,9 @@ func (p *plugin) count(d *gate.Decision) {
 	}
 	if d.Issuer != nil {
 		l.issuer = d.Issuer.Name
+	}
+	if l.reason == gate.ReasonFault {
+		l = faults
 	}
 	p.metrics.request(l)
 	if d.Reported {

@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
+	telemetryv1 "istio.io/api/telemetry/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -54,6 +55,7 @@ var istio = map[string]func() proto.Message{
 	"extensions.istio.io/v1alpha1/WasmPlugin": func() proto.Message { return new(extensionsv1alpha1.WasmPlugin) },
 	"networking.istio.io/v1/ServiceEntry":     func() proto.Message { return new(networkingv1.ServiceEntry) },
 	"networking.istio.io/v1/DestinationRule":  func() proto.Message { return new(networkingv1.DestinationRule) },
+	"telemetry.istio.io/v1/Telemetry":         func() proto.Message { return new(telemetryv1.Telemetry) },
 }
 
 // dnsSubdomain is what names of objects must be (RFC 1123 §2.1).
