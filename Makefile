@@ -5,6 +5,7 @@ GO ?= go
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+PROMTOOL    := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 
 # How long "make fuzz" spends on each target, what "make bench" runs, and how
 # much of each load "make soak" runs, in percent.
@@ -15,9 +16,11 @@ SOAK     ?= 100
 ARGS     ?=
 
 # The plugin runs on Go's WASI port. Nothing of the place or the time of the
-# build is in it: the same sources give the same bytes.
+# build is in it: the same sources and version give the same bytes.
 WASM       := GOOS=wasip1 GOARCH=wasm
-BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w"
+# VERSION is what the plugin says that it is, in its log and in orgate_build.
+VERSION    ?= dev
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w -X orgate/filter.version=$(VERSION)"
 BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
 
 # What is linked into the plugin, and the plugins that tests run.
@@ -53,6 +56,10 @@ test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
 	cd e2e/peers && $(GO) test -timeout 30m ./... # not what others wrote for races
+
+.PHONY: test-alerts
+test-alerts: $(TOOLS)/$(notdir $(PROMTOOL))/promtool ## Run the tests of the alerts, with Prometheus' own tool (which takes minutes to build, once).
+	cd deploy/metrics && $< check rules rules.yaml && $< test rules rules_test.yaml
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
@@ -152,3 +159,5 @@ $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck:
 	GOBIN=$(@D) $(GO) install $(STATICCHECK)
 $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck:
 	GOBIN=$(@D) $(GO) install $(GOVULNCHECK)
+$(TOOLS)/$(notdir $(PROMTOOL))/promtool:
+	GOBIN=$(@D) $(GO) install $(PROMTOOL)

@@ -119,7 +119,7 @@ spec:
 		rows = append(rows, given{name: provider + " with another slash", args: "check orgate.json",
 			files: document(issuers[1], ""), says: []string{fmt.Sprintf("%q (issuer-slash)", issuers[0])}})
 	}
-	charts, err := filepath.Glob("internal/apk/testdata/charts/*.yaml")
+	charts, err := filepath.Glob("../../internal/apk/testdata/charts/*.yaml")
 	if err != nil || len(charts) < 7 {
 		t.Fatal(charts, err)
 	}
