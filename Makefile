@@ -37,12 +37,17 @@ help: ## List the targets (the default).
 .PHONY: build
 build: build/orgate.wasm build/orgate ## Build the plugin and the command, in build/.
 
+.PHONY: controller
+controller: build/controller ## Build the controller for Kubernetes, in build/.
+
 # Go knows best what is up to date.
 .PHONY: force
 build/orgate.wasm: force
 	$(BUILD_WASM) -o $@ .
 build/orgate: force
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w -X main.release=$$(git describe --tags --always --dirty)" -o $@ ./cmd/orgate
+build/controller: force
+	cd controller && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o ../$@ .
 
 .PHONY: run
 run: build ## Show the plugin at work, without a proxy (ARGS="...").
@@ -52,6 +57,7 @@ run: build ## Show the plugin at work, without a proxy (ARGS="...").
 test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
+	cd controller && $(GO) test ./...
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
@@ -67,12 +73,14 @@ check-vet:
 	$(WASM) $(GO) vet $(PLUGIN) $(GUESTS)
 	cd abi && $(GO) vet ./...
 	cd abi && $(WASM) $(GO) vet ./...
+	cd controller && $(GO) vet ./...
 
 .PHONY: check-static
 check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
 	$< ./...
 	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
 	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
+	cd controller && $< ./...
 
 .PHONY: check-modules
 check-modules:
@@ -80,6 +88,8 @@ check-modules:
 	$(GO) mod verify
 	cd abi && $(GO) mod tidy -diff
 	cd abi && $(GO) mod verify
+	cd controller && $(GO) mod tidy -diff
+	cd controller && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
