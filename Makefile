@@ -40,12 +40,17 @@ help: ## List the targets (the default).
 .PHONY: build
 build: build/orgate.wasm build/orgate ## Build the plugin and the command, in build/.
 
+.PHONY: controller
+controller: build/controller ## Build the controller for Kubernetes, in build/.
+
 # Go knows best what is up to date.
 .PHONY: force
 build/orgate.wasm: force
 	$(BUILD_WASM) -o $@ .
 build/orgate: force
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w -X main.release=$$(git describe --tags --always --dirty)" -o $@ ./cmd/orgate
+build/controller: force
+	cd controller && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o ../$@ .
 
 .PHONY: run
 run: build ## Show the plugin at work, without a proxy (ARGS="...").
@@ -56,6 +61,7 @@ test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
 	cd e2e/peers && $(GO) test -timeout 30m ./... # not what others wrote for races
+	cd controller && $(GO) test ./...
 
 .PHONY: test-alerts
 test-alerts: $(TOOLS)/$(notdir $(PROMTOOL))/promtool ## Run the tests of the alerts, with Prometheus' own tool (which takes minutes to build, once).
@@ -76,6 +82,7 @@ check-vet:
 	cd abi && $(GO) vet ./...
 	cd e2e/peers && $(GO) vet ./...
 	cd abi && $(WASM) $(GO) vet ./...
+	cd controller && $(GO) vet ./...
 
 .PHONY: check-static
 check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
@@ -83,6 +90,7 @@ check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
 	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
 	cd e2e/peers && $< ./...
 	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
+	cd controller && $< ./...
 
 .PHONY: check-modules
 check-modules:
@@ -92,6 +100,8 @@ check-modules:
 	cd abi && $(GO) mod verify
 	cd e2e/peers && $(GO) mod tidy -diff
 	cd e2e/peers && $(GO) mod verify
+	cd controller && $(GO) mod tidy -diff
+	cd controller && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm

@@ -131,7 +131,7 @@ spec:
 		case "1.x-truststore.yaml": // which is no values
 			continue
 		case "1.2-primary.yaml":
-			row.files["ca.yaml"] = readFile(t, "internal/apk/testdata/chart-ca.yaml")
+			row.files["ca.yaml"] = readFile(t, "../../internal/apk/testdata/chart-ca.yaml")
 			row.args += " ca.yaml --namespace apk"
 		}
 		rows = append(rows, row)
