@@ -306,7 +306,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	}
 	i.TokenTypes = pick(c, nil, nil, nil, []string{"at+jwt"}, []string{"JWT", "AT+jwt"})
 	i.SignatureValidation = c.keys()
-	if c.n(4) > 0 { // more often than not the keys are good for something
+	if c.n(4) != 3 { // more often than not the keys are good for something
 		for _, s := range i.SignatureValidation.signers() {
 			if !slices.ContainsFunc(i.Algorithms, s.Can) {
 				i.Algorithms = append(i.Algorithms, s.Algorithm())
