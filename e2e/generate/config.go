@@ -320,13 +320,14 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"})
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
 	}
 	if c.n(2) == 1 {
-		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
+		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"},
+			"https://x.example/meta.data.roles")
 		if c.n(2) == 1 {
 			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
 				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
