@@ -46,7 +46,7 @@ func TestGuides(t *testing.T) {
 			testGuide(t, found, page.Texts(blocks, "text unmatched"))
 		})
 	}
-	if len(pages) < 13 {
+	if len(pages) < 14 {
 		t.Errorf("%d pages", len(pages))
 	}
 }

@@ -108,7 +108,7 @@ func (s *stream) judge(deadline time.Time) types.Action {
 	if err != nil {
 		return s.fault(err)
 	}
-	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata}
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata, PeerCertificate: peerCertificate}
 	d := s.plugin.gate.Judge(&request)
 	switch d.Verdict {
 	case gate.Pass:
@@ -290,6 +290,19 @@ func routeMetadata(name string) (string, bool) {
 		return "", false
 	}
 	return string(value), true
+}
+
+// certificateDigest is the property that tells the client's certificate.
+var certificateDigest = []string{"connection", "sha256_peer_certificate_digest"}
+
+// peerCertificate is the SHA-256 digest of the certificate that the client has
+// shown, as hex, "" if there is none.
+func peerCertificate() (string, error) {
+	digest, err := proxywasm.GetProperty(certificateDigest)
+	if errors.Is(err, types.ErrorStatusNotFound) {
+		return "", nil
+	}
+	return string(digest), err
 }
 
 // isText reports whether a property is a non-empty string. The proxy does not

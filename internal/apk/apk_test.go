@@ -19,12 +19,12 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
-	"orgate/cmd/orgate/internal/apk"
 	"orgate/config"
 	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
+	"orgate/internal/apk"
 )
 
 func sources(t *testing.T, files ...string) []apk.Source {
@@ -86,6 +86,9 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			{"no organization", "/t/default/", own(tenant), "401 claim"},
 			{"an array of organizations", "/t/default/",
 				own(with(tenant, scenario.Claims{"orgId": []string{"default", "apk-system"}})), "401 claim"},
+			{"without sub", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default", "sub": nil})),
+				"200 ok default"},
+			{"ES256", "/t/default/", scenario.P256().Token(tenant, scenario.Claims{"orgId": "default"}), "200 ok default"},
 			{"forged", "/t/default/", scenario.Stranger().Token(with(tenant, scenario.Claims{"orgId": "default"})),
 				"401 bad_signature"},
 			{"without the slash", "/t/default/", own(with(tenant,
@@ -156,7 +159,7 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			}
 			defer w.VM.Close()
 			w.Tick()
-			keys := strings.ReplaceAll(scenario.JWKS(scenario.First()), `"alg":"RS256",`, "") // for any algorithm
+			keys := strings.ReplaceAll(scenario.JWKS(scenario.First(), scenario.P256()), `"alg":"RS256",`, "") // for any algorithm
 			for _, callout := range w.VM.TakeCallouts() {
 				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(keys), nil); err != nil {
 					t.Fatal(err)
@@ -187,7 +190,7 @@ func TestClustersAreEnvoys(t *testing.T) {
 		Port                              uint32
 		SANs                              []string
 	}
-	pem, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	pem, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +292,7 @@ func tokenIssuer(name, organization, more string) string {
 }
 
 func TestFindings(t *testing.T) {
-	pem, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	pem, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ func (a *adviser) issuers() {
 			a.advise("issuer-slash", path+".issuer", "%s", should)
 		}
 		a.claimNames(path, issuer)
+		a.tenants(path, issuer)
 		a.inlineKeys(path, issuer)
 		a.publishedKeys(path, issuer)
 		a.locations(path, issuer)
@@ -70,6 +71,20 @@ func (a *adviser) claimName(path string, name config.ClaimName) {
 	claim, within := name.Name[:len(name.Name)-len(rest)+dot], rest[dot+1:]
 	a.advise("dotted-claim", path, "%q is the claim of that name, or, in a token without one, %q in the longest beginning"+
 		" that is a claim, such as %q; to say which, write [%[3]q, %[2]q]", name.Name, within, claim)
+}
+
+// tenants advises on issuers of many tenants, whose tokens anybody can have who
+// makes a tenant.
+func (a *adviser) tenants(path string, issuer *config.Issuer) {
+	switch {
+	case !issuer.ManyTenants():
+	case issuer.OrganizationClaim.Key() != "tid":
+		a.advise("any-tenant", path+".organizationClaim", "a tenant's administrators decide what its tokens say in it:"+
+			` only "tid" is the provider's`)
+	case issuer.OrganizationMapping == nil && issuer.Organization == config.Any:
+		a.advise("any-tenant", path+".organizationMapping", "without one, every tenant of the provider is an organization,"+
+			" also where a rule takes any")
+	}
 }
 
 func (a *adviser) noAudience(path string, issuer *config.Issuer) {

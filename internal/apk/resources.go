@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"orgate/cmd/orgate/internal/yamlnode"
+	"orgate/internal/yamlnode"
 )
 
 const (

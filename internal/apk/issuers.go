@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"orgate/cmd/orgate/internal/advice"
+	"orgate/internal/advice"
 	"orgate/jwks"
 )
 

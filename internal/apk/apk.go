@@ -19,10 +19,10 @@ import (
 	"slices"
 	"strings"
 
-	"orgate/cmd/orgate/internal/advice"
-	"orgate/cmd/orgate/internal/render"
-	"orgate/cmd/orgate/internal/yamlnode"
 	"orgate/config"
+	"orgate/internal/advice"
+	"orgate/internal/render"
+	"orgate/internal/yamlnode"
 )
 
 // Options say what the resources do not.

@@ -11,7 +11,7 @@ import (
 )
 
 func TestPublishedKeys(t *testing.T) {
-	text, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	text, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}

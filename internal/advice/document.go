@@ -9,7 +9,7 @@ import (
 
 	"github.com/tidwall/gjson"
 
-	"orgate/cmd/orgate/internal/yamlnode"
+	"orgate/internal/yamlnode"
 )
 
 // document tells where the values of a document are.

@@ -14,14 +14,17 @@ package render
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"text/template"
 
 	"orgate/config"
+	"orgate/internal/yamlnode"
 )
 
 // Document is a configuration of the plugin, to be rendered.
@@ -38,11 +41,12 @@ type server struct {
 	TLS  bool
 	// Cluster is the configuration's name of it.
 	Cluster string
-	// Path is the first location on it, without the query.
-	Path string
 	// Slug is a name of it that is a label of DNS (RFC 1123 §2.1), unique in
 	// the document.
 	Slug string
+	// CA are the certificate authorities that its certificate must be of, PEM;
+	// "": those of the system.
+	CA string
 	// The first issuer that has it, for errors.
 	issuer string
 }
@@ -56,7 +60,23 @@ func (s *server) URL() string {
 	if s.TLS && s.Port == 443 || !s.TLS && s.Port == 80 {
 		port = ""
 	}
-	return scheme + "://" + s.Host + port
+	host := s.Host
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return scheme + "://" + host + port
+}
+
+// hostName is a name that Kubernetes takes for a host: a subdomain of DNS
+// (RFC 1123 §2.1).
+var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+// checkHost refuses a host that the schemas of the control planes refuse.
+func (s *server) checkHost() error {
+	if _, err := netip.ParseAddr(s.Host); err == nil || hostName.MatchString(s.Host) {
+		return nil
+	}
+	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots: the control plane refuses it", s.issuer, s.URL())
 }
 
 // Read reads a configuration. Its error is that of [config.Parse], or says
@@ -87,10 +107,7 @@ func parseServer(location string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &server{Host: strings.ToLower(u.Hostname()), TLS: strings.EqualFold(u.Scheme, "https"), Path: u.EscapedPath()}
-	if s.Path == "" {
-		s.Path = "/"
-	}
+	s := &server{Host: strings.ToLower(u.Hostname()), TLS: strings.EqualFold(u.Scheme, "https")}
 	switch port := u.Port(); {
 	case port != "":
 		if s.Port, err = strconv.Atoi(port); err != nil {
@@ -129,17 +146,57 @@ func (d *Document) add(s *server) {
 	d.servers = append(d.servers, s)
 }
 
-// distinct returns the servers, each once, whatever clusters they have.
-func (d *Document) distinct() []*server {
+// distinct returns the servers, each once, whatever clusters they have. A control
+// plane knows a server once, with the same authorities for all.
+func (d *Document) distinct() ([]*server, error) {
 	var list []*server
-	seen := map[string]bool{}
+	first := map[string]*server{}
 	for _, s := range d.servers {
-		if !seen[s.URL()] {
-			seen[s.URL()] = true
+		other, seen := first[s.URL()]
+		switch {
+		case !seen:
+			first[s.URL()] = s
 			list = append(list, s)
+		case other.CA != s.CA:
+			return nil, fmt.Errorf("issuers %q and %q: %s has other certificate authorities in cluster %q than in %q",
+				other.issuer, s.issuer, s.URL(), s.Cluster, other.Cluster)
 		}
 	}
-	return list
+	return list, nil
+}
+
+// Trust has the certificates of servers be of certificate authorities, PEM, by
+// the configuration's names of their clusters. It is for the control planes: of
+// Envoy itself the clusters say it.
+func (d *Document) Trust(authorities map[string]string) {
+	for _, s := range d.servers {
+		if s.TLS {
+			s.CA = strings.TrimSpace(authorities[s.Cluster])
+		}
+	}
+}
+
+// Authorities reads the certificate authorities of clusters of Envoy's, as
+// "orgate import" writes them: those that stand in the clusters themselves, PEM,
+// by the clusters' names.
+func Authorities(clusters string) (map[string]string, error) {
+	documents, faults := yamlnode.Split("", clusters)
+	if len(faults) > 0 {
+		return nil, fmt.Errorf("line %d: %s", faults[0].Line, faults[0].Message)
+	}
+	authorities := map[string]string{}
+	for _, document := range documents {
+		if document.At("clusters").Absent() {
+			return nil, errors.New("no list \"clusters\", as orgate import writes it")
+		}
+		for _, c := range document.At("clusters").Elements() {
+			trusted := c.Find("transport_socket.typed_config.common_tls_context.validation_context.trusted_ca.inline_string")
+			if trusted.Text() != "" {
+				authorities[c.At("name").Text()] = trusted.Text()
+			}
+		}
+	}
+	return authorities, nil
 }
 
 // find returns the server of a location.
@@ -192,9 +249,42 @@ func object(name string, s *server) string {
 	return full
 }
 
+// bundle is a server with the name of its objects.
+type bundle struct {
+	*server
+	Object string
+}
+
+func bundles(name string, servers []*server) []bundle {
+	var list []bundle
+	for _, s := range servers {
+		list = append(list, bundle{s, object(name, s)})
+	}
+	return list
+}
+
+// authorities are the ConfigMaps with certificate authorities, from which both
+// control planes read them.
+const authorities = `
+{{- range .Servers}}
+{{- if .CA}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+data:
+  ca.crt: {{quote .CA}}
+{{- end}}
+{{- end}}`
+
 // write fills a template in. Its functions are quote, for strings, and indent.
 func write(text string, values any) (string, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"quote": quote, "indent": indent}).Parse(text)
+	t, err := template.New("").Funcs(template.FuncMap{"quote": quote, "indent": indent, "object": object}).Parse(text)
 	if err != nil {
 		return "", err
 	}
@@ -203,6 +293,14 @@ func write(text string, values any) (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// manifests fills a template in whose documents all begin with "---". The first
+// loses it: the comment before it would be a document of its own, which not every
+// reader takes.
+func manifests(text string, values any) (string, error) {
+	written, err := write(text, values)
+	return strings.Replace(written, "\n---\n", "\n\n", 1), err
 }
 
 // indent moves every line but the first to the right.

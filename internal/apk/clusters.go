@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"orgate/cmd/orgate/internal/render"
+	"orgate/internal/render"
 )
 
 // connect gives an issuer the clusters of its JWK Set and of its introspection.

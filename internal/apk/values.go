@@ -5,8 +5,8 @@ import (
 	"slices"
 	"strings"
 
-	"orgate/cmd/orgate/internal/yamlnode"
 	"orgate/config"
+	"orgate/internal/yamlnode"
 )
 
 // chartOrganizationClaim is the claim that the chart takes for a token's

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/cmd/orgate/internal/apk"
+	"orgate/internal/apk"
 )
 
 // lines writes findings with their files' base names; notes begin with "note: ".
@@ -49,7 +49,7 @@ func TestCharts(t *testing.T) {
 		unchecked = `: not carried over: the certificate of the server that has the keys is always checked, and must be ` +
 			`the host's`
 	)
-	certificate, err := os.ReadFile("../../../../jwks/testdata/certificate.pem")
+	certificate, err := os.ReadFile("../../jwks/testdata/certificate.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,8 +138,8 @@ func TestCharts(t *testing.T) {
 			if err := json.Unmarshal(result.Configuration, &document); err != nil {
 				t.Fatal(err)
 			}
-			algorithms := []any{"RS256", "RS384", "RS512"}
-			want := issuer{"algorithms": algorithms, "name": "idp", "issuer": "https://login.acme.test/token",
+			algorithms := []any{"RS256", "RS384", "RS512", "ES256", "ES384"}
+			want := issuer{"algorithms": algorithms, "missingUsername": "omit", "name": "idp", "issuer": "https://login.acme.test/token",
 				"organization": "*"}
 			for name, value := range c.want {
 				want[name] = value

@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host/hosttest"
+	"orgate/internal/advice"
 )
 
 // keys is where an issuer's keys come from in most tests.
@@ -62,6 +62,10 @@ func TestAdviceOnIssuers(t *testing.T) {
 		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
 			`"signatureValidation": {"jwks": ` + jwks + `}}`
 	}
+	tenants := func(organization, members string) string {
+		return `{"name": "idp", "issuer": "https://idp.example/{tid}/", "organization": ` + organization +
+			`, "audiences": ["a"], ` + keys + `, ` + members + `}`
+	}
 	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of ` +
 		`Cognito have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
 		`[{"claim": "token_use", "in": ["access"]}]), or any client of the user pool may call`
@@ -110,6 +114,15 @@ func TestAdviceOnIssuers(t *testing.T) {
 				`shared-issuer issuers[1].sharedAcrossOrganizations: a token of https://idp.example that names no ` +
 					`organization may call the APIs of "org1" and "org2" alike`,
 			}},
+		{"many tenants, mapped", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid",
+			"organizationMapping": {"t-1": "org1"}`) + `]}`, nil},
+		{"many tenants, by a claim of their own", `{"issuers": [` + tenants(`"org1"`, `"organizationClaim": "org"`) + `]}`,
+			[]string{"any-tenant issuers[0].organizationClaim: a tenant's administrators decide what its tokens say in it: " +
+				`only "tid" is the provider's`}},
+		{"every tenant", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid"`) + `]}`,
+			[]string{"any-tenant issuers[0].organizationMapping: without one, every tenant of the provider is an " +
+				"organization, also where a rule takes any"}},
+		{"one tenant", `{"issuers": [` + tenants(`"t-1"`, `"organizationClaim": "tid"`) + `]}`, nil},
 		{"shared with nobody", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true`) + `]}`,
 			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the issuer " +
 				"stands under one organization"}},

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,11 +16,12 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
+	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 
-	"orgate/cmd/orgate/internal/render"
 	"orgate/config"
 	"orgate/deploy/schema"
 	"orgate/e2e/envoy"
+	"orgate/internal/render"
 )
 
 // issuer writes an issuer whose keys come from a place: members of jwks.
@@ -78,6 +81,8 @@ var documents = []struct {
 	{"a service of the cluster, https", document(`"url": "https://keycloak.idp.svc.cluster.local/jwks", "cluster": "idp"`),
 		[]string{"https://keycloak.idp.svc.cluster.local:443"}},
 	{"an address", document(`"url": "http://10.0.0.1:8080/jwks", "cluster": "idp"`), []string{"http://10.0.0.1:8080"}},
+	{"paths that schemas of Kubernetes refuse", document(`"url": "https://idp.example.com//a/../jwks%2f", "cluster": "idp"`),
+		[]string{"https://idp.example.com:443"}},
 	{"keys in the document", document(`"inline": {"keys": []}`), []string{""}},
 	{"a cluster that YAML would misread",
 		document(`"url": "https://idp.example.com/jwks", "cluster": "yes: #1 'a' \"b\" \u00e9\u0085\ud83d\ude00"`),
@@ -215,6 +220,8 @@ func TestServersThatCannotBeRendered(t *testing.T) {
 			`issuer "i0": the cluster "upstream" is the API's: name another`},
 		{"https with an address", document(`"url": "https://10.0.0.1/jwks", "cluster": "idp"`),
 			`issuer "i0": https://10.0.0.1 has an address for its host: a certificate is checked against a name`},
+		{"https with an IPv6 address", document(`"url": "https://[2001:DB8::1]:8443/jwks", "cluster": "idp"`),
+			`issuer "i0": https://[2001:db8::1]:8443 has an address for its host: a certificate is checked against a name`},
 		{"a mistake", `{"issuers": []}`, "issuers: must not be empty"},
 	}
 	for _, tt := range tests {
@@ -229,6 +236,78 @@ func TestServersThatCannotBeRendered(t *testing.T) {
 		})
 	}
 }
+
+// TestAuthorities: both control planes check a server with the certificate
+// authorities that "orgate import" found for it.
+func TestAuthorities(t *testing.T) {
+	const pem = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"
+	own := &render.Cluster{Name: "own", Host: "idp.example.com", Port: 443, TLS: true, CA: pem}
+	systems := &render.Cluster{Name: "system", Host: "b.example.com", Port: 443, TLS: true, CAFile: "/ca.crt"}
+	clusters := "clusters:\n"
+	for _, c := range []*render.Cluster{own, systems} {
+		element, err := c.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		clusters += element + "\n"
+	}
+	authorities, err := render.Authorities(clusters)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"own": pem + "\n"}, authorities); diff != "" {
+		t.Fatalf("authorities (-want +got):\n%s", diff)
+	}
+	d := read(t, document(`"url": "https://idp.example.com/jwks", "cluster": "own"`,
+		`"url": "https://b.example.com/jwks", "cluster": "system"`))
+	d.Trust(authorities)
+
+	text, err := d.Istio(istioOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := objects(t, text)
+	bundle := of("ConfigMap")[0]
+	if diff := cmp.Diff(map[string]string{"ca.crt": pem}, bundle.Data); diff != "" || len(of("ConfigMap")) != 1 {
+		t.Errorf("%d ConfigMaps; data (-want +got):\n%s", len(of("ConfigMap")), diff)
+	}
+	var trusted []string
+	for _, o := range of("DestinationRule") {
+		tls := o.Type.(*networkingv1.DestinationRule).TrafficPolicy.PortLevelSettings[0].Tls
+		trusted = append(trusted, tls.CredentialName+tls.CaCertificates)
+	}
+	if diff := cmp.Diff([]string{"configmap://istio-ingress/" + bundle.Metadata.Name, "/ca.crt"}, trusted); diff != "" {
+		t.Errorf("trusted (-want +got):\n%s", diff)
+	}
+
+	if text, err = d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg", Image: "i"}); err != nil {
+		t.Fatal(err)
+	}
+	of = objects(t, text)
+	var policy struct {
+		Validation struct {
+			CACertificateRefs []struct{ Kind, Name string }
+		}
+	}
+	if err := json.Unmarshal(of("BackendTLSPolicy")[0].Spec, &policy); err != nil {
+		t.Fatal(err)
+	}
+	if refs := policy.Validation.CACertificateRefs; len(refs) != 1 || refs[0].Kind != "ConfigMap" ||
+		refs[0].Name != of("ConfigMap")[0].Metadata.Name || of("ConfigMap")[0].Data["ca.crt"] != pem {
+		t.Errorf("refers to %v of %v", refs, of("ConfigMap"))
+	}
+
+	// A control plane knows a server once.
+	d = read(t, document(`"url": "https://idp.example.com/a", "cluster": "own"`, `"url": "https://idp.example.com/b", "cluster": "other"`))
+	d.Trust(authorities)
+	_, err = d.Istio(istioOptions)
+	if want := `issuers "i0" and "i1": https://idp.example.com has other certificate authorities in cluster "other" than in "own"`; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+var istioOptions = render.IstioOptions{Name: "orgate", Namespace: "istio-ingress", Image: "i", CA: "/ca.crt",
+	Selector: []render.Label{{Name: "istio", Value: "ingressgateway"}}}
 
 // objects reads manifests, and finds the objects of a kind.
 func objects(t *testing.T, text string) func(kind string) []schema.Object {
@@ -362,10 +441,10 @@ func TestEnvoyGateway(t *testing.T) {
 	}{
 		{"an image", render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg",
 			Image:  "oci://registry.example.com/orgate:1.0",
-			SHA256: strings.Repeat("0f", 32), PullSecret: "registry", KeysDomain: "orgate-keys.invalid"}},
+			SHA256: strings.Repeat("0f", 32), PullSecret: "registry"}},
 		{"a URL", render.EnvoyGatewayOptions{Name: "a-very-long-name-of-a-policy-that-has-no-room", Namespace: "default",
 			Gateway: "eg",
-			Image:   "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32), KeysDomain: "keys.example.com"}},
+			Image:   "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32)}},
 	}
 	for _, tt := range documents {
 		for _, o := range options {
@@ -449,8 +528,10 @@ func egClusters(t *testing.T, of func(string) []schema.Object, o render.EnvoyGat
 		host, port := "", 0
 		if e := spec.Endpoints[0]; e.FQDN != nil {
 			host, port = e.FQDN.Hostname, e.FQDN.Port
+		} else if ip, err := netip.ParseAddr(e.IP.Address); err != nil {
+			t.Error(err)
 		} else {
-			host, port = e.IP.Address, e.IP.Port
+			host, port = ip.String(), e.IP.Port
 		}
 		scheme := "http"
 		if name, ok := secured[b.Metadata.Name]; ok {
@@ -459,29 +540,43 @@ func egClusters(t *testing.T, of func(string) []schema.Object, o render.EnvoyGat
 				t.Errorf("%s: the certificate is checked against %q", host, name)
 			}
 		}
-		servers[b.Metadata.Name] = scheme + "://" + host + ":" + strconv.Itoa(port)
+		servers[b.Metadata.Name] = scheme + "://" + net.JoinHostPort(host, strconv.Itoa(port))
 	}
 	known := map[string]string{}
-	hosts := map[string]bool{}
+	tickets := map[string]bool{}
 	for _, r := range of("HTTPRoute") {
 		var spec struct {
-			ParentRefs []struct{ Name string }
+			ParentRefs []struct{ Name, SectionName string }
 			Hostnames  []string
 			Rules      []struct {
-				Matches     []struct{ Path struct{ Type, Value string } }
-				BackendRefs []struct{ Kind, Name string }
+				Matches []struct {
+					Headers []struct{ Name, Type, Value string }
+				}
+				BackendRefs []struct {
+					Kind, Name string
+					Filters    []struct{ Type string }
+				}
 			}
 		}
 		unmarshal(t, r.Spec, &spec)
-		if hosts[spec.Hostnames[0]] || !strings.HasSuffix(spec.Hostnames[0], "."+o.KeysDomain) {
-			t.Errorf("hostnames %v", spec.Hostnames)
-		}
-		hosts[spec.Hostnames[0]] = true
-		if len(spec.Rules) != 1 || spec.Rules[0].Matches[0].Path.Type != "Exact" || spec.ParentRefs[0].Name != o.Gateway ||
-			r.Metadata.Namespace != o.Namespace {
+		// Every listener takes the route, and no request does.
+		if spec.Hostnames != nil || len(spec.ParentRefs) != 1 || spec.ParentRefs[0].Name != o.Gateway ||
+			spec.ParentRefs[0].SectionName != "" || r.Metadata.Namespace != o.Namespace {
 			t.Errorf("route %+v", spec)
 		}
-		known["httproute/"+o.Namespace+"/"+r.Metadata.Name+"/rule/0"] = servers[spec.Rules[0].BackendRefs[0].Name]
+		if len(spec.Rules) != 1 || len(spec.Rules[0].Matches) != 1 || len(spec.Rules[0].Matches[0].Headers) != 1 {
+			t.Fatalf("route %+v", spec)
+		}
+		ticket := spec.Rules[0].Matches[0].Headers[0]
+		if ticket.Name != "x-orgate-keys" || len(ticket.Value) != 32 || ticket.Type != "" || tickets[ticket.Value] {
+			t.Errorf("header %+v", ticket)
+		}
+		tickets[ticket.Value] = true
+		backend := spec.Rules[0].BackendRefs[0]
+		if len(backend.Filters) != 1 { // or else EnvoyProxy's mergeBackends names the cluster
+			t.Errorf("route %+v", spec)
+		}
+		known["httproute/"+o.Namespace+"/"+r.Metadata.Name+"/rule/0/backend/0"] = servers[backend.Name]
 	}
 	return known
 }
@@ -512,6 +607,96 @@ func TestOptionsThatCannotBeRendered(t *testing.T) {
 				t.Errorf("error %v, want %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestHostsThatControlPlanesRefuse: their schemas would refuse the manifests
+// only once they are applied.
+func TestHostsThatControlPlanesRefuse(t *testing.T) {
+	const both = "must be a name of a-z, 0-9, - and dots: the control plane refuses it"
+	for _, tt := range []struct{ host, istio, envoyGateway string }{
+		{"idp_1.example.com", both, both},
+		{"keycloak", "", "Envoy Gateway takes no host without a dot, got http://keycloak:8080"},
+		{"127.0.0.1", "", "Envoy Gateway takes no loopback address, got http://127.0.0.1:8080"},
+		{"[2001:db8::1:2:3]", "Istio has no service for an IPv6 address: give it a name, got http://[2001:db8::1:2:3]:8080", ""},
+		{"10.0.0.1", "", ""},
+	} {
+		t.Run(tt.host, func(t *testing.T) {
+			d := read(t, document(`"url": "http://`+tt.host+`:8080/jwks", "cluster": "idp"`))
+			text, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a"})
+			checkRefused(t, text, err, tt.envoyGateway)
+			text, err = d.Istio(render.IstioOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a", CA: "/ca.crt"})
+			checkRefused(t, text, err, tt.istio)
+		})
+	}
+}
+
+func checkRefused(t *testing.T, text string, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err == nil:
+		objects(t, text)
+	case want == "" || err == nil || !strings.HasSuffix(err.Error(), want):
+		t.Errorf("error %v, want %s", err, want)
+	}
+}
+
+// TestManifests: each object has the labels by which "kubectl apply --prune"
+// finds it, and stands behind all that it needs.
+func TestManifests(t *testing.T) {
+	d := read(t, document(`"url": "https://a.example.com/jwks", "cluster": "a"`, `"url": "https://b.example.com/jwks", "cluster": "b"`))
+	eg, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "guard", Namespace: "a", Gateway: "a", Image: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	istio, err := d.Istio(render.IstioOptions{Name: "guard", Namespace: "a", Gateway: "shop", Image: "a", CA: "/ca.crt", FilteredClusters: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		eg:    "BackendTLSPolicy BackendTLSPolicy Backend Backend HTTPRoute HTTPRoute EnvoyExtensionPolicy",
+		istio: "DestinationRule DestinationRule ServiceEntry ServiceEntry EnvoyFilter WasmPlugin",
+	} {
+		all, err := schema.Read([]byte(text))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		var kinds []string
+		for _, o := range all {
+			kinds = append(kinds, o.Kind)
+			if diff := cmp.Diff(map[string]string{"app.kubernetes.io/managed-by": "orgate",
+				"app.kubernetes.io/part-of": "guard"}, o.Metadata.Labels); diff != "" {
+				t.Errorf("%s: labels (-want +got):\n%s", o.Kind, diff)
+			}
+			if f, ok := o.Type.(*networkingv1alpha3.EnvoyFilter); ok {
+				hosts := o.Metadata.Annotations["envoyfilter.istio.io/referenced-services"]
+				if hosts != "a.example.com,b.example.com" ||
+					f.WorkloadSelector.Labels["gateway.networking.k8s.io/gateway-name"] != "shop" {
+					t.Errorf("EnvoyFilter %v of %s", f, hosts)
+				}
+			}
+		}
+		if got := strings.Join(kinds, " "); got != want {
+			t.Errorf("objects %s, want %s", got, want)
+		}
+	}
+}
+
+// TestTickets: a secret makes what the routes ask for a secret, too.
+func TestTickets(t *testing.T) {
+	doc := document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`)
+	ticket := func(doc string) string {
+		text, err := read(t, doc).EnvoyGateway(render.EnvoyGatewayOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, rest, _ := strings.Cut(text, "- name: x-orgate-keys\n")
+		line, _, _ := strings.Cut(rest, "\n")
+		return line
+	}
+	secret := strings.TrimSuffix(doc, "}") + `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}}`
+	if ticket(doc) != ticket(doc) || ticket(secret) == ticket(doc) {
+		t.Errorf("%s, with a secret %s", ticket(doc), ticket(secret))
 	}
 }
 

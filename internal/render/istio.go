@@ -3,6 +3,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 )
 
@@ -23,6 +24,9 @@ type IstioOptions struct {
 	PullSecret string
 	// CA is a file with certificate authorities, as the proxy sees it.
 	CA string
+	// FilteredClusters: istiod runs with PILOT_FILTER_GATEWAY_CLUSTER_CONFIG,
+	// and sends gateways no cluster that nothing refers to.
+	FilteredClusters bool
 }
 
 // Label is a label of Kubernetes.
@@ -51,7 +55,7 @@ func (h *istioHost) Secured() []*server {
 }
 
 // Istio writes a WasmPlugin, and for each host with keys a ServiceEntry and,
-// where it is asked over TLS, a DestinationRule. Istio names clusters
+// if it is asked over TLS, a DestinationRule. Istio names clusters
 // "outbound|port||host": so do the issuers in what is written. A key for sharing
 // is not made here: the same configuration gives the same manifests.
 func (d *Document) Istio(o IstioOptions) (string, error) {
@@ -65,9 +69,23 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 	if o.Gateway != "" {
 		pods = []Label{{gatewayLabel, o.Gateway}}
 	}
+	servers, err := d.distinct()
+	if err != nil {
+		return "", err
+	}
 	var hosts []*istioHost
-	for _, s := range d.distinct() {
+	for _, s := range servers {
+		if ip, err := netip.ParseAddr(s.Host); err == nil && ip.Is6() {
+			return "", fmt.Errorf("issuer %q: Istio has no service for an IPv6 address: give it a name, got %s", s.issuer, s.URL())
+		}
+		if err := s.checkHost(); err != nil {
+			return "", err
+		}
 		hosts = place(hosts, o.Name, s)
+	}
+	var names []string
+	for _, h := range hosts {
+		names = append(names, h.Host)
 	}
 	configuration := d.json(func(cluster, location string) string {
 		if s := d.find(location); s != nil {
@@ -75,10 +93,10 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 		}
 		return cluster
 	})
-	return write(istio, map[string]any{
-		"Options": o, "Pods": pods, "Hosts": hosts, "Configuration": configuration,
+	return manifests(istioHead+authorities+istio, map[string]any{
+		"Options": o, "Pods": pods, "Hosts": hosts, "Servers": bundles(o.Name, servers), "Configuration": configuration,
 		"Secret":  d.config.Sharing.Key != "",
-		"Fetches": len(d.servers) > 0,
+		"Fetches": len(d.servers) > 0, "Referenced": strings.Join(names, ","),
 	})
 }
 
@@ -105,12 +123,101 @@ func istioName(host string) string {
 	return host
 }
 
-const istio = `# Written by "orgate render istio".
+const istioHead = `# Written by "orgate render istio".`
+
+const istio = `
+{{- range .Hosts}}
+{{- if .Secured}}
+---
+# The plugin calls the cluster with plain HTTP: the proxy begins the TLS, and
+# checks that the certificate is the host's. For the proxies with the plugin
+# alone: others begin their TLS themselves.
+apiVersion: networking.istio.io/v1
+kind: DestinationRule
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+spec:
+  host: {{quote .Host}}
+  exportTo: ["."]
+  workloadSelector:
+    matchLabels:
+{{- range $.Pods}}
+      {{quote .Name}}: {{quote .Value}}
+{{- end}}
+  trafficPolicy:
+    portLevelSettings:
+{{- range .Secured}}
+      - port: {number: {{.Port}}}
+        tls:
+          mode: SIMPLE
+          sni: {{quote .Host}}
+          subjectAltNames: [{{quote .Host}}]
+{{- if .CA}}
+          credentialName: {{quote (print "configmap://" $.Options.Namespace "/" (object $.Options.Name .))}}
+{{- else}}
+          caCertificates: {{quote $.Options.CA}}
+{{- end}}
+{{- end}}
+{{- end}}
+{{- end}}
+{{- range .Hosts}}
+{{- if not .InCluster}}
+---
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata:
+  name: {{quote .Object}}
+  namespace: {{quote $.Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
+spec:
+  hosts: [{{quote .Host}}]
+  exportTo: ["."]
+  location: MESH_EXTERNAL
+  resolution: DNS
+  ports:
+{{- range .Ports}}
+    - number: {{.Port}}
+      name: {{if .TLS}}https{{else}}http{{end}}-{{.Port}}
+      protocol: {{if .TLS}}HTTPS{{else}}HTTP{{end}}
+{{- end}}
+{{- end}}
+{{- end}}
+{{- if and .Options.FilteredClusters .Hosts}}
+---
+# With PILOT_FILTER_GATEWAY_CLUSTER_CONFIG, gateways get the clusters of their
+# routes, and those of the hosts that are named here.
+apiVersion: networking.istio.io/v1alpha3
+kind: EnvoyFilter
+metadata:
+  name: {{quote .Options.Name}}
+  namespace: {{quote .Options.Namespace}}
+  annotations:
+    envoyfilter.istio.io/referenced-services: {{quote .Referenced}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote .Options.Name}}
+spec:
+  workloadSelector:
+    labels:
+{{- range .Pods}}
+      {{quote .Name}}: {{quote .Value}}
+{{- end}}
+{{- end}}
+---
 apiVersion: extensions.istio.io/v1alpha1
 kind: WasmPlugin
 metadata:
   name: {{quote .Options.Name}}
   namespace: {{quote .Options.Namespace}}
+  labels:
+    app.kubernetes.io/managed-by: orgate
+    app.kubernetes.io/part-of: {{quote $.Options.Name}}
 spec:
 {{- if .Options.Gateway}}
   targetRefs:
@@ -148,54 +255,4 @@ spec:
 {{- end}}
   pluginConfig:
     {{indent 4 .Configuration}}
-{{- range .Hosts}}
-{{- if not .InCluster}}
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata:
-  name: {{quote .Object}}
-  namespace: {{quote $.Options.Namespace}}
-spec:
-  hosts: [{{quote .Host}}]
-  exportTo: ["."]
-  location: MESH_EXTERNAL
-  resolution: DNS
-  ports:
-{{- range .Ports}}
-    - number: {{.Port}}
-      name: {{if .TLS}}https{{else}}http{{end}}-{{.Port}}
-      protocol: {{if .TLS}}HTTPS{{else}}HTTP{{end}}
-{{- end}}
-{{- end}}
-{{- if .Secured}}
----
-# The plugin calls the cluster with plain HTTP: the proxy begins the TLS, and
-# checks that the certificate is the host's. For the proxies with the plugin
-# alone: others begin their TLS themselves.
-apiVersion: networking.istio.io/v1
-kind: DestinationRule
-metadata:
-  name: {{quote .Object}}
-  namespace: {{quote $.Options.Namespace}}
-spec:
-  host: {{quote .Host}}
-  exportTo: ["."]
-  workloadSelector:
-    matchLabels:
-{{- range $.Pods}}
-      {{quote .Name}}: {{quote .Value}}
-{{- end}}
-  trafficPolicy:
-    portLevelSettings:
-{{- range .Secured}}
-      - port: {number: {{.Port}}}
-        tls:
-          mode: SIMPLE
-          sni: {{quote .Host}}
-          subjectAltNames: [{{quote .Host}}]
-          caCertificates: {{quote $.Options.CA}}
-{{- end}}
-{{- end}}
-{{- end}}
 `
