@@ -116,6 +116,7 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return ErrNoToken
 	case 1:
 	default:
+		j.Other = j.credentials.other
 		return ErrSeveralTokens
 	}
 	j.compact = j.credentials.tokens[0]
@@ -158,6 +159,7 @@ func (j *judgment) authenticate(i *issuer) error {
 	if j.step(StepKey, err) != nil {
 		return err
 	}
+	j.Identity = v.identity // also of a token that is refused from here on
 	if err := j.step(StepType, v.typeErr); err != nil {
 		return err
 	}
@@ -170,7 +172,6 @@ func (j *judgment) authenticate(i *issuer) error {
 	if v.identity == nil {
 		return j.step(StepIdentity, v.err)
 	}
-	j.Identity = v.identity
 	return nil
 }
 

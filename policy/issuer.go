@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"maps"
+	"strings"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -130,8 +131,11 @@ type Proof struct {
 // Proof reads the organization out of the claims. The error is
 // [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
+	iss := claims.Issuer()
 	g := p.group(claims)
 	switch {
+	case g == nil && (p.groups[strings.TrimSuffix(iss, "/")] != nil || p.groups[iss+"/"] != nil):
+		return nil, errSlash
 	case g == nil:
 		return nil, ErrUnknownIssuer
 	case g.sole != nil:

@@ -207,7 +207,7 @@ if the configuration has a secret for it, sharing.key. None is made here: the
 same configuration gives the same manifests. "openssl rand -base64 32" makes one.
 
 For Istio's metrics, the pods of the proxies need the annotation
-sidecar.istio.io/extraStatTags: rule,issuer,reason,result`,
+sidecar.istio.io/extraStatTags: rule,issuer,reason,result,version`,
 		Example: `  orgate render istio --config orgate.json \
     --image registry.example.com/orgate:1.0 | kubectl apply --server-side -f -
 

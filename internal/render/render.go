@@ -67,6 +67,11 @@ func (s *server) URL() string {
 	return scheme + "://" + host + port
 }
 
+// Location is the server with its port.
+func (s *server) Location() string {
+	return strings.TrimSuffix(s.URL(), ":"+strconv.Itoa(s.Port)) + ":" + strconv.Itoa(s.Port)
+}
+
 // hostName is a name that Kubernetes takes for a host: a subdomain of DNS
 // (RFC 1123 §2.1).
 var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
@@ -274,6 +279,8 @@ kind: ConfigMap
 metadata:
   name: {{quote .Object}}
   namespace: {{quote $.Options.Namespace}}
+  annotations:
+    orgate.io/server: {{quote .Location}}
   labels:
     app.kubernetes.io/managed-by: orgate
     app.kubernetes.io/part-of: {{quote $.Options.Name}}
