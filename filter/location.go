@@ -23,7 +23,7 @@ type location struct {
 	// began, in nanoseconds since 1970.
 	document int64
 	record   string   // the name of the location's record in shared data
-	gauges   []gauges // of the first issuers, as far as they were needed
+	gauges   []gauges // of the issuers
 }
 
 // place is where a location is, and how it is fetched.
@@ -59,12 +59,12 @@ func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*loca
 			if l = kept[key]; l == nil {
 				l = newLocation(key, issuer.DiscoveryIssuer(), j)
 			}
-			l.issuers = nil
+			l.issuers, l.gauges = nil, nil
 			byKey[key] = l
 			locations = append(locations, l)
 		}
 		sources[i] = l.source
-		l.issuers = append(l.issuers, issuer.Name)
+		l.issuers, l.gauges = append(l.issuers, issuer.Name), append(l.gauges, gauges{})
 	}
 	return sources, locations
 }
@@ -91,14 +91,6 @@ func newLocation(key, issuer string, j *config.JWKS) *location {
 	}
 	l.source = jwks.NewSource(gate.SourcePolicy(j), rand.Float64)
 	return l
-}
-
-// gauge returns the gauges of one of the issuers.
-func (l *location) gauge(issuer int) gauges {
-	for len(l.gauges) <= issuer {
-		l.gauges = append(l.gauges, newGauges(l.issuers[len(l.gauges)]))
-	}
-	return l.gauges[issuer]
 }
 
 // name is how logs name the issuers of a location.

@@ -111,15 +111,23 @@ func (l labels) name() string {
 	}
 }
 
-// gauges are those of the keys of one issuer. The SDK can add to a gauge but not set
-// it. It can record a histogram, which is the same host call on the same kind of id.
-type gauges struct{ keys, age proxywasm.MetricHistogram }
+// gauges are those of the keys of one issuer.
+type gauges struct{ keys, age gauge }
 
-func newGauges(issuer string) gauges {
-	define := func(family string) proxywasm.MetricHistogram {
-		return proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(MetricName(family, "issuer", issuer)))
+// gauge is defined when it is first set: one that is 0 says something.
+type gauge struct {
+	id      proxywasm.MetricHistogram
+	defined bool
+}
+
+// set sets the gauge. The SDK can add to a gauge but not set it. It can record a
+// histogram, which is the same host call on the same kind of id.
+func (g *gauge) set(family, issuer string, value uint64) {
+	if !g.defined {
+		name := MetricName(family, "issuer", issuer)
+		*g = gauge{proxywasm.MetricHistogram(proxywasm.DefineGaugeMetric(name)), true}
 	}
-	return gauges{define(familyKeys), define(familyAge)}
+	g.id.Record(value)
 }
 
 // MetricName encodes a metric family and its labels, given as name and value
