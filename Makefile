@@ -5,6 +5,7 @@ GO ?= go
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+PROMTOOL    := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 
 # How long "make fuzz" spends on each target, what "make bench" runs, and how
 # much of each load "make soak" runs, in percent.
@@ -15,9 +16,11 @@ SOAK     ?= 100
 ARGS     ?=
 
 # The plugin runs on Go's WASI port. Nothing of the place or the time of the
-# build is in it: the same sources give the same bytes.
+# build is in it: the same sources and version give the same bytes.
 WASM       := GOOS=wasip1 GOARCH=wasm
-BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w"
+# VERSION is what the plugin says that it is, in its log and in orgate_build.
+VERSION    ?= dev
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w -X orgate/filter.version=$(VERSION)"
 BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
 
 # What is linked into the plugin, and the plugins that tests run.
@@ -37,12 +40,17 @@ help: ## List the targets (the default).
 .PHONY: build
 build: build/orgate.wasm build/orgate ## Build the plugin and the command, in build/.
 
+.PHONY: controller
+controller: build/controller ## Build the controller for Kubernetes, in build/.
+
 # Go knows best what is up to date.
 .PHONY: force
 build/orgate.wasm: force
 	$(BUILD_WASM) -o $@ .
 build/orgate: force
 	CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w -X main.release=$$(git describe --tags --always --dirty)" -o $@ ./cmd/orgate
+build/controller: force
+	cd controller && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o ../$@ .
 
 .PHONY: run
 run: build ## Show the plugin at work, without a proxy (ARGS="...").
@@ -53,6 +61,11 @@ test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
 	cd e2e/peers && $(GO) test -timeout 30m ./... # not what others wrote for races
+	cd controller && $(GO) test ./...
+
+.PHONY: test-alerts
+test-alerts: $(TOOLS)/$(notdir $(PROMTOOL))/promtool ## Run the tests of the alerts, with Prometheus' own tool (which takes minutes to build, once).
+	cd deploy/metrics && $< check rules rules.yaml && $< test rules rules_test.yaml
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
@@ -69,6 +82,7 @@ check-vet:
 	cd abi && $(GO) vet ./...
 	cd e2e/peers && $(GO) vet ./...
 	cd abi && $(WASM) $(GO) vet ./...
+	cd controller && $(GO) vet ./...
 
 .PHONY: check-static
 check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
@@ -76,6 +90,7 @@ check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
 	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
 	cd e2e/peers && $< ./...
 	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
+	cd controller && $< ./...
 
 .PHONY: check-modules
 check-modules:
@@ -85,6 +100,8 @@ check-modules:
 	cd abi && $(GO) mod verify
 	cd e2e/peers && $(GO) mod tidy -diff
 	cd e2e/peers && $(GO) mod verify
+	cd controller && $(GO) mod tidy -diff
+	cd controller && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
@@ -152,3 +169,5 @@ $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck:
 	GOBIN=$(@D) $(GO) install $(STATICCHECK)
 $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck:
 	GOBIN=$(@D) $(GO) install $(GOVULNCHECK)
+$(TOOLS)/$(notdir $(PROMTOOL))/promtool:
+	GOBIN=$(@D) $(GO) install $(PROMTOOL)

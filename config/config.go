@@ -174,7 +174,8 @@ type Issuer struct {
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
-	// matters.
+	// matters. "{tid}" in it stands for the token's own claim "tid", as Entra ID's
+	// many tenants need it; organizationClaim is then required.
 	Issuer string `json:"issuer" required:"true"`
 	// The organization whose APIs the issuer's tokens may call. "*": the
 	// organization claim decides.
@@ -224,6 +225,10 @@ type Issuer struct {
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
 	// Claims that must be present and not null.
 	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
+	// A token with "cnf.x5t#S256" (RFC 8705 §3.1) is good only over a connection
+	// with that client certificate: "enforce". "require" refuses tokens without it,
+	// and "ignore" does not look at it.
+	CertificateBinding string `json:"certificateBinding" default:"\"enforce\"" enum:"enforce|require|ignore"`
 	// How far the issuer's clock may be off (0 to 10 minutes).
 	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
@@ -240,6 +245,16 @@ type Issuer struct {
 	// time and form of a token are enforced all the same.
 	ReportOnly bool `json:"reportOnly" default:"false"`
 }
+
+// Tenant stands for the token's claim "tid" in an [Issuer.Issuer].
+const Tenant = "{tid}"
+
+// ManyTenants reports whether the issuer is that of many tenants.
+func (i *Issuer) ManyTenants() bool { return strings.Contains(i.Issuer, Tenant) }
+
+// DiscoveryIssuer is what the issuer's discovery document names as the issuer. For
+// many tenants it is what Entra ID writes.
+func (i *Issuer) DiscoveryIssuer() string { return strings.ReplaceAll(i.Issuer, Tenant, "{tenantid}") }
 
 // SignatureValidation says where an issuer's keys come from: a JWK Set, a
 // certificate, or both.

@@ -252,6 +252,12 @@ var broken = []struct {
 		want: `issuers[0].missingOrganization: must not be "issuer" if organization is "*": there is none to fall ` +
 			`back to`,
 	},
+	{name: "many tenants without a claim", doc: issuers(`{"issuer": "https://idp/{tid}/"}`), onlyParse: true,
+		want: `issuers[0].organizationClaim: is required with "{tid}" in issuer: whoever has a tenant has tokens of this issuer`},
+	{name: "many tenants and a fallback", onlyParse: true,
+		doc: issuers(`{"issuer": "https://idp/{tid}/", "organizationClaim": "tid", "missingOrganization": "issuer"}`),
+		want: `issuers[0].missingOrganization: must not be "issuer" with "{tid}" in issuer: a token of any tenant could ` +
+			`do without the claim`},
 	{name: "a fallback without a claim", doc: issuers(`{"missingOrganization": "issuer"}`),
 		want: `issuers[0].organizationClaim: is required if missingOrganization is "issuer"`, onlyParse: true},
 	{name: "an organization mapping without a claim", doc: issuers(`{"organizationMapping": {"7": "org1"}}`),
@@ -1047,6 +1053,7 @@ func issuerDefaults(change func(*config.Issuer)) config.Issuer {
 		ScopesClaim:          config.ClaimName{Name: "scope"},
 		ConsumerKeyClaim:     config.ClaimName{Name: "azp"},
 		ExcludeUnmappedRoles: true,
+		CertificateBinding:   "enforce",
 		ClockSkew:            config.Duration(time.Minute),
 		RequireExpiration:    true,
 	}
@@ -1097,7 +1104,7 @@ var good = []struct {
 			"usernameClaim": "sub", "missingUsername": "refuse", "missingOrganization": "refuse",
 			"scopesClaim": "scope", "consumerKeyClaim": "azp",
 			"roleMappings": [], "excludeUnmappedRoles": true, "claimMappings": [], "requiredClaims": [],
-				"clockSkew": "60s",
+				"certificateBinding": "enforce", "clockSkew": "60s",
 			"requireExpiration": true, "sharedAcrossOrganizations": false, "reportOnly": false}],
 			"rules": [], "organization": "org1", "environment": "",
 			"tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": [], "cookies": []},
@@ -1162,7 +1169,7 @@ var good = []struct {
 			"rolesClaim": "realm_access.roles", "roleMappings": [{"remoteRole": "admin", "localRole": "boss"}],
 				"excludeUnmappedRoles": false,
 			"claimMappings": [{"remoteClaim": "email", "localClaim": "X-Email"}], "requiredClaims": ["jti", ["a", "b"]],
-			"clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
+			"certificateBinding": "require", "clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
 				"reportOnly": true}`),
 		want: withIssuer(func(i *config.Issuer) {
 			i.Audiences = []string{"api://a", "b"}
@@ -1192,6 +1199,7 @@ var good = []struct {
 				LocalClaim: "x-email"}}
 			i.RequiredClaims = []config.ClaimName{{Name: "jti"}, {Path: []string{"a", "b"}}}
 			i.ClockSkew = 0
+			i.CertificateBinding = "require"
 			i.RequireExpiration = false
 			i.MaxTokenAge = config.Duration(90 * time.Minute)
 			i.SharedAcrossOrganizations = true

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"orgate/e2e/scenario"
 	"orgate/host"
 )
@@ -81,7 +83,87 @@ func TestRequestsAreCounted(t *testing.T) {
 		}
 		delete(got, labels)
 	}
+	if faults, ok := got["none none internal "]; !ok || faults != 0 {
+		t.Errorf("faults: %d (%v): an alert needs the counter before the first", faults, ok)
+	}
+	delete(got, "none none internal ")
 	if len(got) > 0 {
 		t.Errorf("counted besides: %v", got)
+	}
+}
+
+// TestFaultsAreOneCounter, whatever rule and issuer they come under: the one that
+// is there from the start.
+func TestFaultsAreOneCounter(t *testing.T) {
+	failing := false
+	w := newWorker(t, scenario.Config(), func(h *host.Config) {
+		h.Fault = func(call string) host.Status {
+			if failing && call == "proxy_add_header_map_value" {
+				return host.InternalFailure
+			}
+			return host.OK
+		}
+	})
+	failing = true
+	judged(t, w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token()}), 500, "internal")
+	for name, value := range w.Metrics.Values() {
+		if !strings.Contains(name, "reason=.=internal") {
+			continue
+		}
+		if want := "orgate_requestsrule=.=none;.;issuer=.=none;.;reason=.=internal;.;"; name != want || value != 1 {
+			t.Errorf("%s: %d, want 1 of %s", name, value, want)
+		}
+	}
+}
+
+// TestThePluginSaysItsVersion, in the log and in a metric, which shows that it is
+// loaded.
+func TestThePluginSaysItsVersion(t *testing.T) {
+	w := newWorker(t, scenario.Config())
+	if want := "2 orgate dev: issuers: 2, rules: 6"; !slices.Contains(w.Log, want) {
+		t.Errorf("logged %q, want %q", w.Log, want)
+	}
+	if got := w.Metrics.Values()["orgate_buildversion=.=dev;.;"]; got != 1 {
+		t.Errorf("orgate_build is %d, want 1", got)
+	}
+}
+
+// TestProperties for access logs: what explains a refusal is told of refusals, and
+// the organization that a token proves of every token whose signature is.
+func TestProperties(t *testing.T) {
+	w := newWorker(t, scenario.Config())
+	good, other := scenario.First().Token(), scenario.Second().Token(scenario.OfOrg2())
+	for name, c := range map[string]struct {
+		request scenario.Request
+		want    map[string]string
+	}{
+		"a good token": {scenario.Request{Path: "/org1", Token: good},
+			map[string]string{"reason": "ok", "issuer": "idp1", "organization": "org1"}},
+		"another organization's": {scenario.Request{Path: "/org2", Token: good},
+			map[string]string{"reason": "organization", "issuer": "idp1", "organization": "org1", "required": "org2", "rule": "org2",
+				"source": "header authorization"}},
+		"that other one's": {scenario.Request{Path: "/org1", Token: other},
+			map[string]string{"reason": "organization", "issuer": "idp2", "organization": "org2", "required": "org1", "rule": "org1",
+				"source": "header authorization"}},
+		"expired": {scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"exp": 1})},
+			map[string]string{"reason": "expired", "issuer": "idp1", "required": "org1", "rule": "org1", "source": "header authorization"}},
+		"another audience's": {scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"aud": "other"})},
+			map[string]string{"reason": "audience", "issuer": "idp1", "organization": "org1", "required": "org1", "rule": "org1",
+				"source": "header authorization"}},
+		"none": {scenario.Request{Path: "/org1"}, map[string]string{"reason": "missing", "rule": "org1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := w.Open(c.request)
+			defer s.Close()
+			got := map[string]string{}
+			for _, p := range []string{"reason", "issuer", "organization", "required", "rule", "source"} {
+				if value, ok := s.Property("orgate." + p); ok {
+					got[p] = string(value)
+				}
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("properties (-want +got):\n%s", diff)
+			}
+		})
 	}
 }

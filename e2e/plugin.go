@@ -75,6 +75,9 @@ func (w *Worker) Open(r scenario.Request) *host.Stream {
 	for name, value := range r.RouteMetadata {
 		s.SetProperty([]byte(value), "xds", "route_metadata", "filter_metadata", name[0], name[1])
 	}
+	if r.Certificate != "" {
+		s.SetProperty([]byte(r.Digest()), "connection", "sha256_peer_certificate_digest")
+	}
 	s.RequestHeaders(host.Headers(r.Map()), len(r.Trailers) == 0)
 	return s
 }

@@ -57,7 +57,7 @@ func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*loca
 		l := byKey[key]
 		if l == nil {
 			if l = kept[key]; l == nil {
-				l = newLocation(key, issuer.Issuer, j)
+				l = newLocation(key, issuer.DiscoveryIssuer(), j)
 			}
 			l.issuers = nil
 			byKey[key] = l

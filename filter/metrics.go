@@ -4,7 +4,12 @@ import (
 	"strings"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
+
+	"orgate/gate"
 )
+
+// version is what the plugin says that it is. "make build" sets it.
+var version = "dev"
 
 // Metric families.
 const (
@@ -14,6 +19,7 @@ const (
 	familyLeftOut  = "orgate_headers_left_out" // counter by issuer
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
+	familyBuild    = "orgate_build"            // counter by version
 )
 
 // labelNone stands for no rule and for no issuer.
@@ -32,12 +38,27 @@ type labels struct {
 	family, rule, issuer, result string
 }
 
+// faults are the labels of all faults, so that they are one counter.
+var faults = labels{familyRequests, labelNone, labelNone, gate.ReasonFault}
+
 func newMetrics() *metrics { return &metrics{counters: map[labels]proxywasm.MetricCounter{}} }
+
+// begin makes the counters that alerts are about: of the plugin itself, which
+// counts how often it was configured, and of faults, which is there at 0. An
+// increase from nothing to 1 is none.
+func (m *metrics) begin() {
+	m.count(labels{family: familyBuild, result: version}, 1)
+	m.define(faults)
+}
 
 // request counts a request. Like everything here it panics if the proxy
 // refuses the call.
 func (m *metrics) request(rule, issuer, reason string) {
-	m.count(labels{familyRequests, rule, issuer, reason}, 1)
+	l := labels{familyRequests, rule, issuer, reason}
+	if reason == gate.ReasonFault {
+		l = faults
+	}
+	m.count(l, 1)
 }
 
 // headersLeftOut counts identity headers that could not be written.
@@ -63,10 +84,15 @@ func (m *metrics) count(l labels, n uint64) {
 	}
 	counter, ok := m.counters[l]
 	if !ok {
-		counter = proxywasm.DefineCounterMetric(l.name())
-		m.counters[l] = counter
+		counter = m.define(l)
 	}
 	counter.Increment(n)
+}
+
+func (m *metrics) define(l labels) proxywasm.MetricCounter {
+	counter := proxywasm.DefineCounterMetric(l.name())
+	m.counters[l] = counter
+	return counter
 }
 
 // name is the counter's.
@@ -74,6 +100,8 @@ func (l labels) name() string {
 	switch l.family {
 	case familyRequests:
 		return MetricName(l.family, "rule", l.rule, "issuer", l.issuer, "reason", l.result)
+	case familyBuild:
+		return MetricName(l.family, "version", l.result)
 	case familyLeftOut:
 		return MetricName(l.family, "issuer", l.issuer)
 	case familyFetches:

@@ -3,6 +3,7 @@ package filter
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -118,6 +119,8 @@ func (p *plugin) configure(document string) error {
 		return err
 	}
 	p.config, p.gate = c, g
+	attempt(p.metrics.begin)
+	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(len(c.Rules)))
 	return nil
 }
 

@@ -16,6 +16,7 @@
 //	key           the issuer's own keys; the signature       keyring, jwt.Token.VerifyWith
 //	type          typ                                        jwt.Token.CheckType
 //	audience      aud                                        jwt.Token.CheckAudience
+//	binding       the client's certificate, if it is bound   bindingOf
 //	identity      who is it?                                 policy.Issuer.Identify
 //	organization  is it of the one that the rule requires?   policy.Rule.Authorize
 //	demands       scopes, roles, clients, claims             policy.Rule.Authorize

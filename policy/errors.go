@@ -19,6 +19,8 @@ var (
 	ErrNoRule = errors.New("no rule")
 	// ErrUnknownIssuer: no issuer that may be used here has the token's "iss".
 	ErrUnknownIssuer = errors.New("unknown issuer")
+	// errSlash is what is so often the matter, for the log.
+	errSlash = fmt.Errorf("%w: but for the slash at its end it is a configured one", ErrUnknownIssuer)
 	// ErrClaim: a claim that the issuer names is missing, names nobody, or
 	// cannot be carried in a header. See [ClaimError].
 	ErrClaim = errors.New("claim")

@@ -89,6 +89,7 @@ type Policy struct {
 	grammar      httptext.Paths
 
 	groups  map[string]*group // by "iss"
+	tenants []tenants
 	headers headerSet
 }
 

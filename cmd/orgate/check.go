@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config/schema"
+	"orgate/internal/advice"
 )
 
 // checkOptions are the flags of "orgate check" as they were given.
@@ -47,6 +47,7 @@ and its author will hardly have meant. Each ends with its kind:
   unusable-key             a key that is written down is not used
   published-key            everybody has the private key
   shared-issuer            tokens may be of several organizations
+  any-tenant               tenants that nobody named have an organization
   unmapped-roles           roles pass that no mapping names
   no-sharing-key           workers in Istio cannot share the keys that they fetch
   unreachable-rule         other rules take all of its requests

@@ -2,6 +2,7 @@ package generate
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"iter"
 	"maps"
@@ -150,6 +151,25 @@ func (rule *Rule) audiencesOf(d *Demands, i *Issuer) []string {
 	return i.Audiences
 }
 
+// isBound says that a token may be used over a connection with a certificate's
+// digest, or without one.
+func (i *Issuer) isBound(t *token, digest string) bool {
+	if i.CertificateBinding == "ignore" {
+		return true
+	}
+	cnf, ok := t.claims["cnf"]
+	thumbprint, bound := t.lookup([]string{"cnf", "x5t#S256"})
+	switch {
+	case ok && !isNull(cnf) && cnf[0] != '{':
+		return false
+	case !bound || isNull(thumbprint):
+		return i.CertificateBinding != "require"
+	}
+	text := ""
+	sum, err := hex.DecodeString(digest)
+	return err == nil && len(sum) > 0 && isString(thumbprint, &text) && text == b64(string(sum))
+}
+
 // isFor says that a token names one of the audiences, if there are any.
 func (t *token) isFor(audiences []string) bool {
 	var named []string
@@ -229,7 +249,7 @@ func (c *claimant) username(t *token, consumerKey value) value {
 // prove finds the organization that the token proves to each entry for its
 // issuer, whatever the rule allows. Entries to which it proves none are left out.
 func (config *Config) prove(t *token) map[*Issuer]string {
-	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return i.Issuer != t.issuer })
+	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return !i.hasIssued(t) })
 	proven := map[*Issuer]string{}
 	for _, i := range entries {
 		if organization := claimed(t, organizationClaim(config, i), i.OrganizationMapping); organization != "" &&

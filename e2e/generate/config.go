@@ -71,6 +71,7 @@ type Issuer struct {
 	ExcludeUnmappedRoles      *bool               `json:"excludeUnmappedRoles,omitempty"`
 	ClaimMappings             []ClaimMapping      `json:"claimMappings,omitempty"`
 	RequiredClaims            []any               `json:"requiredClaims,omitempty"`
+	CertificateBinding        string              `json:"certificateBinding,omitempty"`
 	ClockSkew                 string              `json:"clockSkew,omitempty"`
 	RequireExpiration         *bool               `json:"requireExpiration,omitempty"`
 	MaxTokenAge               string              `json:"maxTokenAge,omitempty"`
@@ -168,7 +169,7 @@ type ClaimRule struct {
 type From map[string]string
 
 var (
-	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x"}
+	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x", "https://{tid}.c.example/{tid}"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
 	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
@@ -338,6 +339,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.chance(4) {
 		i.RequiredClaims = some(c, 1, claimNames...)
 	}
+	i.CertificateBinding = pick(c, "", "", "", "", "enforce", "require", "ignore")
 	i.ClockSkew = pick(c, "", "", "0s", "5m")
 	if c.chance(6) {
 		i.RequireExpiration = new(bool)
@@ -364,17 +366,20 @@ func (c *choices) claimMappings(config *Config, i *Issuer) {
 }
 
 func (c *choices) organizationClaim(config *Config, i *Issuer) {
-	if i.Organization != "*" && c.n(3) == 0 {
+	if i.Organization != "*" && !i.manyTenants() && c.n(3) == 0 {
 		return
 	}
 	claim := pick[any](c, "org_id", "https://x.example/org", "org.id", []string{"org", "id"}, "sub")
+	if i.manyTenants() && c.n(2) == 0 {
+		claim = "tid"
+	}
 	header := headerNames(config)["organization"]
 	if header != "" && c.chance(3) {
 		i.ClaimMappings = append(i.ClaimMappings, ClaimMapping{claim, strings.ToUpper(header)})
 	} else {
 		i.OrganizationClaim = claim
 	}
-	if i.Organization != "*" && c.chance(3) {
+	if i.Organization != "*" && !i.manyTenants() && c.chance(3) {
 		i.MissingOrganization = "issuer"
 	}
 	if c.chance(3) {
@@ -387,6 +392,9 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 		}
 	}
 }
+
+// manyTenants says that the issuer is that of many tenants.
+func (i *Issuer) manyTenants() bool { return strings.Contains(i.Issuer, "{tid}") }
 
 // share makes valid what several entries for the same issuer have in common.
 func (c *choices) share(config *Config) {

@@ -101,11 +101,14 @@ func (config *Config) judge(r scenario.Request) judgement {
 	var chosen *claimant
 	for _, i := range config.inUse() {
 		alternatives := rule.alternatives(i)
-		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) ||
+		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) ||
 			len(rule.AnyOf) > 0 && len(alternatives) == 0 {
 			continue
 		}
 		c := config.claim(i, rule, required, proven, t)
+		if !i.isBound(t, r.Digest()) {
+			c.hard.add("binding 401")
+		}
 		j.claimants = append(j.claimants, c)
 		// The entry bound to what is required comes before the one for any.
 		if c.proves && (chosen == nil || i.Organization != "*") {

@@ -85,6 +85,7 @@ func (c *choices) request(config *Config) scenario.Request {
 	if literal, ok := o.(string); ok && literal != "*" {
 		required = literal
 	}
+	r.Certificate = pick(c, "cert", "cert", "", "other")
 	token := c.token(config, rule, required)
 	c.place(config, &r, token)
 	if c.chance(12) {
@@ -300,7 +301,16 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		}
 		payload.setAnyhow(c, name, pick(c, oddities...))
 	}
+	if c.chance(8) || i.CertificateBinding != "" {
+		sum := sha256.Sum256([]byte("cert"))
+		good := b64(string(sum[:]))
+		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"}, "cnf"),
+			pick(c, quote(good), quote(good), `null`, `7`, quote(good+"="), quote(good[:42]), quote(good[1:]+"A")))
+	}
 	c.times(payload)
+	if i.manyTenants() {
+		c.tenant(payload, i)
+	}
 	text, err := json.Marshal(payload)
 	if err != nil {
 		panic(err)
@@ -449,6 +459,21 @@ func (c *choices) odd(list string) string {
 	return pick(c, "["+inside+`"CN=API Admins,OU=x"]`, "["+inside+`" edge"]`, "["+inside+`"two words"]`,
 		"["+inside+`{"a": ["x"]}]`, "["+inside+`["y"]]`, "["+inside+`7]`, "["+inside+`"q\"\\"]`, "["+inside+`"\u0007"]`,
 		"["+inside+`null,""]`, `{"a":1}`, "true", "1e3")
+}
+
+// tenant has the token be of the tenant that its claim names, or not.
+func (c *choices) tenant(payload claims, i *Issuer) {
+	if _, ok := payload["tid"]; !ok || c.chance(8) {
+		payload.set("tid", quote(pick(c, "t-1", "org1", "{tid}", "a/b", "", "Ab.9_")))
+	}
+	tenant := ""
+	if raw, ok := payload["tid"].(json.RawMessage); ok {
+		_ = json.Unmarshal(raw, &tenant)
+	}
+	payload.set("iss", quote(strings.ReplaceAll(i.Issuer, "{tid}", tenant)))
+	if c.chance(8) {
+		payload.set("tid", pick(c, `"t-2"`, `null`, `7`, `["t-1"]`))
+	}
 }
 
 func (c *choices) times(payload claims) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,17 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 		return nil, faults{"bad_algorithm 401"}
 	}
 	return t, nil
+}
+
+var tenantName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// hasIssued says that the token's "iss" is the issuer's, or its tenant's.
+func (i *Issuer) hasIssued(t *token) bool {
+	tenant := ""
+	if raw, ok := t.claims["tid"]; i.manyTenants() && !(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
+		return false
+	}
+	return t.issuer == strings.ReplaceAll(i.Issuer, "{tid}", tenant)
 }
 
 // readObject reads a part: base64url of strict JSON.

@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(),
+		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name

@@ -44,6 +44,7 @@ func input(t *testing.T, document string, r scenario.Request) *explain.Input {
 			in.Request.Headers = append(in.Request.Headers, [2]string{strings.ToLower(h[0]), h[1]})
 		}
 	}
+	in.Request.Certificate = r.Digest()
 	for name, value := range r.RouteMetadata {
 		in.Request.Metadata[name[0]+"."+name[1]] = value
 	}

@@ -53,6 +53,7 @@ func (t *tracer) Step(s gate.Step, d *gate.Decision, err error) {
 		gate.StepKey:          (*tracer).key,
 		gate.StepType:         (*tracer).typ,
 		gate.StepAudience:     (*tracer).audience,
+		gate.StepBinding:      (*tracer).binding,
 		gate.StepIdentity:     (*tracer).identity,
 		gate.StepOrganization: (*tracer).organization,
 		gate.StepDemands:      (*tracer).demands,
@@ -147,6 +148,9 @@ func (t *tracer) nearMiss(iss string) {
 		issuer := &t.in.Config.Issuers[i]
 		if strings.EqualFold(strings.TrimRight(iss, "/"), strings.TrimRight(issuer.Issuer, "/")) {
 			t.more("issuer %q has %q: case and the slash at the end matter", issuer.Name, issuer.Issuer)
+		}
+		if before, _, ok := strings.Cut(issuer.Issuer, config.Tenant); ok && strings.HasPrefix(iss, before) {
+			t.more("issuer %q has %q: {tid} stands for the token's own claim \"tid\"", issuer.Name, issuer.Issuer)
 		}
 	}
 }
@@ -296,6 +300,17 @@ func (t *tracer) audience(d *gate.Decision, _ error) {
 	}
 	aud, _ := d.Token.Claims.Get("aud")
 	t.add("audience", "aud %s; any one of %s will do", orNone(aud), quoted(wanted))
+}
+
+func (t *tracer) binding(_ *gate.Decision, err error) {
+	shown := "none"
+	if t.in.Request.Certificate != "" {
+		shown = "SHA-256 " + t.in.Request.Certificate
+	}
+	t.add("binding", "the token is for one client certificate (cnf.x5t#S256); the client shows %s", shown)
+	if err != nil {
+		t.more("%v", err)
+	}
 }
 
 // identity names the claims and what each was used for, and then who calls.

@@ -204,7 +204,7 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 // nowhere.
 func Follow(issuer *config.Issuer, document string) (string, error) {
 	source := issuer.SignatureValidation.JWKS
-	d := jwks.Discovery{Issuer: issuer.Issuer, URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
+	d := jwks.Discovery{Issuer: issuer.DiscoveryIssuer(), URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
 	location, err := d.Follow(document)
 	if err != nil && gjson.Valid(document) {
 		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(), gjson.Get(document, "jwks_uri").String())
