@@ -89,7 +89,7 @@ func TestKeys(t *testing.T) {
 			logged: "the key is for RSASSA-PSS alone", checked: "the key is for RSASSA-PSS alone"},
 		{name: "the key of the token's issuer", answer: set(`"issuer":"` + issuer1 + `"`), verdict: ok, checked: used},
 		{name: "a key of another tenant", answer: set(`"issuer":"https://idp1.example/other/"`),
-			verdict: "401 unknown_key", checked: used},
+			verdict: "401 unknown_key", checked: `its tokens are those of the issuer "https://idp1.example/other/"`},
 
 		{name: "nobody listens", down: true, verdict: noKeys, result: "no_answer",
 			logged: `no answer: the proxy says "no healthy upstream" (status 503)`, checked: "connection refused"},

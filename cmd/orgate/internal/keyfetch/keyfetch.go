@@ -196,6 +196,8 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 		switch {
 		case !slices.ContainsFunc(pinned.Keys, func(p *jwt.Key) bool { return p == key }):
 			described.Reason = "not pinned"
+		case !strings.Contains(issuer.Issuer, config.Tenant) && !key.IsOf(issuer.Issuer):
+			described.Reason = fmt.Sprintf("its tokens are those of the issuer %q", key.Issuer)
 		case !slices.ContainsFunc(issuer.Algorithms, fits):
 			described.Reason = "alg is none of the issuer's algorithms (" + strings.Join(issuer.Algorithms, ", ") + ")"
 		default:
