@@ -307,7 +307,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	}
 	i.TokenTypes = pick(c, nil, nil, nil, []string{"at+jwt"}, []string{"JWT", "AT+jwt"})
 	i.SignatureValidation = c.keys()
-	if c.n(4) > 0 { // more often than not the keys are good for something
+	if c.n(4) != 3 { // more often than not the keys are good for something
 		for _, s := range i.SignatureValidation.signers() {
 			if !slices.ContainsFunc(i.Algorithms, s.Can) {
 				i.Algorithms = append(i.Algorithms, s.Algorithm())
@@ -321,13 +321,14 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"})
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
 	}
 	if c.n(2) == 1 {
-		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
+		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"},
+			"https://x.example/meta.data.roles")
 		if c.n(2) == 1 {
 			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
 				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})

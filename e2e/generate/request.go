@@ -268,8 +268,13 @@ func (c claims) set(name any, value string) {
 
 // setAnyhow sets a claim under its name or where the path leads.
 func (c claims) setAnyhow(choose *choices, name any, value string) {
-	if text, ok := name.(string); ok && strings.Contains(text, ".") && choose.n(2) == 1 {
-		name = strings.Split(text, ".")
+	if text, ok := name.(string); ok && strings.Contains(text, ".") {
+		switch last := strings.LastIndexByte(text, '.'); choose.n(4) {
+		case 1, 2:
+			name = strings.Split(text, ".")
+		case 3:
+			name = []string{text[:last], text[last+1:]}
+		}
 	}
 	c.set(name, value)
 }

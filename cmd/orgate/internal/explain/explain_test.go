@@ -346,6 +346,27 @@ func TestWhatIsSaidOfCallers(t *testing.T) {
 	}
 }
 
+// TestWhoStandsInIsSaid: a client for a user.
+func TestWhoStandsInIsSaid(t *testing.T) {
+	document := scenario.Expand(`{"issuers": [{"name": "a", "issuer": "https://idp1.example/", "organization": "org1",
+		"missingUsername": "consumerKey", "signatureValidation": {"jwks": {"inline": $FIRST}}}]}`)
+	for sub, want := range map[any][]string{
+		"alice": {`username "alice"`, `consumer key "client-1"`, `scopes "orders:read", "profile"`},
+		"": {`username "client-1"`, "the token names no user: the client stands in (missingUsername)",
+			`consumer key "client-1"`, `scopes "orders:read", "profile"`},
+	} {
+		token := scenario.First().Token(scenario.Claims{"sub": sub})
+		e, err := explain.Explain(t.Context(), input(t, document, scenario.Request{Token: token}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(e.Steps, func(s explain.Step) bool { return s.Name == "identity" })
+		if diff := cmp.Diff(want, e.Steps[i].Lines); diff != "" {
+			t.Errorf("sub %q (-want +got):\n%s", sub, diff)
+		}
+	}
+}
+
 // TestSizesAreSaid: of a token that is too long, and of the longest that is not.
 func TestSizesAreSaid(t *testing.T) {
 	for size, want := range map[int][]string{

@@ -321,9 +321,13 @@ func (t *tracer) identity(d *gate.Decision, err error) {
 		t.add("identity", "%s", claimProblem(err))
 		return
 	}
+	name := d.Issuer.Config.UsernameClaim
 	switch {
 	case id.Username != "":
 		t.add("identity", "username %q", id.Username)
+		if v, _ := d.Token.Claims.Lookup(name.Name, name.Path...); v.String() == "" {
+			t.more("the token names no user: the client stands in (missingUsername)")
+		}
 	case err == nil:
 		t.add("identity", "no username, and the issuer lets that pass (missingUsername)")
 	default:
