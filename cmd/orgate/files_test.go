@@ -3,10 +3,18 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+
+	"orgate/e2e/scenario"
+	"orgate/host/hosttest"
 )
 
 // given is what users have, what they ask the command, and what it says.
@@ -56,8 +64,8 @@ spec:
 	}
 	resources := func(texts ...string) map[string]string { return map[string]string{"x.yaml": strings.Join(texts, "")} }
 	document := func(issuer string, rule string) map[string]string {
-		return map[string]string{"orgate.json": fmt.Sprintf(`{"issuers": [{"name": "idp", "issuer": %q, "organization": "org1",
-			"signatureValidation": {"jwks": {"url": "https://keys.example/jwks", "cluster": "idp"}}}], "rules": [%s]}`,
+		return map[string]string{"orgate.json": fmt.Sprintf(`{"issuers": [{"name": "idp", "issuer": %q,
+			"organization": "org1", "signatureValidation": {"jwks": {"url": "https://keys.example/jwks", "cluster": "idp"}}}], "rules": [%s]}`,
 			issuer, rule)}
 	}
 	rows := []given{
@@ -112,7 +120,7 @@ spec:
 		"Authentik":    {"https://sso.acme.test/application/o/shop/", "https://sso.acme.test/application/o/shop"},
 		"Google":       {"https://accounts.google.com", "https://accounts.google.com/"},
 		"Firebase":     {"https://securetoken.google.com/shop", "https://securetoken.google.com/shop/"},
-		"Cognito":      {"https://cognito-idp.eu-west-1.amazonaws.com/p_1", "https://cognito-idp.eu-west-1.amazonaws.com/p_1/"},
+		"Cognito":      {"https://cognito-idp.eu-west-1.amazonaws.com/p", "https://cognito-idp.eu-west-1.amazonaws.com/p/"},
 		"Cloudflare":   {"https://acme.cloudflareaccess.com", "https://acme.cloudflareaccess.com/"},
 		"Azure AD B2C": {"https://acme.b2clogin.com/" + tenant + "/v2.0/", "https://acme.b2clogin.com/" + tenant + "/v2.0"},
 	} {
@@ -139,6 +147,72 @@ spec:
 	for _, row := range rows {
 		t.Run(row.name, func(t *testing.T) { row.test(t) })
 	}
+}
+
+// TestRunSaysWhatItDoes: what "orgate run" answers without the plugin, and what it
+// cuts off, is in its log. Which certificates it takes, and that it finds the plugin
+// beside the command, is in TestRunServesUntilASignal.
+func TestRunSaysWhatItDoes(t *testing.T) {
+	asked := make(chan bool, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/slow" {
+			asked <- true
+			<-r.Context().Done()
+		}
+	}))
+	defer upstream.Close()
+	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/",
+		"organization": "org1", "signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}],
+		"rules": [{"public": true}]}`))
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers", "1")
+	wanted := []string{}
+	for request, want := range map[string]struct{ answer, log string }{
+		"GET / HTTP/1.1\r\nHost: a b\r\n\r\n": {"400 Bad Request", `status=400 refused="Bad Request: malformed Host header"`},
+		"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + strings.Repeat("x", 100<<10) + "\r\n\r\n": {
+			"431 Request Header Fields Too Large", `status=431 refused="Request Header Fields Too Large"`},
+		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n": {"501 Not Implemented",
+			`status=501 refused="Not Implemented"`},
+		"POST /two HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n" +
+			"GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n": {"200 OK", "path=/two status=200"},
+	} {
+		wanted = append(wanted, want.log)
+		if got := exchange(t, g.listen, request); len(got) != 1 || !strings.HasPrefix(got[0], want.answer) {
+			t.Errorf("%.60q: answered %.60q, want %s alone", request, got, want.answer)
+		}
+	}
+	cut := make(chan []string)
+	go func() { cut <- exchange(t, g.listen, "GET /slow HTTP/1.1\r\nHost: a\r\n\r\n") }()
+	<-asked
+	log := g.stop(t, syscall.SIGTERM)
+	if got := <-cut; len(got) != 0 {
+		t.Errorf("the request that was cut off is answered %q", got)
+	}
+	for _, want := range append(wanted, `path=/slow status=0`, `note="cut off: the gateway stops"`,
+		`level=WARN msg="requests were cut off"`) {
+		if !strings.Contains(log, want) {
+			t.Errorf("%s is missing", want)
+		}
+	}
+	if strings.Contains(log, "smuggled") || t.Failed() {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// exchange sends what is no request to some, and returns the responses that come
+// until the connection is closed, without their first word.
+func exchange(t *testing.T, address, request string) []string {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Error(err)
+	}
+	all, _ := io.ReadAll(conn) // which may end with a reset
+	return strings.Split(string(all), "HTTP/1.1 ")[1:]
 }
 
 const tenant = "3aa4a235-b6e2-48d5-9195-7fcf05b459b0"

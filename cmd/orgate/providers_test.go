@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -87,7 +89,7 @@ func TestKeys(t *testing.T) {
 			logged: "the key is for RSASSA-PSS alone", checked: "the key is for RSASSA-PSS alone"},
 		{name: "the key of the token's issuer", answer: set(`"issuer":"` + issuer1 + `"`), verdict: ok, checked: used},
 		{name: "a key of another tenant", answer: set(`"issuer":"https://idp1.example/other/"`),
-			verdict: "401 unknown_key", checked: used},
+			verdict: "401 unknown_key", checked: `its tokens are those of the issuer "https://idp1.example/other/"`},
 
 		{name: "nobody listens", down: true, verdict: noKeys, result: "no_answer",
 			logged: `no answer: the proxy says "no healthy upstream" (status 503)`, checked: "connection refused"},
@@ -227,6 +229,37 @@ func (p *published) test(t *testing.T) {
 	}
 	if w.Metrics.Values()["orgate_jwks_fetchesissuer=.=idp1;.;result=.="+result+";.;"] == 0 {
 		t.Errorf("no fetch with the result %s: %v", result, w.Metrics.Values())
+	}
+}
+
+// TestOnlineTLS: a provider's certificate has to be that of the URL's host, as in
+// the rendered proxies, and of an authority that is trusted.
+func TestOnlineTLS(t *testing.T) {
+	server := httptest.NewUnstartedServer(&published{answer: scenario.JWKS(scenario.First())})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
+	defer server.Close()
+	ca := write(t, "ca.pem", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}))
+	const host = "example.com" // of the certificate, as 127.0.0.1 is
+	for _, test := range []struct {
+		name, host string
+		flags      []string
+		want       string
+	}{
+		{"the certificate's host", host, []string{"--ca", ca}, `used      kid "k1"`},
+		{"another host", "idp1.example", []string{"--ca", ca}, "certificate is valid for example.com, "},
+		{"authorities of the system", host, nil, "certificate signed by unknown authority"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			document := strings.Replace(configuration, "idp1.example/jwks", test.host+"/jwks", 1)
+			args := append([]string{"check", "--online", "--cluster", "idp1=" + server.URL,
+				write(t, "orgate.json", []byte(document))}, test.flags...)
+			var stdout, stderr bytes.Buffer
+			execute(t.Context(), args, &stdout, &stderr)
+			if !strings.Contains(stdout.String(), test.want) {
+				t.Errorf("%s%s\nwant %q in it", &stdout, &stderr, test.want)
+			}
+		})
 	}
 }
 

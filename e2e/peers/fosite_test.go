@@ -69,8 +69,12 @@ func fositeServer(t *testing.T) *provider {
 		opaque: func(t *testing.T) string {
 			return clientCredentials(t, url+"/org1/opaque", "app", "orders:read", "audience", "https://api.example.com")
 		},
-		rotate:   func(*testing.T) { tenants["org2"].rotate() },
-		rotates:  []string{"org2"}, // A token without a kid does not say that its key is new.
+		rotate: func(*testing.T) {
+			tenants["org1"].rotate()
+			tenants["org2"].rotate()
+		},
+		rotates:  []string{"org1", "org2"},
+		silent:   "org1",
 		username: map[string]string{"org1": "app", "org2": "app"},
 		client:   map[string]string{"org1": "app", "org2": "app"},
 		scopes:   "orders:read",

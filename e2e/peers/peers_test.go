@@ -38,6 +38,9 @@ type provider struct {
 	rotate   func(t *testing.T)
 	rotates  []string
 	overlaps bool
+	// silent is the organization whose tokens have no kid, which does not say that
+	// their key is new: they are refused until the keys are fetched anew.
+	silent string
 	// What the upstream sees, by organization.
 	username, client map[string]string
 	scopes           string
@@ -63,11 +66,15 @@ func TestProviders(t *testing.T) {
 			}
 			g.refuses(t, "org1", "", 401, "900902")
 			p.rotate(t)
-			for _, org := range p.rotates {
-				g.passes(t, org, p.token(t, org))
+			for _, org := range []string{"org1", "org2"} {
+				if token := p.token(t, org); org == p.silent {
+					g.refuses(t, org, token, 401, "900901")
+				} else {
+					g.passes(t, org, token)
+				}
 			}
 			for org, token := range before {
-				if slices.Contains(p.rotates, org) && !p.overlaps {
+				if slices.Contains(p.rotates, org) && !p.overlaps && org != p.silent {
 					g.refuses(t, org, token, 401, "900901")
 				} else {
 					g.passes(t, org, token)

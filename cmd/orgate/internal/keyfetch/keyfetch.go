@@ -8,6 +8,8 @@ package keyfetch
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -29,11 +31,21 @@ type Client struct {
 	// Clusters are the addresses of clusters: scheme, host and port. Of one
 	// that is not here, the URL's own host is asked.
 	Clusters map[string]*url.URL
+	// RootCAs are the certificate authorities. nil: those of the system.
+	RootCAs *x509.CertPool
 }
 
 // transport asks for documents as the plugin's callouts do: it follows no
-// redirects and does not decompress.
-var transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+// redirects, does not decompress, and takes a certificate of the URL's host alone,
+// whatever the address.
+func (c *Client) transport(host string) *http.Transport {
+	return &http.Transport{
+		DisableCompression: true,
+		DisableKeepAlives:  true,
+		Proxy:              http.ProxyFromEnvironment,
+		TLSClientConfig:    &tls.Config{RootCAs: c.RootCAs, ServerName: host, MinVersion: tls.VersionTLS12},
+	}
+}
 
 // Document is an answer.
 type Document struct {
@@ -50,6 +62,7 @@ func (c *Client) Get(ctx context.Context, cluster, location string, timeout time
 	if err != nil {
 		return nil, err
 	}
+	transport := c.transport(request.URL.Hostname())
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	request.Header.Set("User-Agent", "orgate")
 	if address := c.Clusters[cluster]; address != nil {
@@ -183,6 +196,8 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 		switch {
 		case !slices.ContainsFunc(pinned.Keys, func(p *jwt.Key) bool { return p == key }):
 			described.Reason = "not pinned"
+		case !strings.Contains(issuer.Issuer, config.Tenant) && !key.IsOf(issuer.Issuer):
+			described.Reason = fmt.Sprintf("its tokens are those of the issuer %q", key.Issuer)
 		case !slices.ContainsFunc(issuer.Algorithms, fits):
 			described.Reason = "alg is none of the issuer's algorithms (" + strings.Join(issuer.Algorithms, ", ") + ")"
 		default:
