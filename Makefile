@@ -98,10 +98,9 @@ check-modules:
 	$(GO) mod verify
 	cd abi && $(GO) mod tidy -diff
 	cd abi && $(GO) mod verify
+	@# "go mod verify" takes no module whose path is not a host's, such as ours, for a requirement.
 	cd e2e/peers && $(GO) mod tidy -diff
-	cd e2e/peers && $(GO) mod verify
 	cd controller && $(GO) mod tidy -diff
-	cd controller && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
