@@ -40,9 +40,9 @@ type place struct {
 // that name the same location with the same settings share it. Locations that
 // were there before are kept, with the keys that they have.
 func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*location) {
-	var locations []*location
-	byKey := map[string]*location{}
-	kept := map[string]*location{}
+	locations := make([]*location, 0, len(c.Issuers))
+	byKey := make(map[string]*location, len(c.Issuers))
+	kept := make(map[string]*location, len(before))
 	for _, l := range before {
 		kept[l.key] = l
 	}

@@ -89,6 +89,7 @@ func (p *plugin) configure(document string) error {
 	}
 	collectDue()
 	sources, locations := newLocations(c, p.fetcher.locations)
+	collectDue()
 	options := gate.Options{Now: p.now, Sources: sources}
 	p.noHostArithmetic = false
 	if c.SignatureVerification == "host" {

@@ -50,7 +50,7 @@ type group struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
-	groups := map[string]*group{}
+	groups := make(map[string]*group, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n

@@ -119,7 +119,7 @@ const (
 // New prepares a configuration that [config.Parse] has returned: all that it
 // promises is taken for granted.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: map[string]*group{}, headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*group, len(c.Issuers)), headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
 	places := p.addIssuers(c, known)
 	for i := range c.Rules {
