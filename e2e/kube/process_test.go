@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// bin is where TestMain has the control planes built.
-var bin string
-
 // output keeps what a process wrote.
 type output struct {
 	mu sync.Mutex
