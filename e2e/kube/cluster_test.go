@@ -152,9 +152,15 @@ kind: RoleBinding
 metadata: {name: orgate-writes, namespace: infra}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: orgate-writes}
 subjects: [{kind: ServiceAccount, name: orgate, namespace: orgate-system}]`)
-	token := strings.TrimSpace(c.kubectl("", "create", "token", "orgate", "-n", "orgate-system"))
+	return c.startController("orgate-system", args...)
+}
+
+// startController starts it as the service account in a namespace.
+func (c *cluster) startController(namespace string, args ...string) *exec.Cmd {
+	c.t.Helper()
+	token := strings.TrimSpace(c.kubectl("", "create", "token", "orgate", "-n", namespace))
 	cmd := exec.Command(bin+"/controller", append([]string{"--kubeconfig", c.kubeconfig("controller", token), "--metrics-address=0",
-		"--health-address=0", "--leader-elect", "--leader-election-namespace=orgate-system"}, args...)...)
+		"--health-address=0", "--leader-elect", "--leader-election-namespace=" + namespace}, args...)...)
 	start(c.t, cmd)
 	return cmd
 }

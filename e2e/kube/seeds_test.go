@@ -114,7 +114,6 @@ func TestThirdPartyProvider(t *testing.T) {
 // four values of its section idp.
 func TestAuth0(t *testing.T) {
 	c := newCluster(t)
-	c.controller()
 	text, err := helm("orgate", "infra", `
 idp:
   issuer: "https://dev.eu.auth0.com/"
@@ -127,6 +126,7 @@ policy: {configuration: {organization: {fromPath: "/t/{org}/"}}}
 		t.Fatal(err)
 	}
 	c.apply(text)
+	c.startController("infra")
 	configuration := c.plugin("envoyextensionpolicy", holds("infra/idp", `"usernameClaim":"email"`))
 	token := func(organization string) string {
 		return scenario.First().Token(scenario.Claims{"iss": "https://dev.eu.auth0.com/", "org_id": organization, "email": "a@example.com"})
