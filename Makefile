@@ -11,6 +11,8 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
 FUZZTIME ?= 20s
 BENCH    ?= ^Benchmark(Request|Bare)$$
 SOAK     ?= 100
+# The tests of make kube.
+KUBE     ?= .
 # Arguments of the demonstration: make run ARGS="-h".
 ARGS     ?=
 
@@ -58,6 +60,10 @@ test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
 	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
 	cd controller && $(GO) test ./...
+
+.PHONY: kube
+kube: ## Test on real control planes: 25 minutes of a processor the first time (KUBE="regular expression").
+	cd e2e/kube && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 3h -v -run '$(KUBE)' ./...
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.

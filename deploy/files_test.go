@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -49,6 +50,13 @@ var checks = []struct {
 	{"image/Dockerfile.dockerignore", nil},
 	{"istio/*.yaml", checkManifests},
 	{"envoy-gateway/*.yaml", checkManifests},
+	{"chart/.helmignore", nil},
+	{"chart/*.yaml", checkMembers},
+	{"chart/crds/*.yaml", checkMembers},
+	{"chart/templates/*", nil}, // rendered by "make kube"
+	{"controller/Dockerfile", nil},
+	{"kustomize/*.yaml", checkMembers},
+	{"kustomize/examples/*.yaml", checkMembers},
 	{"metrics/rules.yaml", nil},     // TestAlerts
 	{"metrics/dashboard.json", nil}, // TestDashboard
 }
@@ -90,6 +98,14 @@ func decode(t *testing.T, content []byte, into any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict(content, into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// checkMembers finds members that are there twice. "make kube" gives these files
+// to an API server.
+func checkMembers(t *testing.T, content []byte) {
+	for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
+		decode(t, document, &map[string]any{})
 	}
 }
 
