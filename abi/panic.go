@@ -54,7 +54,7 @@ func accepted(name string, callback func() bool) (status uint32) {
 func leave(name string) {
 	caught(name, recover())
 	if stressCollector || collector.estimate >= measureEvery {
-		Collect()
+		collectBeyond(max(leastGarbage, collector.kept/4))
 	}
 	collector.running--
 }

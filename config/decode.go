@@ -109,33 +109,54 @@ func (r *reader) object(path string, v gjson.Result, into reflect.Value) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name := f.Tag.Get("json"); !seen[name] {
-			r.absent(member(path, name), v.Index, into.Field(i), f.Tag)
+			r.absent(path, name, v.Index, into.Field(i), f.Tag)
 		}
 	}
 }
 
-// defaults reads defaults.
-var defaults = &reader{step: func() {}}
-
 // absent gives a member that the document does not have its default.
-func (r *reader) absent(path string, offset int, into reflect.Value, tag reflect.StructTag) {
+func (r *reader) absent(path, name string, offset int, into reflect.Value, tag reflect.StructTag) {
 	if tag.Get("required") == "true" {
-		r.fail(path, offset, "is required")
+		r.fail(member(path, name), offset, "is required")
 		return
 	}
-	// Defaults are read by a reader of their own, for which offsets mean
-	// nothing, and without the limits that mean "absent, but not empty".
-	if value, ok := tag.Lookup("default"); ok {
-		defaults.decode(path, gjson.Parse(value), into, limits{})
-		return
+	into.Set(r.defaultOf(into.Type(), tag))
+}
+
+type defaultKey struct {
+	t   reflect.Type
+	tag reflect.StructTag
+}
+
+// defaultOf is the value of a member that is not there. Defaults are read by a
+// reader of their own, for which places mean nothing, and without the limits that
+// mean "absent, but not empty".
+func (r *reader) defaultOf(t reflect.Type, tag reflect.StructTag) reflect.Value {
+	if r.defaults == nil {
+		r.defaults = map[defaultKey]reflect.Value{}
 	}
-	switch into.Addr().Interface().(type) {
+	value, ok := r.defaults[defaultKey{t, tag}]
+	if !ok {
+		value = reflect.New(t).Elem()
+		d := &reader{step: func() {}, defaults: r.defaults}
+		if text, ok := tag.Lookup("default"); ok {
+			d.decode("", gjson.Parse(text), value, limits{})
+		} else if t.Kind() == reflect.Struct && !isScalar(value) {
+			d.decode("", gjson.Parse("{}"), value, limits{})
+		}
+		r.defaults[defaultKey{t, tag}] = value
+	}
+	return value
+}
+
+// isScalar reports whether a structure is written as something else than an
+// object, too, and is empty if it is absent.
+func isScalar(v reflect.Value) bool {
+	switch v.Addr().Interface().(type) {
 	case *AnyOrAll, *Organization, *ClaimName:
-		return
+		return true
 	}
-	if into.Kind() == reflect.Struct {
-		defaults.decode(path, gjson.Parse("{}"), into, limits{})
-	}
+	return false
 }
 
 // members calls yield for each member of an object, but not for one whose name

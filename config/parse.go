@@ -63,6 +63,9 @@ func syntaxHint(doc string, offset int) string {
 type reader struct {
 	doc  string
 	step func()
+	// defaults are the values of absent members that have been needed so far, for
+	// all elements of an array alike. Nobody changes them.
+	defaults map[defaultKey]reflect.Value
 	// mistakes holds what was found so far; Line and Column, and offsets that are
 	// not known, are filled in by result.
 	mistakes []mistake

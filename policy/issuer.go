@@ -41,7 +41,7 @@ type organizationClaim struct {
 // group is the issuers with the same "iss".
 type group struct {
 	issuers        []*Issuer
-	byOrganization map[string]*Issuer // config.Any among them
+	byOrganization map[string]*Issuer // config.Any among them; nil for a few: see of
 	claims         []*organizationClaim
 	unclaimed      []*Issuer
 	sole           *Proof // if there is one issuer: nothing depends on the claims
@@ -56,7 +56,7 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 		places[entry.Name] = n
 		g := groups[entry.Issuer]
 		if g == nil {
-			g = &group{byOrganization: map[string]*Issuer{}}
+			g = &group{}
 			groups[entry.Issuer] = g
 			if entry.ManyTenants() {
 				p.tenants = append(p.tenants, tenants{entry.Issuer, g})
@@ -83,9 +83,19 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 
 func (g *group) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
-	g.byOrganization[i.Config.Organization] = i
+	if len(g.issuers) > few && g.byOrganization == nil {
+		g.byOrganization = map[string]*Issuer{}
+		for _, i := range g.issuers {
+			g.byOrganization[i.Config.Organization] = i
+		}
+	} else if g.byOrganization != nil {
+		g.byOrganization[i.Config.Organization] = i
+	}
 	if name := i.Config.OrganizationClaim; !name.IsZero() {
 		i.claim = g.claim(name)
+		if i.claim.mapped == nil && len(i.Config.OrganizationMapping) > 0 {
+			i.claim.mapped = map[string]string{}
+		}
 		maps.Copy(i.claim.mapped, i.Config.OrganizationMapping)
 	}
 	if i.claim == nil || i.Config.MissingOrganization == "issuer" {
@@ -94,13 +104,30 @@ func (g *group) add(i *Issuer) {
 	}
 }
 
+// few is how many issuers are looked through quicker than looked up. A map takes
+// as much memory as an issuer.
+const few = 4
+
+// of returns the issuer that is bound to an organization, or nil.
+func (g *group) of(organization string) *Issuer {
+	if g.byOrganization != nil {
+		return g.byOrganization[organization]
+	}
+	for _, i := range g.issuers {
+		if i.Config.Organization == organization {
+			return i
+		}
+	}
+	return nil
+}
+
 func (g *group) claim(name config.ClaimName) *organizationClaim {
 	for _, c := range g.claims {
 		if c.name.Key() == name.Key() {
 			return c
 		}
 	}
-	c := &organizationClaim{index: len(g.claims), name: name, mapped: map[string]string{}}
+	c := &organizationClaim{index: len(g.claims), name: name}
 	g.claims = append(g.claims, c)
 	return c
 }
@@ -178,7 +205,7 @@ func (t *Proof) proven() iter.Seq2[*Issuer, string] {
 			value := t.claims[n].value
 			for _, organization := range [...]string{value, claim.mapped[value]} {
 				for _, key := range [...]string{organization, config.Any} {
-					i := t.group.byOrganization[key]
+					i := t.group.of(key)
 					if i != nil && i.claim == claim && t.proves(i, organization) && !yield(i, organization) {
 						return
 					}
@@ -249,7 +276,7 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 
 // entry returns the issuer bound to the organization if the rule allows it.
 func (t *Proof) entry(r *Rule, organization string) *Issuer {
-	if i := t.group.byOrganization[organization]; i != nil && r.allows(i) {
+	if i := t.group.of(organization); i != nil && r.allows(i) {
 		return i
 	}
 	return nil
