@@ -10,6 +10,7 @@ import (
 const (
 	familyRequests = "orgate_requests"         // counter by rule, issuer, reason
 	familyFetches  = "orgate_jwks_fetches"     // counter by issuer, result
+	familyAnswers  = "orgate_introspections"   // counter by issuer, result
 	familyCache    = "orgate_token_cache"      // counter by result
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
 	familyAge      = "orgate_jwks_age_seconds" // gauge by issuer
@@ -56,6 +57,11 @@ func (m *metrics) request(l requestLabels) {
 // fetch counts the end of a fetch of an issuer's keys.
 func (m *metrics) fetch(issuer, result string) {
 	m.count(MetricName(familyFetches, "issuer", issuer, "result", result), 1)
+}
+
+// introspection counts the end of a request to an issuer about a token.
+func (m *metrics) introspection(issuer, result string) {
+	m.count(MetricName(familyAnswers, "issuer", issuer, "result", result), 1)
 }
 
 // cached counts how many tokens were seen before, and how many were not.

@@ -9,6 +9,7 @@ import (
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/proxytest"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
+	"orgate/e2e/emulator"
 	"orgate/e2e/scenario"
 	"orgate/filter"
 )
@@ -51,6 +52,9 @@ func (n native) Serve(r scenario.Request) scenario.Outcome {
 	id := n.InitializeHttpContext()
 	action := n.CallOnRequestHeaders(id, r.Map(), len(r.Trailers) == 0)
 	outcome := n.outcome(id, action)
+	if outcome.Waiting && emulator.Introspect(n, r) {
+		outcome = n.outcome(id, n.GetCurrentHttpStreamAction(id))
+	}
 	if outcome.Passed && len(r.Trailers) > 0 {
 		n.CallOnRequestTrailers(id, r.Trailers)
 		trailers, err := proxywasm.GetHttpRequestTrailers() // of the stream called last

@@ -81,6 +81,9 @@ type Gate struct {
 	cache   *tokenCache
 	options Options
 
+	providers []*allowance // what invented tokens may cost, by the provider's index
+	asked     *lru[*Introspection]
+
 	audiences []string // every audience that the configuration names, sorted
 	spent     int      // cost of the verifications so far
 	current   judgment // the last one, whose room is used again
@@ -119,6 +122,10 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 		cache:   newTokenCache(c.Limits.CachedTokens),
 		options: o,
 	}
+	for range g.policy.Providers() {
+		g.providers = append(g.providers, &allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond})
+	}
+	g.asked = newLRU[*Introspection](c.Limits.WaitingRequests+c.Limits.Fetches, maxVerifiedBytes)
 	allowances := map[string]*allowance{}
 	var problems []error
 	for i := range c.Issuers {

@@ -129,7 +129,8 @@ type selfTestCase struct {
 func selfTestCases(algorithms []string) []selfTestCase {
 	cases := []selfTestCase{
 		{name: "no token", want: "missing"},
-		{name: "malformed token", token: "a.b", want: "malformed"},
+		{name: "malformed token", token: "a.b.c", want: "malformed"},
+		{name: "opaque token", token: "a.b", want: "opaque"},
 		{name: "unsigned token", token: selfTestToken("none", "AA"), want: "bad_algorithm"},
 		{name: "no token asked for", path: "/public/", token: "a.b", want: "public"},
 		{name: "ambiguous path", path: "/a/../b", want: "path"},

@@ -7,8 +7,9 @@ import (
 	"strings"
 )
 
-// fault is what is wrong with a response before its document is looked at.
-func (r *Response) fault() (Result, error) {
+// Fault is what is wrong with a response before its document is looked at, which
+// may have so many bytes.
+func (r *Response) Fault(most int) (Result, error) {
 	switch {
 	case r.Local != "":
 		return ResultNoAnswer, fmt.Errorf("no answer: the proxy says %s (status %d)", printable(r.Local), r.Status)
@@ -23,8 +24,8 @@ func (r *Response) fault() (Result, error) {
 		return ResultStatus, r.describe(fmt.Errorf("status %d", r.Status))
 	case r.Body == "":
 		return ResultEmpty, errors.New("no body")
-	case len(r.Body) > MaxDocument:
-		return ResultTooLarge, fmt.Errorf("more than %d bytes", MaxDocument)
+	case len(r.Body) > most:
+		return ResultTooLarge, fmt.Errorf("more than %d bytes", most)
 	}
 	return "", nil
 }

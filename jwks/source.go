@@ -612,7 +612,7 @@ func (s *Source) dueAfter(h history) time.Duration {
 
 // read makes keys of a response.
 func (s *Source) read(r Response) (*Set, Result, error) {
-	if result, err := r.fault(); err != nil {
+	if result, err := r.Fault(MaxDocument); err != nil {
 		return nil, result, err
 	}
 	set, err := Parse(r.Body)

@@ -5,6 +5,7 @@ import (
 	"maps"
 
 	"orgate/config"
+	"orgate/internal/pattern"
 	"orgate/jwt"
 )
 
@@ -17,7 +18,7 @@ type Issuer struct {
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	group *group
+	group *Provider
 	claim *organizationClaim // nil if there is none
 	// Whether a token without the claim is of the issuer's own organization.
 	unclaimed bool
@@ -37,8 +38,14 @@ type organizationClaim struct {
 	mapped map[string]string
 }
 
-// group is the issuers with the same "iss".
-type group struct {
+// Provider is the issuers with the same "iss".
+type Provider struct {
+	// Index is the provider's place among [Policy.Providers].
+	Index int
+	// Config is the first of its issuers: all handle tokens alike.
+	Config *config.Issuer
+
+	pattern        *pattern.Pattern // nil if tokens are told by their "iss"
 	issuers        []*Issuer
 	byOrganization map[string]*Issuer // config.Any among them
 	claims         []*organizationClaim
@@ -49,19 +56,14 @@ type group struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
-	groups := map[string]*group{}
+	groups := map[string]*Provider{}
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n
 		g := groups[entry.Issuer]
 		if g == nil {
-			g = &group{byOrganization: map[string]*Issuer{}}
+			g = p.addProvider(entry)
 			groups[entry.Issuer] = g
-			if entry.ManyTenants() {
-				p.tenants = append(p.tenants, tenants{entry.Issuer, g})
-			} else {
-				p.groups[entry.Issuer] = g
-			}
 		}
 		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
 		if len(entry.RoleMappings) > 0 {
@@ -80,7 +82,7 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 	return places
 }
 
-func (g *group) add(i *Issuer) {
+func (g *Provider) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
 	g.byOrganization[i.Config.Organization] = i
 	if name := i.Config.OrganizationClaim; !name.IsZero() {
@@ -93,7 +95,7 @@ func (g *group) add(i *Issuer) {
 	}
 }
 
-func (g *group) claim(name config.ClaimName) *organizationClaim {
+func (g *Provider) claim(name config.ClaimName) *organizationClaim {
 	for _, c := range g.claims {
 		if c.name.Key() == name.Key() {
 			return c
@@ -113,7 +115,7 @@ func (g *group) claim(name config.ClaimName) *organizationClaim {
 // without its claim for is worth nothing if another one's claim proves another
 // organization, unless both are shared across organizations.
 type Proof struct {
-	group  *group
+	group  *Provider
 	claims []claimed // by organizationClaim.index; none if there is one issuer alone
 
 	// byClaim is the organization that claims prove, "" if none does, "*" if
@@ -131,17 +133,13 @@ type Proof struct {
 // [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 	g := p.group(claims)
-	switch {
-	case g == nil:
+	if g == nil {
 		return nil, ErrUnknownIssuer
-	case g.sole != nil:
-		return g.sole, nil
 	}
-	t := g.proof(claims)
-	return &t, nil
+	return g.Proof(claims), nil
 }
 
-func (g *group) proof(claims jwt.Claims) Proof {
+func (g *Provider) proof(claims jwt.Claims) Proof {
 	t := Proof{group: g, claims: make([]claimed, len(g.claims)), shared: true}
 	for n, c := range g.claims {
 		t.claims[n] = c.read(claims)

@@ -59,6 +59,10 @@ func (p *Proxy) Serve(r scenario.Request) scenario.Outcome {
 	action := p.CallOnRequestHeaders(id, r.Map(), len(r.Trailers) == 0)
 	outcome := scenario.Outcome{Reason: p.property(0), Issuer: p.property(1), Organization: p.property(2)}
 	answer := p.GetSentLocalResponse(id)
+	if action == types.ActionPause && answer == nil && Introspect(p, r) {
+		action, answer = p.GetCurrentHttpStreamAction(id), p.GetSentLocalResponse(id)
+		outcome.Reason, outcome.Issuer, outcome.Organization = p.property(0), p.property(1), p.property(2)
+	}
 	if answer != nil {
 		outcome.Status, outcome.Headers = int(answer.StatusCode), answer.Headers
 		outcome.Body, outcome.GRPC = string(answer.Data), answer.GRPCStatus
@@ -68,6 +72,19 @@ func (p *Proxy) Serve(r scenario.Request) scenario.Outcome {
 	}
 	outcome.Waiting = action == types.ActionPause && answer == nil
 	return outcome
+}
+
+// Introspect has the provider answer if a request waits for an introspection, and
+// reports whether one does.
+func Introspect(p proxytest.HostEmulator, r scenario.Request) bool {
+	before := len(p.GetCalloutAttributesFromContext(proxytest.PluginContextID))
+	p.Tick()
+	calls := p.GetCalloutAttributesFromContext(proxytest.PluginContextID)
+	for _, call := range calls[before:] {
+		status, body := r.Answer()
+		p.CallOnHttpCallResponse(call.CalloutID, [][2]string{{":status", status}}, nil, body)
+	}
+	return len(calls) > before
 }
 
 // unset stands for no value, since the emulator takes none back.

@@ -33,6 +33,9 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 		return nil, faults{"too_large 401"}
 	}
 	if len(parts) != 3 {
+		if regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`).MatchString(compact) {
+			return nil, faults{"opaque 401"}
+		}
 		return nil, malformed
 	}
 	for _, p := range parts {

@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(),
+		reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(), opaqueFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name
@@ -552,7 +552,8 @@ func reportFields() []Case {
 			Want{Status: 401, Code: "900903", Reason: "expired"}},
 		"no expiration":           {get("/scope", first.Token(Claims{"exp": nil})), invalid("claim")},
 		"too early":               {get("/scope", first.Token(Claims{"nbf": now + 61})), invalid("not_yet_valid")},
-		"malformed":               {get("/scope", "x"), invalid("malformed")},
+		"malformed":               {get("/scope", "x.y.z"), invalid("malformed")},
+		"opaque":                  {get("/scope", "x"), invalid("opaque")},
 		"a duplicate":             {get("/scope", first.Raw(`"sub":"root"`)), invalid("malformed")},
 		"audience":                {get("/scope", first.Token(Claims{"aud": "x"})), invalid("audience")},
 		"type":                    {get("/scope", first.With(Claims{"typ": "x"})), invalid("claim")},
