@@ -75,7 +75,7 @@ type Config struct {
 }
 
 // TokenSources says where a request may carry its token. A request that
-// carries more than one is refused.
+// carries different tokens is refused.
 type TokenSources struct {
 	// Request headers.
 	Headers []HeaderSource `json:"headers" default:"[{\"name\":\"authorization\",\"prefix\":\"Bearer \"}]"`
@@ -106,6 +106,9 @@ type Headers struct {
 	Scopes string `json:"scopes" default:"\"x-wso2-scopes\""`
 	// Receives the local roles.
 	Roles string `json:"roles" default:"\"x-wso2-roles\""`
+	// How lists are written: "comma", joined with commas (scopes with spaces), or
+	// "json", as a JSON array, which any element fits into.
+	Lists string `json:"lists" default:"\"comma\"" enum:"comma|json"`
 }
 
 // Errors says how refusals are written.
@@ -197,8 +200,11 @@ type Issuer struct {
 	// Where the provider says whether a token is good. Required for tokens that are
 	// no JWTs; without signatureValidation, JWTs are asked about as well.
 	Introspection *Introspection `json:"introspection"`
-	// The claim that holds the user's name; the token must have it.
+	// The claim that holds the user's name.
 	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
+	// What a token without a user's name is: "refuse"; "consumerKey", for tokens of
+	// machines, to have the client stand in; or "omit", to write no header.
+	MissingUsername string `json:"missingUsername" default:"\"refuse\"" enum:"refuse|consumerKey|omit"`
 	// The claim that holds the user's organization; the token must have it.
 	// By default the remote claim of the claim mapping whose local claim is
 	// the organization header, if there is one.
@@ -215,8 +221,8 @@ type Issuer struct {
 	// The claim that holds the client that the token was issued to. If the token
 	// has none, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
-	// The claim that holds the identity provider's roles: a string, or an
-	// array of strings.
+	// The claim that holds the identity provider's roles: a string, an array of
+	// strings, or an object whose members are named after them.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
@@ -406,6 +412,9 @@ type Rule struct {
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
+	// Alternatives, one of which must hold besides: a user's scope or a daemon's
+	// role.
+	AnyOf []Demands `json:"anyOf" min:"1"`
 	// Passes the token on to the upstream, or removes it, instead of what the
 	// top level says.
 	ForwardToken *bool `json:"forwardToken"`
@@ -414,6 +423,27 @@ type Rule struct {
 	Public bool `json:"public" default:"false"`
 	// Asks for no token, or a good one.
 	Optional bool `json:"optional" default:"false"`
+}
+
+// Demands is what a rule asks of a token, or one of its alternatives does.
+type Demands struct {
+	// Scopes: any one of an array, or all with {"all": […]}.
+	Scopes AnyOrAll `json:"scopes"`
+	// Local roles: any one of an array, or all with {"all": […]}.
+	Roles AnyOrAll `json:"roles"`
+	// The clients. Empty: any.
+	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
+	// Claims that must have one of the values named.
+	Claims []ClaimRule `json:"claims" default:"[]"`
+	// Names of the issuers whose tokens these are. Empty: all.
+	Issuers []string `json:"issuers" default:"[]"`
+	// Audiences, instead of the issuer's.
+	Audiences []string `json:"audiences" default:"[]"`
+}
+
+// Own returns what the rule asks for itself, besides its alternatives.
+func (r *Rule) Own() Demands {
+	return Demands{r.Scopes, r.Roles, r.ConsumerKeys, r.Claims, r.Issuers, r.Audiences}
 }
 
 // Match selects requests. Every part that is present must match; the query is

@@ -5,6 +5,7 @@
 //
 // Its folders are what the plugin is tried with: an identity provider (idp), an
 // upstream (echo), and a demonstration that brings all of it up (demo).
+// Providers that others wrote are in a module of their own (peers).
 package e2e
 
 import (

@@ -231,23 +231,42 @@ func (s *stream) refuse(d *gate.Decision) types.Action {
 var (
 	propertyReason       = []string{"orgate.reason"}
 	propertyIssuer       = []string{"orgate.issuer"}
-	propertyOrganization = []string{"orgate.organization"}
+	propertyOrganization = []string{"orgate.organization"} // that the token proves
+	propertyRule         = []string{"orgate.rule"}
+	propertyRequired     = []string{"orgate.required"} // organization
+	propertySource       = []string{"orgate.source"}   // of the token
 )
 
-// tell sets the properties.
+// tell sets the properties. Each costs a host call, so what explains a refusal is
+// told of those alone that are refused, or would be.
 func tell(d *gate.Decision) error {
-	if err := proxywasm.SetProperty(propertyReason, []byte(d.Reason())); err != nil {
+	var issuer, organization, rule string
+	if d.Issuer != nil {
+		issuer = d.Issuer.Name
+	}
+	if d.Identity != nil {
+		organization = d.Identity.Organization // none, in report-only mode
+	}
+	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer), tellOne(propertyOrganization, organization))
+	if err != nil || d.Verdict == gate.Pass && !d.Reported {
 		return err
 	}
-	if d.Issuer != nil {
-		if err := proxywasm.SetProperty(propertyIssuer, []byte(d.Issuer.Name)); err != nil {
-			return err
-		}
+	if d.Rule != nil {
+		rule = d.Rule.Name
 	}
-	if d.Identity != nil && d.Identity.Organization != "" { // none, in report-only mode
-		return proxywasm.SetProperty(propertyOrganization, []byte(d.Identity.Organization))
+	source := d.Place.String()
+	if d.Other.Kind != "" {
+		source += ", " + d.Other.String()
 	}
-	return nil
+	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required), tellOne(propertySource, source))
+}
+
+// tellOne sets a property, unless there is nothing to tell.
+func tellOne(property []string, value string) error {
+	if value == "" {
+		return nil
+	}
+	return proxywasm.SetProperty(property, []byte(value))
 }
 
 // debugRefusal logs what a refused token said of itself, at debug level alone.
@@ -264,6 +283,17 @@ func debugRefusal(d *gate.Decision) {
 		line += " issuer=" + d.Issuer.Name
 	}
 	proxywasm.LogDebug(line)
+}
+
+// debugLeftOut logs which identity headers could not be written, and why, at debug
+// level alone.
+func debugLeftOut(d *gate.Decision) {
+	if !debugging() {
+		return
+	}
+	for _, h := range d.Identity.LeftOut {
+		proxywasm.LogDebug("left out: " + h.Header + ": " + h.Problem + " issuer=" + d.Issuer.Name)
+	}
 }
 
 // printable cuts what a client sent to a length and to characters that cannot

@@ -34,6 +34,8 @@ type Decision struct {
 	Required string
 	// Place is where the token stands.
 	Place Place
+	// Other is where another token stands, if there are several.
+	Other Place
 	// Token is the token once it is read, nil before.
 	Token *jwt.Token
 	// Issuer is the issuer that the token is judged by, nil before it is found.
@@ -54,10 +56,11 @@ type Decision struct {
 	edits   []Edit
 }
 
-// Reasons of requests that pass.
+// Reasons of requests that pass, and of faults.
 const (
 	reasonOK     = "ok"
 	reasonPublic = "public"
+	ReasonFault  = "internal"
 )
 
 // Reason is the decision's label in metrics and access logs.

@@ -131,6 +131,7 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return ErrNoToken
 	case 1:
 	default:
+		j.Other = j.credentials.other
 		return ErrSeveralTokens
 	}
 	j.compact = j.credentials.tokens[0]
@@ -198,7 +199,6 @@ func (j *judgment) authenticate(i *issuer) error {
 	if v.identity == nil {
 		return j.step(StepIdentity, v.err)
 	}
-	j.Identity = v.identity
 	return nil
 }
 
@@ -215,6 +215,7 @@ func (j *judgment) signed(i *issuer, now time.Time) (*verdict, error) {
 	if j.step(StepKey, err) != nil {
 		return nil, err
 	}
+	j.Identity = v.identity // also of a token that is refused from here on
 	if err := j.step(StepType, v.typeErr); err != nil {
 		return nil, err
 	}
@@ -229,11 +230,19 @@ func (j *judgment) told(i *issuer, now time.Time) (*verdict, error) {
 	if err := j.step(StepTime, j.Token.CheckTime(now, times)); err != nil {
 		return nil, err
 	}
-	if j.Token.HasAudience() {
-		if err := j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer))); err != nil {
-			return nil, err
-		}
+	v, err := j.word(now)
+	if err != nil {
+		return nil, err
 	}
+	j.Identity = v.identity
+	if j.Token.HasAudience() {
+		err = j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer)))
+	}
+	return v, err
+}
+
+// word is what the issuer makes of its provider's word, from before if that is kept.
+func (j *judgment) word(now time.Time) (*verdict, error) {
 	if j.known != nil {
 		if v := j.known.verdict(j.Issuer); v != nil {
 			return v, nil

@@ -111,7 +111,7 @@ var refusals = [...]refusal{
 	{policy.ErrAmbiguousHost, "path", bad, "The request's host can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
 	{ErrIntrospection, "introspection_unavailable", unavailable, "The access token cannot be checked at the moment."},
-	{ErrFault, "internal", fault, "The request could not be authenticated."},
+	{ErrFault, ReasonFault, fault, "The request could not be authenticated."},
 }
 
 // refusalOf finds the row of an error. Most errors are those of the table

@@ -7,6 +7,19 @@ import (
 	"strings"
 )
 
+// Set reads the response's document with [Parse]. The error says what is wrong with
+// the response, and is for the log.
+func (r *Response) Set() (*Set, Result, error) {
+	if result, err := r.Fault(MaxDocument); err != nil {
+		return nil, result, err
+	}
+	set, err := Parse(r.Body)
+	if err != nil {
+		return nil, ResultNotSet, r.describe(err)
+	}
+	return set, ResultOK, nil
+}
+
 // Fault is what is wrong with a response before its document is looked at, which
 // may have so many bytes.
 func (r *Response) Fault(most int) (Result, error) {
@@ -19,7 +32,7 @@ func (r *Response) Fault(most int) (Result, error) {
 		return ResultNoAnswer, errors.New("no answer")
 	case r.Status/100 == 3 && r.Location != "":
 		location, _, _ := strings.Cut(r.Location, "?") // What follows may be a secret.
-		return ResultStatus, fmt.Errorf("status %d, a redirect to %s", r.Status, printable(location))
+		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status, printable(location))
 	case r.Status != 200:
 		return ResultStatus, r.describe(fmt.Errorf("status %d", r.Status))
 	case r.Body == "":

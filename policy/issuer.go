@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"maps"
+	"strings"
 
 	"orgate/config"
 	"orgate/internal/pattern"
@@ -56,7 +57,7 @@ type Provider struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
-	groups := map[string]*Provider{}
+	groups := make(map[string]*Provider, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n
@@ -132,8 +133,12 @@ type Proof struct {
 // Proof reads the organization out of the claims. The error is
 // [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
+	iss := claims.Issuer()
 	g := p.group(claims)
-	if g == nil {
+	switch {
+	case g == nil && (p.groups[strings.TrimSuffix(iss, "/")] != nil || p.groups[iss+"/"] != nil):
+		return nil, errSlash
+	case g == nil:
 		return nil, ErrUnknownIssuer
 	}
 	return g.Proof(claims), nil
@@ -314,10 +319,14 @@ type claimed struct {
 }
 
 func (c *organizationClaim) read(claims jwt.Claims) claimed {
-	value, err := stringClaim(claims, "organization", c.name)
+	value, problem := "", missing
+	if v, ok := lookup(claims, c.name); ok {
+		value, problem = organizationIn(v)
+	}
 	switch {
-	case err != nil:
-		return claimed{err: err, absent: isMissing(err)}
+	case problem != "":
+		err := &ClaimError{Use: "organization", Claim: c.name, Problem: problem}
+		return claimed{err: err, absent: problem == missing}
 	case value == config.Any:
 		return claimed{err: errAsterisk}
 	}

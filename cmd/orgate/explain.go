@@ -11,17 +11,16 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
+	"orgate/internal/advice"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.
@@ -57,11 +56,12 @@ printed, and the values that the plugin decides by or hands on.
 Nothing leaves the machine but requests for keys: those of the issuer that the
 token names are fetched from the URLs in the configuration, from the address
 given with --cluster, or read from the file given with --jwks. The provider is
-never asked about an opaque token: --introspection has what it would say.
+never asked about an opaque token: --introspection has what it would say. Any
+one file may be "-", standard input.
 
 The exit status is 0 if the plugin lets the request pass, 3 if it refuses it, 2
 if a flag is wrong, and 1 if a file cannot be read or the configuration has
-mistakes.`,
+errors.`,
 		Example: `  orgate explain --config orgate.json --request 'GET https://api.example.com/orders' --token token.txt
 
   # The token never touches the disk, the keys come from a file.
@@ -84,7 +84,7 @@ mistakes.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
 	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`'")
 	f.StringVar(&o.requestFile, "request-file", "", "read the whole request from `FILE`, \"-\" for standard input")
 	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
@@ -113,13 +113,7 @@ type explainer struct {
 func (o *explainOptions) check() (*explainer, error) {
 	x := &explainer{explainOptions: *o, keyFile: map[string]string{}, answer: map[string]string{}}
 	x.input.Now = time.Now()
-	stdin := 0
-	for _, file := range []string{o.config, o.token, o.requestFile} {
-		if file == "-" {
-			stdin++
-		}
-	}
-	var err error
+	err := oneStdin(slices.Concat([]string{o.config, o.token, o.requestFile}, o.keySets, o.answers)...)
 	switch {
 	case o.config == "":
 		return nil, errors.New("--config is missing")
@@ -127,8 +121,8 @@ func (o *explainOptions) check() (*explainer, error) {
 		return nil, errors.New("one of --request and --request-file is needed")
 	case o.requestFile != "" && (o.token != "" || len(o.headers) > 0):
 		return nil, errors.New("--request-file: the request's headers, its token among them, belong in the file")
-	case stdin > 1:
-		return nil, errors.New("only one of --config, --token and --request-file can be standard input")
+	case err != nil:
+		return nil, err
 	case o.output != "text" && o.output != "json":
 		return nil, fmt.Errorf("--output: must be text or json, got %q", o.output)
 	}
@@ -253,6 +247,11 @@ func (x *explainer) run(ctx context.Context, stdin io.Reader, stdout io.Writer) 
 		}
 		return &failure{err}
 	}
+	return x.write(ctx, stdout)
+}
+
+// write explains the request, and returns errRefused if the plugin refuses it.
+func (x *explainer) write(ctx context.Context, stdout io.Writer) error {
 	e, err := explain.Explain(ctx, &x.input)
 	if err != nil {
 		return &failure{err}
@@ -286,31 +285,28 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	}
 	report := advice.Read(string(document))
 	if report.Config == nil {
-		return mistakes(nameOf(x.config), report)
+		return faults(nameOf(x.config), report)
 	}
 	x.input.Config = report.Config
 	if err := x.prepareRequest(stdin); err != nil {
 		return err
 	}
-	if x.input.Request.Certificate, err = certificateDigest(x.clientCert); err != nil {
+	if x.input.Request.Certificate, err = certificateDigest(x.clientCert, stdin); err != nil {
 		return err
 	}
-	given, err := x.keyDocuments()
+	if err := x.answerWith(stdin); err != nil {
+		return err
+	}
+	return x.fetchWith(stdin)
+}
+
+// fetchWith says how keys are fetched: from files, if they stand in for their
+// locations.
+func (x *explainer) fetchWith(stdin io.Reader) error {
+	given, err := x.keyDocuments(stdin)
 	if err != nil {
 		return err
 	}
-	answers := map[string]string{}
-	for name, file := range x.answer {
-		if !slices.ContainsFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name && i.Introspection != nil }) {
-			return fmt.Errorf("--introspection: the configuration has no issuer %q that is asked", name)
-		}
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return err
-		}
-		answers[name] = string(text)
-	}
-	x.input.Answer = func(issuer string) string { return answers[issuer] }
 	x.input.Get = func(ctx context.Context, l explain.Location) (*explain.Document, error) {
 		if d := given[l.Cluster+" "+l.URL]; d != nil {
 			return d, nil
@@ -324,18 +320,35 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	return nil
 }
 
+// answerWith reads what providers would say of the token.
+func (x *explainer) answerWith(stdin io.Reader) error {
+	answers := map[string]string{}
+	for name, file := range x.answer {
+		if !slices.ContainsFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name && i.Introspection != nil }) {
+			return fmt.Errorf("--introspection: the configuration has no issuer %q that is asked", name)
+		}
+		text, err := read(file, stdin)
+		if err != nil {
+			return err
+		}
+		answers[name] = string(text)
+	}
+	x.input.Answer = func(issuer string) string { return answers[issuer] }
+	return nil
+}
+
 // certificateDigest is what a proxy tells of the client's certificate in a file.
-func certificateDigest(file string) (string, error) {
+func certificateDigest(file string, stdin io.Reader) (string, error) {
 	if file == "" {
 		return "", nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := read(file, stdin)
 	if err != nil {
 		return "", err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != "CERTIFICATE" {
-		return "", fmt.Errorf("%s: no PEM certificate", file)
+		return "", fmt.Errorf("%s: no PEM certificate", nameOf(file))
 	}
 	return fmt.Sprintf("%x", sha256.Sum256(block.Bytes)), nil
 }
@@ -370,6 +383,13 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	if token == "" {
 		return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
 	}
+	x.place(token)
+	return nil
+}
+
+// place puts a token in the first place that the configuration names.
+func (x *explainer) place(token string) {
+	r := &x.input.Request
 	switch places := &x.input.Config.TokenSources; {
 	case len(places.Headers) > 0:
 		r.Headers = append(r.Headers, [2]string{places.Headers[0].Name, places.Headers[0].Prefix + token})
@@ -382,7 +402,6 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	default:
 		r.Headers = append(r.Headers, [2]string{"cookie", places.Cookies[0] + "=" + token})
 	}
-	return nil
 }
 
 // trimToken takes away what may stand around a token in a file.
@@ -427,7 +446,7 @@ func (x *explainer) refuseTokens() error {
 // keyDocuments reads the files that stand in for locations, by cluster and URL.
 // Where the location is a discovery document, one is made that leads to the
 // file.
-func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
+func (x *explainer) keyDocuments(stdin io.Reader) (map[string]*explain.Document, error) {
 	documents := map[string]*explain.Document{}
 	for name, file := range x.keyFile {
 		i := slices.IndexFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name })
@@ -439,7 +458,7 @@ func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
 		if keys == nil || keys.Cluster == "" {
 			return nil, fmt.Errorf("--jwks: issuer %q fetches no keys", name)
 		}
-		text, err := os.ReadFile(file)
+		text, err := read(file, stdin)
 		if err != nil {
 			return nil, err
 		}
@@ -452,7 +471,7 @@ func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
 			}
 			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK, Body: string(discovery)}
 		}
-		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: file}
+		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: nameOf(file)}
 	}
 	return documents, nil
 }

@@ -19,12 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/e2e"
 	"orgate/e2e/echo"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
+	"orgate/internal/advice"
 	"orgate/jwks"
 )
 
@@ -63,7 +63,7 @@ func TestTourConfigurationIsGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.VM.Close()
-	if mistakes := advice.Read(string(document)).Mistakes; len(mistakes) > 0 {
+	if mistakes := advice.Read(string(document)).Errors; len(mistakes) > 0 {
 		t.Errorf("mistakes: %v", mistakes)
 	}
 }

@@ -60,6 +60,7 @@ type Issuer struct {
 	TokenTypes                []string            `json:"tokenTypes,omitempty"`
 	SignatureValidation       SignatureValidation `json:"signatureValidation"`
 	UsernameClaim             any                 `json:"usernameClaim,omitempty"`
+	MissingUsername           string              `json:"missingUsername,omitempty"`
 	OrganizationClaim         any                 `json:"organizationClaim,omitempty"`
 	MissingOrganization       string              `json:"missingOrganization,omitempty"`
 	OrganizationMapping       map[string]string   `json:"organizationMapping,omitempty"`
@@ -128,9 +129,20 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	AnyOf        []*Demands  `json:"anyOf,omitempty"`
 	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
+}
+
+// Demands are an alternative.
+type Demands struct {
+	Scopes       any         `json:"scopes,omitempty"`
+	Roles        any         `json:"roles,omitempty"`
+	ConsumerKeys []string    `json:"consumerKeys,omitempty"`
+	Claims       []ClaimRule `json:"claims,omitempty"`
+	Issuers      []string    `json:"issuers,omitempty"`
+	Audiences    []string    `json:"audiences,omitempty"`
 }
 
 // All asks for every one of a list.
@@ -167,6 +179,19 @@ var (
 	audienceNames = []string{"https://api.example", "api"}
 )
 
+// signers are whose keys are configured.
+func (v *SignatureValidation) signers() (list []*scenario.Signer) {
+	if v.JWKS != nil {
+		for _, k := range v.JWKS.keys {
+			list = append(list, k.signer)
+		}
+	}
+	if v.Certificate != nil {
+		list = append(list, v.Certificate.signer)
+	}
+	return list
+}
+
 // signers are whose keys may be configured. Two have the same kid.
 func signers() []*scenario.Signer {
 	return []*scenario.Signer{
@@ -180,6 +205,9 @@ func (c *choices) config() *Config {
 		config.Headers = map[string]string{}
 		for _, name := range some(c, 1, "organization", "username", "consumerKey", "scopes", "roles") {
 			config.Headers[name] = pick(c, "", "X-"+name, "x_"+name)
+		}
+		if c.n(2) == 1 {
+			config.Headers["lists"] = pick(c, "json", "json", "comma")
 		}
 	}
 	config.ForwardPayload = pick(c, "", "", "x-jwt-payload", "X-WSO2-Payload")
@@ -279,19 +307,28 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	}
 	i.TokenTypes = pick(c, nil, nil, nil, []string{"at+jwt"}, []string{"JWT", "AT+jwt"})
 	i.SignatureValidation = c.keys()
+	if c.n(4) != 3 { // more often than not the keys are good for something
+		for _, s := range i.SignatureValidation.signers() {
+			if !slices.ContainsFunc(i.Algorithms, s.Can) {
+				i.Algorithms = append(i.Algorithms, s.Algorithm())
+			}
+		}
+	}
 	if c.chance(4) {
 		i.UsernameClaim = pick[any](c, "email", "user.name", []string{"user", "name"}, "https://x.example/name")
 	}
+	i.MissingUsername = pick(c, "", "", "", "consumerKey", "omit")
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"})
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
 	}
 	if c.n(2) == 1 {
-		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
+		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"},
+			"https://x.example/meta.data.roles")
 		if c.n(2) == 1 {
 			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
 				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
@@ -510,7 +547,33 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	if c.chance(6) {
 		r.Audiences = some(c, 1, "api", "other")
 	}
+	for c.chance(4) {
+		r.AnyOf = append(r.AnyOf, c.demands(config))
+	}
 	return r
+}
+
+// demands are an alternative, which asks for something.
+func (c *choices) demands(config *Config) *Demands {
+	d := &Demands{Scopes: c.anyOrAll(scopeNames), Roles: c.anyOrAll(roleNames)}
+	if c.chance(6) {
+		d.ConsumerKeys = some(c, 1, clientNames...)
+	}
+	if c.chance(6) {
+		d.Claims = append(d.Claims, ClaimRule{pick(c, claimNames...), some(c, 1, "gold", "1")})
+	}
+	if c.chance(4) {
+		for _, i := range some(c, 1, config.Issuers...) {
+			d.Issuers = append(d.Issuers, i.Name)
+		}
+	}
+	if c.chance(3) {
+		d.Audiences = some(c, 1, "api", "other", "https://api.example")
+	}
+	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil && d.Audiences == nil {
+		d.Scopes = some(c, 1, scopeNames...)
+	}
+	return d
 }
 
 func (c *choices) anyOrAll(from []string) any {

@@ -100,7 +100,9 @@ func (config *Config) judge(r scenario.Request) judgement {
 	j := judgement{forwards: config.forwards(rule)}
 	var chosen *claimant
 	for _, i := range config.inUse() {
-		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
+		alternatives := rule.alternatives(i)
+		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) ||
+			len(rule.AnyOf) > 0 && len(alternatives) == 0 {
 			continue
 		}
 		c := config.claim(i, rule, required, proven, t)
@@ -120,6 +122,13 @@ func (config *Config) judge(r scenario.Request) judgement {
 		j.claimants = []*claimant{chosen}
 	}
 	return j
+}
+
+// alternatives are those for an issuer's tokens.
+func (rule *Rule) alternatives(i *Issuer) []*Demands {
+	return slices.DeleteFunc(slices.Clone(rule.AnyOf), func(d *Demands) bool {
+		return len(d.Issuers) > 0 && !slices.Contains(d.Issuers, i.Name)
+	})
 }
 
 // forwards says whether tokens are passed on under a rule.

@@ -151,7 +151,7 @@ func Opaque() []Case {
 	return append(cases,
 		Case{Name: "opaque: just short enough", Config: reference(""), Want: isAlice,
 			Request: asking("op_"+strings.Repeat("a", 4093), said())},
-		Case{Name: "opaque: twice", Config: reference(""), Apart: true, Want: isAlice,
+		Case{Name: "opaque: twice", Config: reference(""), Want: isAlice,
 			Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + opaque}}}},
 		Case{Name: "opaque: beside another", Config: reference(""), Want: invalid("several_tokens"),
 			Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + opaque + "4"}}}},

@@ -98,9 +98,6 @@ type Case struct {
 	Config  string // [Config], if empty; see [Expand]
 	Request Request
 	Want    Want
-	// Apart: the case needs a proxy that treats headers of one name each by
-	// itself, which the SDK's emulator does not.
-	Apart bool
 	// Fields are the fields of the configuration that the case is for, as
 	// paths without indexes: "issuers[].clockSkew". Without any one of them
 	// the outcome is another.
@@ -120,7 +117,7 @@ func (c *Case) Configuration() string {
 
 // All are all cases. No two have the same name.
 func All() []Case {
-	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Opaque())
+	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Sent(), Opaque())
 }
 
 // Want is a verdict. Its zero value is never right.

@@ -80,12 +80,18 @@ type Config struct {
 	ClientCAs *x509.CertPool
 	// Workers is the number of workers. Zero or less: one.
 	Workers int
+	// Labels are those that the plugin writes into its metrics' names, as
+	// "label=.=value;.;".
+	Labels []string
+	// Ready are the names of metrics that are above 0 once the plugin can do its
+	// work.
+	Ready []string
 	// VerifySignature offers the plugin the foreign function verify_signature,
 	// as Envoy does.
 	VerifySignature bool
-	// Log receives a line for each request, with the properties
-	// orgate.reason, orgate.issuer, orgate.organization and orgate.rule if the
-	// plugin set them, and the plugin's own lines. nil: nothing is logged.
+	// Log receives a line for each request, with the client's address, the
+	// properties orgate.reason, issuer, organization, required, rule and source if
+	// the plugin set them, and the plugin's own lines. nil: nothing is logged.
 	// Queries, headers and bodies are never logged.
 	Log *slog.Logger
 	// backOff is the pause before the first restart of a VM that trapped; it

@@ -273,6 +273,8 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 			return nil, "", notFetched(j.WellKnown, f)
 		}
 		if location, err = keyfetch.Follow(issuer, f.document.Body); err != nil {
+			f.response.Misdirected = err
+			_, err = f.response.Fault(jwks.MaxDocument)
 			return nil, "", fmt.Errorf("%s: %w", j.WellKnown, err)
 		}
 	}
@@ -284,7 +286,7 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 	if f.document.File != "" {
 		from = f.document.File
 	}
-	if set, err = jwks.Parse(f.document.Body); err != nil {
+	if set, _, err = f.response.Set(); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", from, err)
 	}
 	return set, from, nil
@@ -332,13 +334,27 @@ func (t *tracer) identity(d *gate.Decision, err error) {
 		t.add("identity", "%s", claimProblem(err))
 		return
 	}
-	t.add("identity", "username %q", id.Username)
+	name := d.Issuer.Config.UsernameClaim
+	switch {
+	case id.Username != "":
+		t.add("identity", "username %q", id.Username)
+		if v, _ := d.Token.Claims.Lookup(name.Name, name.Path...); v.String() == "" {
+			t.more("the token names no user: the client stands in (missingUsername)")
+		}
+	case err == nil:
+		t.add("identity", "no username, and the issuer lets that pass (missingUsername)")
+	default:
+		t.add("identity", "no username")
+	}
 	for _, part := range []struct{ name, value string }{
 		{"consumer key", quotedIf(id.ConsumerKey)}, {"scopes", quoted(id.Scopes)}, {"roles", quoted(id.Roles)},
 	} {
 		if part.value != "" {
 			t.more("%s %s", part.name, part.value)
 		}
+	}
+	for _, h := range id.LeftOut {
+		t.more("%s is left out: %s", h.Header, h.Problem)
 	}
 	if err != nil {
 		t.more("%s", claimProblem(err))
@@ -427,20 +443,21 @@ func (t *tracer) demands(d *gate.Decision, err error) {
 	if d.Rule.Index >= 0 {
 		rule = &t.in.Config.Rules[d.Rule.Index]
 	}
-	var asks []string
-	for _, a := range []struct {
-		name string
-		list config.AnyOrAll
-	}{{"scopes", rule.Scopes}, {"roles", rule.Roles}} {
-		if len(a.list.Values) > 0 {
-			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+	own := rule.Own()
+	asks := demandsText(&own)
+	if len(rule.AnyOf) > 0 {
+		asks = append(asks, "any of these, besides (anyOf):")
+	}
+	for i := range rule.AnyOf {
+		d := &rule.AnyOf[i]
+		texts := demandsText(d)
+		if len(d.Issuers) > 0 {
+			texts = append(texts, "issuer: any of "+quoted(d.Issuers))
 		}
-	}
-	if len(rule.ConsumerKeys) > 0 {
-		asks = append(asks, "consumer key: any of "+quoted(rule.ConsumerKeys))
-	}
-	for _, c := range rule.Claims {
-		asks = append(asks, fmt.Sprintf("claim %s: any of %s", claimText(c.Claim), quoted(c.In)))
+		if len(d.Audiences) > 0 {
+			texts = append(texts, "audience: any of "+quoted(d.Audiences))
+		}
+		asks = append(asks, "- "+strings.Join(texts, "; "))
 	}
 	if len(asks) == 0 {
 		return
@@ -452,6 +469,26 @@ func (t *tracer) demands(d *gate.Decision, err error) {
 	if err != nil {
 		t.more("refused: %s", claimProblem(err))
 	}
+}
+
+// demandsText says what is asked of scopes, roles, clients and claims.
+func demandsText(d *config.Demands) []string {
+	var asks []string
+	for _, a := range []struct {
+		name string
+		list config.AnyOrAll
+	}{{"scopes", d.Scopes}, {"roles", d.Roles}} {
+		if len(a.list.Values) > 0 {
+			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+		}
+	}
+	if len(d.ConsumerKeys) > 0 {
+		asks = append(asks, "consumer key: any of "+quoted(d.ConsumerKeys))
+	}
+	for _, c := range d.Claims {
+		asks = append(asks, fmt.Sprintf("claim %s: any of %s", claimText(c.Claim), quoted(c.In)))
+	}
+	return asks
 }
 
 // claims names the token's claims and what each was used for.
@@ -487,8 +524,11 @@ func (t *tracer) claims(d *gate.Decision) {
 		use(m.RemoteClaim, "header "+m.LocalClaim)
 	}
 	if d.Rule.Index >= 0 {
-		for _, rule := range t.in.Config.Rules[d.Rule.Index].Claims {
-			use(rule.Claim, "rule")
+		rule := &t.in.Config.Rules[d.Rule.Index]
+		for _, demands := range append([]config.Demands{rule.Own()}, rule.AnyOf...) {
+			for _, c := range demands.Claims {
+				use(c.Claim, "rule")
+			}
 		}
 	}
 	var used, unused []string
