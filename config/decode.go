@@ -66,6 +66,8 @@ func (r *reader) decode(path string, v gjson.Result, into reflect.Value, l limit
 		r.anyOrAll(path, v, p)
 	case *Organization:
 		r.organization(path, v, p)
+	case *Secret:
+		r.secret(path, v, p)
 	case *map[string]string:
 		r.stringMap(path, v, p, l)
 	default:
@@ -153,7 +155,7 @@ func (r *reader) defaultOf(t reflect.Type, tag reflect.StructTag) reflect.Value 
 // object, too, and is empty if it is absent.
 func isScalar(v reflect.Value) bool {
 	switch v.Addr().Interface().(type) {
-	case *AnyOrAll, *Organization, *ClaimName:
+	case *AnyOrAll, *Organization, *ClaimName, *Secret:
 		return true
 	}
 	return false
@@ -338,6 +340,17 @@ func (r *reader) organization(path string, v gjson.Result, into *Organization) {
 	}
 }
 
+func (r *reader) secret(path string, v gjson.Result, into *Secret) {
+	switch {
+	case v.Type == gjson.String:
+		into.Value, _ = r.str(path, v, limits{required: true})
+	case v.IsObject():
+		r.object(path, v, reflect.ValueOf(into).Elem())
+	default:
+		r.wrongType(path, "a string or an object with fromEnvironment", v)
+	}
+}
+
 func (r *reader) stringMap(path string, v gjson.Result, into *map[string]string, l limits) {
 	if !v.IsObject() {
 		r.wrongType(path, "an object", v)
@@ -410,7 +423,7 @@ func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
 // unknownField is the error for a member that no field takes, with the name
 // that was meant if one is near.
 func unknownField(path, name string, t reflect.Type) string {
-	if message, ok := elsewhere[pattern(path)]; ok {
+	if message, ok := elsewhere[withoutIndexes(path)]; ok {
 		return message
 	}
 	best, nearest := "", 1+min(2, len(name)/3)

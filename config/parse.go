@@ -197,8 +197,8 @@ func element(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// pattern returns the path with its indexes left out: "issuers[].name".
-func pattern(path string) string {
+// withoutIndexes returns the path with its indexes left out: "issuers[].name".
+func withoutIndexes(path string) string {
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(path, "[")

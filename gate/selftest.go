@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"orgate/config"
+	"orgate/introspect"
+	"orgate/jwks"
 	"orgate/jwt"
 )
 
@@ -16,6 +18,9 @@ import (
 // that computes wrongly must not serve. And an engine that compiles a function at
 // its first call, as V8 does in Envoy, compiles what requests need before there
 // are any.
+//
+// An opaque token waits for an introspection, which the test ends by itself, as a
+// provider would.
 //
 // The test has a gate of its own: nothing of it is left in caches or counters.
 type SelfTest struct {
@@ -66,7 +71,7 @@ func (t *SelfTest) Run() error {
 func (t *SelfTest) Whole(send func(headers [][2]string) (upstream [][2]string, status uint32)) error {
 	for i := range t.cases {
 		c := &t.cases[i]
-		if c.later {
+		if c.later || c.answer != "" { // nobody answers here
 			continue
 		}
 		upstream, status := send(c.request().Headers)
@@ -102,7 +107,11 @@ const selfTestDocument = `{
 	"audiences": ["api"], "tokenTypes": ["jwt"], "algorithms": [%s], "rolesClaim": "roles", "requiredClaims": ["sub"],
 	"roleMappings": [{"remoteRole": "admin", "localRole": "operator"}],
 	"claimMappings": [{"remoteClaim": "sub", "localClaim": "x-subject"}],
-	"signatureValidation": {"jwks": {"inline": {"keys": [{"kty": "RSA", "kid": "k", "e": "AQAB", "n": "%s"}, %s]}}}}],
+	"signatureValidation": {"jwks": {"inline": {"keys": [{"kty": "RSA", "kid": "k", "e": "AQAB", "n": "%s"}, %s]}}}},
+	{"name": "told", "issuer": "https://told.invalid/", "organization": "*", "organizationClaim": "org", "audiences": ["api"],
+	"rolesClaim": "roles", "roleMappings": [{"remoteRole": "admin", "localRole": "operator"}],
+	"tokenHandling": {"kind": "REFERENCE", "pattern": "op_[a-z]{4,}"},
+	"introspection": {"url": "https://told.invalid/", "cluster": "told"}}],
 "signatureVerification": "host",
 "tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": ["token"], "cookies": ["token"]},
 "rules": [
@@ -122,14 +131,18 @@ func joined(lines string) string { return strings.ReplaceAll(lines, "\n", "") }
 type selfTestCase struct {
 	name, host, method, path, token string
 	headers                         [][2]string
-	later                           bool // when the tokens have expired
+	later                           bool   // when the tokens have expired
+	answer                          string // the provider's
 	want                            string
 }
 
 func selfTestCases(algorithms []string) []selfTestCase {
 	cases := []selfTestCase{
 		{name: "no token", want: "missing"},
-		{name: "malformed token", token: "a.b", want: "malformed"},
+		{name: "malformed token", token: "a.b.c", want: "malformed"},
+		{name: "opaque token", token: "a.b", want: "opaque"},
+		{name: "opaque token that is active", token: "op_good", want: "ok", answer: strings.Replace(selfTestPayload, `{"iss":"https://selftest.invalid/"`, `{"active":true`, 1)},
+		{name: "opaque token that is not", token: "op_gone", want: "inactive", answer: `{"active":false}`},
 		{name: "unsigned token", token: selfTestToken("none", "AA"), want: "bad_algorithm"},
 		{name: "no token asked for", path: "/public/", token: "a.b", want: "public"},
 		{name: "ambiguous path", path: "/a/../b", want: "path"},
@@ -189,7 +202,13 @@ func (c *selfTestCase) request() *Request {
 
 // run judges a request and renders what would become of it.
 func (t *SelfTest) run(c *selfTestCase) error {
-	d := t.Gate.Judge(c.request())
+	request := c.request()
+	d := t.Gate.Judge(request)
+	if i := d.Introspection; i != nil && i.Begin(t.now) {
+		i.Finish(t.now, introspect.Read(&jwks.Response{Status: 200, Body: c.answer}))
+		request.Introspection = i
+		d = t.Gate.Judge(request)
+	}
 	if errors.Is(d.Err, jwt.ErrUnavailable) {
 		return errElsewhere
 	}

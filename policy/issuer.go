@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/pattern"
 	"orgate/jwt"
 )
 
@@ -18,7 +19,7 @@ type Issuer struct {
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	group *group
+	group *Provider
 	claim *organizationClaim // nil if there is none
 	// Whether a token without the claim is of the issuer's own organization.
 	unclaimed bool
@@ -38,8 +39,14 @@ type organizationClaim struct {
 	mapped map[string]string
 }
 
-// group is the issuers with the same "iss".
-type group struct {
+// Provider is the issuers with the same "iss".
+type Provider struct {
+	// Index is the provider's place among [Policy.Providers].
+	Index int
+	// Config is the first of its issuers: all handle tokens alike.
+	Config *config.Issuer
+
+	pattern        *pattern.Pattern // nil if tokens are told by their "iss"
 	issuers        []*Issuer
 	byOrganization map[string]*Issuer // config.Any among them; nil for a few: see of
 	claims         []*organizationClaim
@@ -50,19 +57,14 @@ type group struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
-	groups := make(map[string]*group, len(c.Issuers))
+	groups := make(map[string]*Provider, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n
 		g := groups[entry.Issuer]
 		if g == nil {
-			g = &group{}
+			g = p.addProvider(entry)
 			groups[entry.Issuer] = g
-			if entry.ManyTenants() {
-				p.tenants = append(p.tenants, tenants{entry.Issuer, g})
-			} else {
-				p.groups[entry.Issuer] = g
-			}
 		}
 		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
 		if len(entry.RoleMappings) > 0 {
@@ -81,7 +83,7 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 	return places
 }
 
-func (g *group) add(i *Issuer) {
+func (g *Provider) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
 	if len(g.issuers) > few && g.byOrganization == nil {
 		g.byOrganization = map[string]*Issuer{}
@@ -109,7 +111,7 @@ func (g *group) add(i *Issuer) {
 const few = 4
 
 // of returns the issuer that is bound to an organization, or nil.
-func (g *group) of(organization string) *Issuer {
+func (g *Provider) of(organization string) *Issuer {
 	if g.byOrganization != nil {
 		return g.byOrganization[organization]
 	}
@@ -121,7 +123,7 @@ func (g *group) of(organization string) *Issuer {
 	return nil
 }
 
-func (g *group) claim(name config.ClaimName) *organizationClaim {
+func (g *Provider) claim(name config.ClaimName) *organizationClaim {
 	for _, c := range g.claims {
 		if c.name.Key() == name.Key() {
 			return c
@@ -141,7 +143,7 @@ func (g *group) claim(name config.ClaimName) *organizationClaim {
 // without its claim for is worth nothing if another one's claim proves another
 // organization, unless both are shared across organizations.
 type Proof struct {
-	group  *group
+	group  *Provider
 	claims []claimed // by organizationClaim.index; none if there is one issuer alone
 
 	// byClaim is the organization that claims prove, "" if none does, "*" if
@@ -165,14 +167,11 @@ func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 		return nil, errSlash
 	case g == nil:
 		return nil, ErrUnknownIssuer
-	case g.sole != nil:
-		return g.sole, nil
 	}
-	t := g.proof(claims)
-	return &t, nil
+	return g.Proof(claims), nil
 }
 
-func (g *group) proof(claims jwt.Claims) Proof {
+func (g *Provider) proof(claims jwt.Claims) Proof {
 	t := Proof{group: g, claims: make([]claimed, len(g.claims)), shared: true}
 	for n, c := range g.claims {
 		t.claims[n] = c.read(claims)

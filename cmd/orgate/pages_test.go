@@ -126,7 +126,7 @@ func checkBlock(b page.Block, all []page.Block) error {
 			return err
 		case "issuer":
 			return checkIssuer(b.Text, all)
-		case "token":
+		case "token", "answer":
 			_, err := strictjson.ParseObject(b.Text)
 			return err
 		case "keymanager":

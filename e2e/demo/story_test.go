@@ -33,7 +33,7 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	outcomes := s.tell(t.Context(), story)
+	outcomes := s.tell(t.Context(), told)
 	for _, o := range outcomes {
 		t.Run(o.name, func(t *testing.T) {
 			if !o.right() {
@@ -93,8 +93,8 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 }
 
 func TestExitStatusOfAWrongAnswer(t *testing.T) {
-	defer func(told []step) { story = told }(story)
-	story = []step{
+	defer func(before []step) { told = before }(told)
+	told = []step{
 		{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
 		{name: "no token", path: "/org1/orders", status: 200, identity: nobody()},
 	}

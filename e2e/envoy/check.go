@@ -154,23 +154,20 @@ func (c *checker) plugin(path string, filter *wasmfilterv3.Wasm) {
 		return
 	}
 	for _, issuer := range conf.Issuers {
-		c.keys(path, issuer)
+		for _, call := range issuer.Calls() {
+			c.call(fmt.Sprintf("%s: issuer %q", path, issuer.Name), call)
+		}
 	}
 }
 
-// keys checks the way to an issuer's keys.
-func (c *checker) keys(path string, issuer config.Issuer) {
-	jwks := issuer.SignatureValidation.JWKS
-	if jwks == nil || jwks.Cluster == "" {
-		return
-	}
-	path = fmt.Sprintf("%s: issuer %q", path, issuer.Name)
-	cluster := c.clusters[jwks.Cluster]
+// call checks the way to an issuer's keys or to its introspection.
+func (c *checker) call(path string, call config.Call) {
+	cluster := c.clusters[call.Cluster]
 	if cluster == nil {
-		c.problem(path, "no cluster %q", jwks.Cluster)
+		c.problem(path, "no cluster %q", call.Cluster)
 		return
 	}
-	location, err := url.Parse(jwks.URL + jwks.WellKnown) // one of them is empty
+	location, err := url.Parse(call.URL)
 	if err != nil {
 		c.problem(path, "%v", err)
 		return
@@ -180,11 +177,11 @@ func (c *checker) keys(path string, issuer config.Issuer) {
 	}
 	var context tlsv3.UpstreamTlsContext
 	if err := cluster.GetTransportSocket().GetTypedConfig().UnmarshalTo(&context); err != nil {
-		c.problem(path, "cluster %q: %s needs TLS", jwks.Cluster, location.Scheme)
+		c.problem(path, "cluster %q: %s needs TLS", call.Cluster, location.Scheme)
 		return
 	}
 	if sni := context.GetSni(); sni != "" && !strings.EqualFold(sni, location.Hostname()) {
-		c.problem(path, "cluster %q: sni %q is not the host of the keys, %q", jwks.Cluster, sni, location.Hostname())
+		c.problem(path, "cluster %q: sni %q is not the host of the keys, %q", call.Cluster, sni, location.Hostname())
 	}
 }
 

@@ -72,6 +72,8 @@ type Issuer struct {
 	ClaimMappings             []ClaimMapping      `json:"claimMappings,omitempty"`
 	RequiredClaims            []any               `json:"requiredClaims,omitempty"`
 	CertificateBinding        string              `json:"certificateBinding,omitempty"`
+	TokenHandling             map[string]string   `json:"tokenHandling,omitempty"`
+	Introspection             map[string]string   `json:"introspection,omitempty"`
 	ClockSkew                 string              `json:"clockSkew,omitempty"`
 	RequireExpiration         *bool               `json:"requireExpiration,omitempty"`
 	MaxTokenAge               string              `json:"maxTokenAge,omitempty"`
@@ -245,6 +247,7 @@ func (c *choices) config() *Config {
 		config.Issuers = append(config.Issuers, c.issuer(config, i))
 	}
 	c.share(config)
+	c.handling(config)
 	if c.chance(4) {
 		config.Environment = "prod"
 		for _, i := range config.Issuers[1:] {
@@ -396,6 +399,34 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 
 // manyTenants says that the issuer is that of many tenants.
 func (i *Issuer) manyTenants() bool { return strings.Contains(i.Issuer, "{tid}") }
+
+// handling has all entries of some issuers be asked about tokens.
+func (c *choices) handling(config *Config) {
+	for _, name := range issuerNames {
+		if !c.chance(5) {
+			continue
+		}
+		kind := pick(c, "REFERENCE", "CUSTOM", "JWT")
+		pattern := pick(c, "op_[a-z0-9]+", "op_.*[0-9a]", "(op_|ey)[^.]+(..*)?")
+		for _, i := range config.Issuers {
+			if i.Issuer != name {
+				continue
+			}
+			i.Introspection = map[string]string{"url": "https://idp.example/introspect", "cluster": "idp"}
+			if i.TokenHandling = map[string]string{"kind": kind}; kind != "JWT" {
+				i.TokenHandling["pattern"] = pattern
+			}
+			if kind != "CUSTOM" {
+				i.SignatureValidation, i.TokenTypes = SignatureValidation{}, nil
+			}
+		}
+	}
+}
+
+// hasKeys says that keys tell the issuer's JWTs.
+func (i *Issuer) hasKeys() bool {
+	return i.SignatureValidation.JWKS != nil || i.SignatureValidation.Certificate != nil
+}
 
 // share makes valid what several entries for the same issuer have in common.
 func (c *choices) share(config *Config) {

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -408,5 +409,41 @@ func TestClose(t *testing.T) {
 	p.Close()
 	if _, err := http.Get(p.JWKSURL("org1")); err == nil {
 		t.Error("the closed provider answers")
+	}
+}
+
+func TestIntrospection(t *testing.T) {
+	p := New(WithTenant(Tenant{Name: "org1", Opaque: true, Clients: []Client{{ID: "a b", Secret: "s:&"}}}))
+	p.Start()
+	defer p.Close()
+	token, revoked := p.Mint("org1"), p.Mint("org1")
+	p.Revoke("org1", revoked)
+	ask := func(token, secret string) string {
+		t.Helper()
+		form := url.Values{"token": {token}}
+		req, err := http.NewRequest("POST", p.IntrospectionURL("org1"), strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(url.QueryEscape("a b"), url.QueryEscape(secret))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var answer struct {
+			Active bool
+			Sub    string
+		}
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(res.StatusCode, " ", answer.Active, " ", answer.Sub)
+	}
+	got := []string{ask(token, "s:&"), ask(revoked, "s:&"), ask("op_x", "s:&"), ask(p.Expired("org1"), "s:&"), ask(token, "x")}
+	want := []string{"200 true a b@clients", "200 false ", "200 false ", "200 false ", "401 false "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
 	}
 }

@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(),
+		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(), opaqueFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name
@@ -337,6 +337,17 @@ func keyFields() []Case {
 			Fields: []string{certificate}, Instead: stranger},
 		{Name: "public key", Config: with(pem(first.PublicKey())), Request: get("/", first.Token()), Want: isAlice,
 			Fields: []string{certificate}, Instead: stranger},
+		// API Manager's gateway_certificate_alias: the certificate for tokens without a kid.
+		{Name: "certificate, no kid", Config: with(pem(first.Certificate())),
+			Request: get("/", first.With(Claims{"kid": nil})), Want: isAlice, Fields: []string{certificate}, Instead: stranger},
+		{Name: "certificate, no kid, another's token", Config: with(pem(first.Certificate())),
+			Request: get("/", Stranger().With(Claims{"kid": nil})), Want: invalid("bad_signature")},
+		{Name: "certificate beside keys of which none fits, no kid",
+			Config:  strings.Replace(with(`"jwks": {"inline": {"keys": [`+P256().JWK()+`]}}, `+pem(first.Certificate())), `"name"`, `"algorithms": ["RS256", "ES256"], "name"`, 1),
+			Request: get("/", first.With(Claims{"kid": nil})), Want: isAlice, Fields: []string{certificate}, Instead: stranger},
+		{Name: "certificate beside keys that fit, no kid",
+			Config:  with(`"jwks": {"inline": $ROTATED}, ` + pem(first.Certificate())),
+			Request: get("/", first.With(Claims{"kid": nil})), Want: invalid("bad_signature")},
 		{Name: "public key, another's token", Config: with(pem(first.PublicKey())),
 			Request: get("/", Stranger().Token()), Want: invalid("bad_signature"), Fields: []string{certificate},
 			Instead: stranger},
@@ -582,7 +593,8 @@ func reportFields() []Case {
 			Want{Status: 401, Code: "900903", Reason: "expired"}},
 		"no expiration":           {get("/scope", first.Token(Claims{"exp": nil})), invalid("claim")},
 		"too early":               {get("/scope", first.Token(Claims{"nbf": now + 61})), invalid("not_yet_valid")},
-		"malformed":               {get("/scope", "x"), invalid("malformed")},
+		"malformed":               {get("/scope", "x.y.z"), invalid("malformed")},
+		"opaque":                  {get("/scope", "x"), invalid("opaque")},
 		"a duplicate":             {get("/scope", first.Raw(`"sub":"root"`)), invalid("malformed")},
 		"audience":                {get("/scope", first.Token(Claims{"aud": "x"})), invalid("audience")},
 		"type":                    {get("/scope", first.With(Claims{"typ": "x"})), invalid("claim")},

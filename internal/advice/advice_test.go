@@ -101,6 +101,10 @@ func TestAdviceOnIssuers(t *testing.T) {
 		{"discovery over http", `{"issuers": [` + located(`{"wellKnown": "HTTP://idp.example/d", "cluster": "idp"}`) +
 			`]}`,
 			[]string{"plain-http issuers[0].signatureValidation.jwks.wellKnown: " + plain}},
+		{"introspection over http", `{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1",
+			"audiences": ["a"], "introspection": {"url": "http://idp.example/i", "cluster": "idp"}}]}`,
+			[]string{"plain-http issuers[0].introspection.url: tokens and the client's secret go over plain http: whoever is " +
+				"on the way has them, and can say that any token is good; use https"}},
 		{"pinned keys over http",
 			`{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp", "pins": `+
 				`["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}`) + `]}`, nil},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/httptext"
 	"orgate/jwks"
 )
 
@@ -180,6 +181,10 @@ func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
 }
 
 func (a *adviser) locations(path string, issuer *config.Issuer) {
+	if i := issuer.Introspection; i != nil && httptext.HasPrefixFold(i.URL, "http:") {
+		a.advise("plain-http", path+".introspection.url", "tokens and the client's secret go over plain http:"+
+			" whoever is on the way has them, and can say that any token is good; use https")
+	}
 	keys := issuer.SignatureValidation.JWKS
 	if keys == nil {
 		return

@@ -93,16 +93,14 @@ func Read(doc string) (*Document, error) {
 	}
 	d := &Document{doc: doc, config: c}
 	for i := range c.Issuers {
-		jwks := c.Issuers[i].SignatureValidation.JWKS
-		if jwks == nil || jwks.Cluster == "" {
-			continue
+		for _, call := range c.Issuers[i].Calls() {
+			s, err := parseServer(call.URL)
+			if err != nil {
+				return nil, fmt.Errorf("issuer %q: %w", c.Issuers[i].Name, err)
+			}
+			s.Cluster, s.issuer = call.Cluster, c.Issuers[i].Name
+			d.add(s)
 		}
-		s, err := parseServer(jwks.URL + jwks.WellKnown) // one of them is empty
-		if err != nil {
-			return nil, fmt.Errorf("issuer %q: %w", c.Issuers[i].Name, err)
-		}
-		s.Cluster, s.issuer = jwks.Cluster, c.Issuers[i].Name
-		d.add(s)
 	}
 	return d, nil
 }

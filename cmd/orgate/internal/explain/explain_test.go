@@ -45,6 +45,7 @@ func input(t *testing.T, document string, r scenario.Request) *explain.Input {
 		}
 	}
 	in.Request.Certificate = r.Digest()
+	in.Answer = func(string) string { return r.Introspection }
 	for name, value := range r.RouteMetadata {
 		in.Request.Metadata[name[0]+"."+name[1]] = value
 	}
