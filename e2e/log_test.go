@@ -19,6 +19,7 @@ func TestRefusalsAtDebugLevel(t *testing.T) {
 		host.LogDebug: {
 			`1 refused: no token`,
 			`1 refused: organization: the token is of another organization than its issuer kid="k1" iss="https://idp1.example/" jti="id-7" issuer=idp1`,
+			`1 refused: organization: the token is of another organization than its issuer kid="k1" iss="https://idp1.example/" jti="id-7" issuer=idp1`,
 		},
 		host.LogInfo: nil,
 	} {
@@ -26,9 +27,35 @@ func TestRefusalsAtDebugLevel(t *testing.T) {
 		w.Log = nil
 		w.Serve(scenario.Request{Path: "/org1"})
 		w.Serve(scenario.Request{Path: "/org1", Token: token})
+		w.Serve(scenario.Request{Path: "/org1", Token: token}) // which is known now
 		if !slices.Equal(w.Log, want) {
 			t.Errorf("logged %q, want %q", w.Log, want)
 		}
+	}
+}
+
+// TestHeadersLeftOutAreCounted, with each request that lacks one, and said at debug
+// level.
+func TestHeadersLeftOutAreCounted(t *testing.T) {
+	document := strings.Replace(scenario.Config(), `"name": "idp1",`, `"name": "idp1", "rolesClaim": "roles",
+		"claimMappings": [{"remoteClaim": "name", "localClaim": "x-name"}],`, 1)
+	token := scenario.First().Token(scenario.Claims{"roles": []string{"a,b"}, "name": "Alice "})
+	w := newWorker(t, document, func(h *host.Config) { h.LogLevel = host.LogDebug })
+	w.Log = nil
+	for _, path := range []string{"/org1", "/org1", "/org1/admin"} { // the last one lacks a scope
+		w.Serve(scenario.Request{Path: path, Token: token})
+	}
+	w.Serve(scenario.Request{Path: "/org1", Token: scenario.First().Token()})
+	if got := w.Metrics.Values()["orgate_headers_left_outissuer=.=idp1;.;"]; got != 4 {
+		t.Errorf("%d are counted, want 4", got)
+	}
+	said := []string{
+		"1 left out: x-wso2-roles: an element with the separator in it issuer=idp1",
+		"1 left out: x-name: space at an end issuer=idp1",
+	}
+	want := append(slices.Concat(said, said), `1 refused: insufficient scope kid="k1" iss="https://idp1.example/" jti="" issuer=idp1`)
+	if !slices.Equal(w.Log, want) {
+		t.Errorf("logged %q, want %q", w.Log, want)
 	}
 }
 

@@ -108,7 +108,7 @@ func (s *stream) judge(deadline time.Time) types.Action {
 	if err != nil {
 		return s.fault(err)
 	}
-	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata}
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata, PeerCertificate: peerCertificate}
 	d := s.plugin.gate.Judge(&request)
 	switch d.Verdict {
 	case gate.Pass:
@@ -278,6 +278,17 @@ func debugRefusal(d *gate.Decision) {
 	proxywasm.LogDebug(line)
 }
 
+// debugLeftOut logs which identity headers could not be written, and why, at debug
+// level alone.
+func debugLeftOut(d *gate.Decision) {
+	if !debugging() {
+		return
+	}
+	for _, h := range d.Identity.LeftOut {
+		proxywasm.LogDebug("left out: " + h.Header + ": " + h.Problem + " issuer=" + d.Issuer.Name)
+	}
+}
+
 // printable cuts what a client sent to a length and to characters that cannot
 // forge a line of a log.
 func printable(s string) string {
@@ -298,6 +309,19 @@ func routeMetadata(name string) (string, bool) {
 		return "", false
 	}
 	return string(value), true
+}
+
+// certificateDigest is the property that tells the client's certificate.
+var certificateDigest = []string{"connection", "sha256_peer_certificate_digest"}
+
+// peerCertificate is the SHA-256 digest of the certificate that the client has
+// shown, as hex, "" if there is none.
+func peerCertificate() (string, error) {
+	digest, err := proxywasm.GetProperty(certificateDigest)
+	if errors.Is(err, types.ErrorStatusNotFound) {
+		return "", nil
+	}
+	return string(digest), err
 }
 
 // isText reports whether a property is a non-empty string. The proxy does not

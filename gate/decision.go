@@ -144,13 +144,14 @@ const (
 	StepKey
 	StepType
 	StepAudience
+	StepBinding
 	StepIdentity
 	StepOrganization
 	StepDemands
 )
 
 var stepNames = [...]string{
-	"rule", "preflight", "token", "issuer", "algorithm", "time", "key", "type", "audience",
+	"rule", "preflight", "token", "issuer", "algorithm", "time", "key", "type", "audience", "binding",
 	"identity", "organization", "demands",
 }
 

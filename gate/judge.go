@@ -166,6 +166,9 @@ func (j *judgment) authenticate(i *issuer) error {
 	if err := j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer))); err != nil {
 		return err
 	}
+	if err := j.checkBinding(v.binding); err != nil {
+		return err
+	}
 	if v.identity == nil {
 		return j.step(StepIdentity, v.err)
 	}
@@ -193,6 +196,7 @@ func (j *judgment) verdict(i *issuer, now time.Time) (*verdict, error) {
 	}
 	made := &verdict{issuer: j.Issuer, key: key, generation: generation}
 	made.typeErr = j.Token.CheckType(j.Issuer.Config.TokenTypes)
+	made.binding = bindingOf(j.Token.Claims)
 	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
 	j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences)
 	return made, nil

@@ -21,8 +21,8 @@ var (
 	ErrUnknownIssuer = errors.New("unknown issuer")
 	// errSlash is what is so often the matter, for the log.
 	errSlash = fmt.Errorf("%w: but for the slash at its end it is a configured one", ErrUnknownIssuer)
-	// ErrClaim: a claim that the issuer names is missing, is of the wrong
-	// type, or cannot be carried in a header. See [ClaimError].
+	// ErrClaim: a claim that the issuer names is missing, names nobody, or
+	// cannot be carried in a header. See [ClaimError].
 	ErrClaim = errors.New("claim")
 	// ErrMissingClaim: a claim that the issuer requires is absent or null.
 	// Every such error is an [ErrClaim] as well.
@@ -81,8 +81,6 @@ func (e *ClaimError) Error() string { return e.Use + " claim: " + e.Problem }
 func (e *ClaimError) Is(target error) bool {
 	return target == ErrClaim || target == ErrMissingClaim && e.Problem == missing
 }
-
-const missing = "missing"
 
 // ScopeError is an [ErrScope]: what the rule asks for.
 type ScopeError struct {

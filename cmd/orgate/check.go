@@ -13,14 +13,14 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config/schema"
+	"orgate/internal/advice"
 )
 
 // checkOptions are the flags of "orgate check" as they were given.
 type checkOptions struct {
-	output                string
+	output, ca            string
 	clusters              []string
 	print, online, strict bool
 }
@@ -47,6 +47,7 @@ and its author will hardly have meant. Each ends with its kind:
   unusable-key             a key that is written down is not used
   published-key            everybody has the private key
   shared-issuer            tokens may be of several organizations
+  any-tenant               tenants that nobody named have an organization
   unmapped-roles           roles pass that no mapping names
   no-sharing-key           workers in Istio cannot share the keys that they fetch
   unreachable-rule         other rules take all of its requests
@@ -57,7 +58,9 @@ and its author will hardly have meant. Each ends with its kind:
   yaml                     the plugin reads JSON alone
 
 With --online the keys are fetched from the URLs in the configuration, as the
-plugin would, and listed: which are used, and why the others are not.
+plugin would, and listed: which are used, and why the others are not. Over
+https the certificate has to be that of the URL's host, wherever --cluster says
+that it is, and of an authority in --ca.
 
 FILE may be "-" for standard input. Findings go to standard output, or, with
 --print, to standard error. They are coloured on a terminal, unless the
@@ -85,16 +88,26 @@ fetched, or, with --strict, there are warnings), and 2 if a flag is wrong.`,
 			if len(clusters) > 0 && !o.online {
 				return errors.New("--cluster: has no meaning without --online")
 			}
+			if o.ca != "" && !o.online {
+				return errors.New("--ca: has no meaning without --online")
+			}
 			if o.output != "text" && o.output != "json" {
 				return fmt.Errorf("--output: must be text or json, got %q", o.output)
 			}
-			c := &checker{checkOptions: o, file: args[0], client: keyfetch.Client{Clusters: clusters}, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
+			roots, err := authorities(o.ca, cmd.InOrStdin())
+			if err != nil {
+				return &failure{err}
+			}
+			c := &checker{checkOptions: o, file: args[0], client: keyfetch.Client{Clusters: clusters, RootCAs: roots},
+				out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
 			return c.run(cmd.Context(), cmd.InOrStdin())
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.print, "print", false, "print the effective configuration as JSON, with every default")
 	f.BoolVar(&o.online, "online", false, "fetch the issuers' keys, and tell which are used")
+	f.StringVar(&o.ca, "ca", "",
+		"with --online, trust the certificate authorities in `FILE` alone (default those of the system)")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "with --online, ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.output, "output", "text", "write findings as `FORMAT`: text or json")
 	f.BoolVar(&o.strict, "strict", false, "fail on warnings as on errors")

@@ -82,7 +82,7 @@ way, and 1 otherwise.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("orgate {{.Version}}\n")
-	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newToken(), newVersion())
+	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newToken(), newVerify(), newVersion())
 	return root
 }
 

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"orgate/cmd/orgate/internal/advice"
+	"orgate/internal/advice"
 )
 
 // errors is the error of a configuration with errors: a line for each,

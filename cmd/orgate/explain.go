@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -15,16 +17,16 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
+	"orgate/internal/advice"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.
 type explainOptions struct {
-	config, request, requestFile, token, at, output string
-	headers, keySets, clusters, metadatas           []string
+	config, request, requestFile, token, at, output, clientCert string
+	headers, keySets, clusters, metadatas                       []string
 }
 
 func newExplain() *cobra.Command {
@@ -88,6 +90,7 @@ errors.`,
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringVar(&o.clientCert, "client-cert", "", "have the client show the certificate in `FILE`, PEM (default none)")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
 	f.StringVar(&o.output, "output", "text", "print `text` or json")
 	return cmd
@@ -272,6 +275,9 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	if err := x.prepareRequest(stdin); err != nil {
 		return err
 	}
+	if x.input.Request.Certificate, err = certificateDigest(x.clientCert, stdin); err != nil {
+		return err
+	}
 	return x.fetchWith(stdin)
 }
 
@@ -293,6 +299,22 @@ func (x *explainer) fetchWith(stdin io.Reader) error {
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
 	return nil
+}
+
+// certificateDigest is what a proxy tells of the client's certificate in a file.
+func certificateDigest(file string, stdin io.Reader) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := read(file, stdin)
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", fmt.Errorf("%s: no PEM certificate", nameOf(file))
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(block.Bytes)), nil
 }
 
 // prepareRequest reads the request's file, or puts the token in the first place
@@ -407,7 +429,7 @@ func (x *explainer) keyDocuments(stdin io.Reader) (map[string]*explain.Document,
 		location := keys.URL
 		if keys.WellKnown != "" {
 			location = keys.WellKnown + "/jwks"
-			discovery, err := json.Marshal(map[string]string{"issuer": issuer.Issuer, "jwks_uri": location})
+			discovery, err := json.Marshal(map[string]string{"issuer": issuer.DiscoveryIssuer(), "jwks_uri": location})
 			if err != nil {
 				return nil, err
 			}

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/apk"
 	"orgate/config"
+	"orgate/internal/apk"
 )
 
 // importOptions are the flags of "orgate import" as they were given.
@@ -43,7 +43,8 @@ said on standard error, field by field.
 
 The configuration goes to standard output, or with --out to DIR/orgate.json and
 the clusters to DIR/clusters.yaml. Files that are there are written anew. The
-clusters alone have the certificate authorities that resources name.
+clusters alone have the certificate authorities that resources name: "orgate
+render" reads them there (--clusters).
 
 Which organization a request needs is not in the files. If all issuers are of
 one organization it is that one; otherwise --organization says where it is:

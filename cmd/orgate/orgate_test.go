@@ -162,6 +162,10 @@ func TestRunServesUntilASignal(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("verdicts (-want +got):\n%s", diff)
 			}
+			var out, problems bytes.Buffer
+			if execute(t.Context(), []string{"verify", "--url", "http://" + g.listen + "/orders"}, &out, &problems) != 0 {
+				t.Errorf("orgate verify:\n%s%s", &out, &problems)
+			}
 			req, err := http.NewRequest("GET", "http://"+g.admin+"/stats", nil)
 			if err != nil {
 				t.Fatal(err)

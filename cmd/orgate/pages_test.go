@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
-	"orgate/cmd/orgate/internal/apk"
 	"orgate/config"
+	"orgate/internal/apk"
 	"orgate/internal/page"
 	"orgate/internal/strictjson"
 )

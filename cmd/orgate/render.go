@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/cmd/orgate/internal/render"
+	"orgate/internal/render"
 )
 
 func newRender() *cobra.Command {
@@ -24,14 +24,17 @@ host and port, and for https the host's name in the handshake and the check
 that the certificate is the host's.
 
 The result goes to standard output. It is a beginning: keep it under version
-control, and change it as you like.
+control, and change it as you like. The manifests of Kubernetes have the labels
+app.kubernetes.io/managed-by=orgate and app.kubernetes.io/part-of=NAME. Apply them
+with --server-side: a configuration may be larger than what "kubectl apply" keeps
+in an annotation (256 kB).
 
 The exit status is 0 if all went well, 2 if a flag is wrong, and 1 if the
 configuration is.`,
 		Example: `  orgate render envoy --config orgate.json --upstream http://api:8080 > envoy.yaml
 
   orgate render istio --config orgate.json --image registry.example.com/orgate:1.0 |
-    kubectl apply -f -`,
+    kubectl apply --server-side -f -`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("a target is missing: envoy, istio or envoy-gateway")
@@ -50,10 +53,14 @@ type rendering func() (func(*render.Document) (string, error), error)
 
 // renders makes a command of a target.
 func renders(cmd *cobra.Command, options rendering) *cobra.Command {
-	var file string
+	var file, clusters string
 	cmd.Args = cobra.NoArgs
 	cmd.DisableFlagsInUseLine = true
 	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
+	if cmd.Name() != "envoy" {
+		cmd.Flags().StringVar(&clusters, "clusters", "",
+			"trust the certificate authorities in the clusters that \"orgate import\" wrote to `FILE`")
+	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
 			return errors.New("--config is missing")
@@ -67,7 +74,11 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 			return &failure{err}
 		}
 		doc := string(content)
-		text, err := renderDocument(doc, write)
+		authorities, err := readAuthorities(clusters, cmd.InOrStdin())
+		if err != nil {
+			return &failure{err}
+		}
+		text, err := renderDocument(doc, authorities, write)
 		if err != nil {
 			return &failure{located(nameOf(file), doc, strings.Split(err.Error(), "\n"))}
 		}
@@ -79,11 +90,30 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 	return cmd
 }
 
-func renderDocument(doc string, write func(*render.Document) (string, error)) (string, error) {
+// readAuthorities reads the certificate authorities in a file of clusters, if
+// there is one.
+func readAuthorities(file string, stdin io.Reader) (map[string]string, error) {
+	if file == "" {
+		return nil, nil
+	}
+	clusters, err := read(file, stdin)
+	if err != nil {
+		return nil, err
+	}
+	authorities, err := render.Authorities(string(clusters))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", nameOf(file), err)
+	}
+	return authorities, nil
+}
+
+func renderDocument(
+	doc string, authorities map[string]string, write func(*render.Document) (string, error)) (string, error) {
 	d, err := render.Read(doc)
 	if err != nil {
 		return "", err
 	}
+	d.Trust(authorities)
 	return write(d)
 }
 
@@ -167,6 +197,8 @@ func newRenderIstio() *cobra.Command {
 without which Istio has no cluster for it, and a DestinationRule, which begins
 the TLS. Services of the cluster (*.svc) need none of these over plain http.
 
+The plugin comes last, so that the proxy never has it without its clusters.
+
 Istio names its clusters outbound|PORT||HOST. The issuers' cluster values are
 exchanged for these names; what the configuration calls them does not matter.
 
@@ -177,7 +209,7 @@ same configuration gives the same manifests. "openssl rand -base64 32" makes one
 For Istio's metrics, the pods of the proxies need the annotation
 sidecar.istio.io/extraStatTags: rule,issuer,reason,result,version`,
 		Example: `  orgate render istio --config orgate.json \
-    --image registry.example.com/orgate:1.0 | kubectl apply -f -
+    --image registry.example.com/orgate:1.0 | kubectl apply --server-side -f -
 
   # For a Gateway of the Gateway API, with a pinned image.
   orgate render istio --config orgate.json --namespace shop --gateway shop \
@@ -192,6 +224,7 @@ sidecar.istio.io/extraStatTags: rule,issuer,reason,result,version`,
 	f.StringVar(&o.SHA256, "sha256", "", "refuse an image with another digest than `HEX`")
 	f.StringVar(&o.PullSecret, "pull-secret", "", "pull the image with the credentials in the secret `NAME`")
 	f.StringVar(&o.CA, "ca", caFile, "trust the certificate authorities in `FILE` of the proxy's container")
+	f.BoolVar(&o.FilteredClusters, "filtered-clusters", false, "name the hosts for an istiod with PILOT_FILTER_GATEWAY_CLUSTER_CONFIG")
 	return renders(cmd, func() (func(*render.Document) (string, error), error) {
 		if o.Gateway != "" && cmd.Flags().Changed("selector") {
 			return nil, errors.New("--selector: not with --gateway")
@@ -226,22 +259,27 @@ func newRenderEnvoyGateway() *cobra.Command {
 fetched from a Backend, a BackendTLSPolicy for https, and an HTTPRoute.
 
 The HTTPRoute is a detour: Envoy Gateway cannot give a Wasm extension a
-cluster, but makes one for each rule of a route. The route is for a host that
-nobody asks for, below --keys-domain, and for the path of the keys alone. The
-issuers' cluster values are exchanged for the name of its cluster,
-httproute/NAMESPACE/ROUTE/rule/0: Envoy Gateway 1.9 names it so, promises it
-nowhere, and names it otherwise where EnvoyProxy merges backends. Should the
-name change, the plugin has no keys and answers 503.
+cluster, but makes one for each rule of a route. The route asks for a header
+that no client sends, so no request takes it, and it has no hostname, so every
+listener of the Gateway takes it. The issuers' cluster values are exchanged for
+the name of its cluster, httproute/NAMESPACE/ROUTE/rule/0/backend/0: Envoy
+Gateway 1.9 names it so, and promises it nowhere. Should the name change, the
+plugin has no keys and answers 503.
 
-The Gateway's listeners must accept the hosts below --keys-domain. Backends are
-switched on in the configuration of Envoy Gateway: extensionApis.enableBackend.`,
+Backends are switched on in the configuration of Envoy Gateway:
+extensionApis.enableBackend.
+
+Another EnvoyExtensionPolicy can take the plugin away, and every request passes:
+an older one for the same Gateway, one for a listener, or one for a route with a
+list "wasm". After "kubectl apply", wait for the condition Accepted, and ask each
+host without a token: orgate verify --url.`,
 		Example: `  orgate render envoy-gateway --config orgate.json --gateway eg \
-    --image registry.example.com/orgate:1.0 | kubectl apply -f -
+    --image registry.example.com/orgate:1.0 | kubectl apply --server-side -f -
 
-  # Where all listeners are for *.example.com.
-  orgate render envoy-gateway --config orgate.json --namespace shop \
-    --gateway shop --keys-domain keys.example.com \
-    --image registry.example.com/orgate:1.0`,
+  # Did Envoy Gateway take it, and does each host ask for a token?
+  kubectl wait eep/orgate --timeout=1m \
+    --for=jsonpath='{.status.ancestors[0].conditions[?(@.type=="Accepted")].status}'=True
+  orgate verify --url https://api.example.com/orders`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "orgate", "call the policy `NAME`, and begin the other names with it")
@@ -250,13 +288,9 @@ switched on in the configuration of Envoy Gateway: extensionApis.enableBackend.`
 	f.StringVar(&o.Image, "image", "", "load the plugin from `IMAGE`: an OCI image, or an http(s) URL (required)")
 	f.StringVar(&o.SHA256, "sha256", "", "refuse an image with another digest than `HEX`")
 	f.StringVar(&o.PullSecret, "pull-secret", "", "pull the image with the credentials in the secret `NAME`")
-	f.StringVar(&o.KeysDomain, "keys-domain", "orgate-keys.invalid", "give the routes for keys hosts below `DOMAIN`")
 	return renders(cmd, func() (func(*render.Document) (string, error), error) {
 		if err := checkImage(o.Image, o.SHA256, "oci", "http", "https"); err != nil {
 			return nil, err
-		}
-		if !domain.MatchString(o.KeysDomain) {
-			return nil, fmt.Errorf("--keys-domain: must be a domain in lower case, got %q", o.KeysDomain)
 		}
 		if o.PullSecret != "" && strings.HasPrefix(o.Image, "http") && strings.Contains(o.Image, "://") {
 			return nil, errors.New("--pull-secret: only with an OCI image")
@@ -269,7 +303,6 @@ switched on in the configuration of Envoy Gateway: extensionApis.enableBackend.`
 var (
 	// A label of DNS (RFC 1123 §2.1), which Kubernetes asks names to be.
 	dnsLabel = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
-	domain   = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$`)
 	// Names and values of labels, as Kubernetes has them.
 	labelName  = regexp.MustCompile(`^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$`)
 	labelValue = regexp.MustCompile(`^([A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?)?$`)

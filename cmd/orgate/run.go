@@ -29,10 +29,10 @@ const maxWorkers = 8
 
 // runOptions are the flags of "orgate run" as they were given.
 type runOptions struct {
-	config, listen, admin, upstream, wasm, ca, logLevel, logFormat string
-	clusters                                                       []string
-	workers                                                        int
-	verifySignature                                                bool
+	config, listen, admin, upstream, wasm, ca, clientCA, logLevel, logFormat string
+	clusters                                                                 []string
+	workers                                                                  int
+	verifySignature                                                          bool
 }
 
 func newRun() *cobra.Command {
@@ -54,7 +54,9 @@ URLs, not here. Over https the certificate has to be that of the host in the
 configuration's URL, wherever the cluster is, and of an authority in --ca: as in
 the proxies of "orgate render".
 
-Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). WebSockets pass, and gRPC,
+Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). With --client-ca they speak
+TLS, and may show a certificate of one of these authorities, for tokens that are
+bound to one (RFC 8705). The server's own is made for the run. WebSockets pass, and gRPC,
 which goes on over HTTP/2; everything else goes on over HTTP/1.1.
 
 Each request is logged on standard error, with the plugin's verdict and without
@@ -76,7 +78,12 @@ a port in use.`,
 
   # A provider on this machine, with the name and the certificate that it will have.
   orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
-    --cluster sso=https://127.0.0.1:8443 --ca ca.pem`,
+    --cluster sso=https://127.0.0.1:8443 --ca ca.pem
+
+  # Tokens that are bound to a client certificate.
+  orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
+    --cluster keycloak=http://127.0.0.1:8180 --client-ca clients.pem
+  curl -k --cert client.pem --key client.key -H @token https://127.0.0.1:8080/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := o.check()
@@ -103,6 +110,7 @@ a port in use.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /metrics, /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
+	f.StringVar(&o.clientCA, "client-ca", "", "speak TLS with clients, and take certificates of the authorities in `FILE`")
 	f.StringVar(&o.wasm, "wasm", "",
 		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
@@ -119,7 +127,7 @@ a port in use.`,
 // server is what "orgate run" is to do.
 type server struct {
 	configFile, wasmFile string
-	caFile               string
+	caFile, clientCAFile string
 	listen, admin        string
 	upstream             *url.URL
 	clusters             map[string]*url.URL
@@ -136,9 +144,12 @@ func (o *runOptions) check() (*server, error) {
 		configFile: o.config,
 		wasmFile:   o.wasm,
 		caFile:     o.ca,
-		listen:     o.listen,
-		admin:      o.admin,
-		workers:    o.workers,
+
+		clientCAFile: o.clientCA,
+
+		listen:  o.listen,
+		admin:   o.admin,
+		workers: o.workers,
 
 		verifySignature: o.verifySignature,
 	}
@@ -248,6 +259,10 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	clients, err := authorities(s.clientCAFile, s.stdin)
+	if err != nil {
+		return err
+	}
 	serverNames, ready, err := s.checkClusters(configuration)
 	if err != nil {
 		return err
@@ -269,6 +284,7 @@ func (s *server) serve(ctx context.Context) error {
 		Clusters:      s.clusters,
 		ServerNames:   serverNames,
 		RootCAs:       roots,
+		ClientCAs:     clients,
 		Workers:       s.workers,
 		Log:           s.log,
 

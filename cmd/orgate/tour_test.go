@@ -19,11 +19,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/cmd/orgate/internal/advice"
 	"orgate/e2e"
 	"orgate/e2e/echo"
 	"orgate/e2e/scenario"
 	"orgate/host/hosttest"
+	"orgate/internal/advice"
 	"orgate/jwks"
 )
 

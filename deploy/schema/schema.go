@@ -24,6 +24,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
+	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 	telemetryv1 "istio.io/api/telemetry/v1"
 	"sigs.k8s.io/yaml"
 )
@@ -37,7 +38,9 @@ type Object struct {
 	Kind       string   `json:"kind"`
 	Metadata   Metadata `json:"metadata"`
 	// Spec is the object's spec as JSON.
-	Spec json.RawMessage `json:"spec"`
+	Spec json.RawMessage `json:"spec,omitempty"`
+	// Data is a ConfigMap's, which has no spec.
+	Data map[string]string `json:"data,omitempty"`
 	// Type is the spec in its own type, for Istio's objects.
 	Type proto.Message `json:"-"`
 }
@@ -52,10 +55,11 @@ type Metadata struct {
 
 // istio are the types of Istio's objects.
 var istio = map[string]func() proto.Message{
-	"extensions.istio.io/v1alpha1/WasmPlugin": func() proto.Message { return new(extensionsv1alpha1.WasmPlugin) },
-	"networking.istio.io/v1/ServiceEntry":     func() proto.Message { return new(networkingv1.ServiceEntry) },
-	"networking.istio.io/v1/DestinationRule":  func() proto.Message { return new(networkingv1.DestinationRule) },
-	"telemetry.istio.io/v1/Telemetry":         func() proto.Message { return new(telemetryv1.Telemetry) },
+	"extensions.istio.io/v1alpha1/WasmPlugin":  func() proto.Message { return new(extensionsv1alpha1.WasmPlugin) },
+	"networking.istio.io/v1/ServiceEntry":      func() proto.Message { return new(networkingv1.ServiceEntry) },
+	"networking.istio.io/v1/DestinationRule":   func() proto.Message { return new(networkingv1.DestinationRule) },
+	"networking.istio.io/v1alpha3/EnvoyFilter": func() proto.Message { return new(networkingv1alpha3.EnvoyFilter) },
+	"telemetry.istio.io/v1/Telemetry":          func() proto.Message { return new(telemetryv1.Telemetry) },
 }
 
 // dnsSubdomain is what names of objects must be (RFC 1123 §2.1).
@@ -96,6 +100,9 @@ func read(document []byte) (Object, error) {
 	}
 	if name := o.Metadata.Name; len(name) > 253 || !dnsSubdomain.MatchString(name) {
 		return o, fmt.Errorf("metadata.name: must be a name of DNS, got %q", name)
+	}
+	if o.APIVersion == "v1" && o.Kind == "ConfigMap" && o.Spec == nil {
+		return o, nil
 	}
 	if err := o.validate(text); err != nil {
 		return o, err

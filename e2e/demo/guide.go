@@ -101,14 +101,17 @@ func readGuide(file string) (*guide, error) {
 	}
 	g.header, g.claims = string(header), token.Payload
 	kid, _ := token.Header["kid"].(string)
-	g.signer = slices.IndexFunc(g.parsed.Issuers, func(i config.Issuer) bool { return i.Issuer == token.Payload["iss"] })
+	tid, _ := token.Payload["tid"].(string)
+	g.signer = slices.IndexFunc(g.parsed.Issuers, func(i config.Issuer) bool {
+		return strings.ReplaceAll(i.Issuer, config.Tenant, tid) == token.Payload["iss"]
+	})
 	if g.signer < 0 {
 		return nil, fmt.Errorf("%s: the token is of no issuer of the configuration", file)
 	}
 	for _, issuer := range g.parsed.Issuers {
 		g.providers = append(g.providers, idp.New(
 			idp.WithURL(origin(location(issuer))),
-			idp.WithTenant(idp.Tenant{Name: tenant(issuer), Issuer: issuer.Issuer, KeyID: kid}),
+			idp.WithTenant(idp.Tenant{Name: tenant(issuer), Issuer: issuer.DiscoveryIssuer(), KeyID: kid}),
 		))
 	}
 	return g, nil

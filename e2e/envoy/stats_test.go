@@ -50,6 +50,7 @@ var labelSets = map[string][]string{
 	"orgate_requests":         {"rule", "issuer", "reason"},
 	"orgate_jwks_fetches":     {"issuer", "result"},
 	"orgate_token_cache":      {"result"},
+	"orgate_headers_left_out": {"issuer"},
 	"orgate_jwks_keys":        {"issuer"},
 	"orgate_jwks_age_seconds": {"issuer"},
 	"orgate_build":            {"version"},

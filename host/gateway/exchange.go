@@ -90,6 +90,9 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		started = true
 		x.stream = x.w.root.NewStream()
 		x.stream.OnChange = x.changed
+		if digest := certificateDigest(x.r); digest != "" {
+			x.stream.SetProperty([]byte(digest), "connection", "sha256_peer_certificate_digest")
+		}
 		x.w.live[x] = struct{}{}
 		action = x.stream.RequestHeaders(requestHeaders(req.Header, x.r, x.path), req.Body == nil)
 	})

@@ -15,7 +15,8 @@
 //
 // # What the plugin sees
 //
-// The request's headers and trailers. Its body and the response pass without
+// The request's headers and trailers, and the digest of the client's certificate
+// if the gateway asks for one. Its body and the response pass without
 // the plugin, which has no use for them. The headers are the pseudo-headers
 // :authority, :path, :method and :scheme, then the others in lower case, sorted
 // by name, because net/http does not keep the order between names; those of one
@@ -72,6 +73,9 @@ type Config struct {
 	// RootCAs are the certificate authorities of the upstream and of clusters.
 	// nil: those of the system.
 	RootCAs *x509.CertPool
+	// ClientCAs are the certificate authorities of clients, which may then show a
+	// certificate: the gateway speaks TLS. nil: it does not.
+	ClientCAs *x509.CertPool
 	// Workers is the number of workers. Zero or less: one.
 	Workers int
 	// Labels are those that the plugin writes into its metrics' names, as
@@ -164,6 +168,7 @@ func New(c Config) (*Gateway, error) {
 	g.ctx, g.endAll = context.WithCancelCause(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	g.server = &http.Server{
 		Handler:           http.HandlerFunc(g.serve),
@@ -229,7 +234,14 @@ func (g *Gateway) transport(headers host.Headers) *http.Transport {
 // Serve answers requests that come to the listener until [Gateway.Shutdown],
 // and then returns nil.
 func (g *Gateway) Serve(l net.Listener) error {
-	if err := g.server.Serve(&listener{l, g.log}); !errors.Is(err, http.ErrServerClosed) {
+	l = &listener{l, g.log}
+	if g.config.ClientCAs != nil {
+		var err error
+		if l, err = withClientCertificates(l, g.config.ClientCAs); err != nil {
+			return err
+		}
+	}
+	if err := g.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

@@ -28,7 +28,7 @@ var sources = []source{
 	{"sigs.k8s.io/gateway-api", "v1.6.1", []string{"config/crd/standard"},
 		[]string{"GatewayClass", "Gateway", "HTTPRoute", "BackendTLSPolicy"}},
 	{"istio.io/api", "v1.31.1", []string{"kubernetes/customresourcedefinitions.gen.yaml"},
-		[]string{"WasmPlugin", "ServiceEntry", "DestinationRule", "Telemetry"}},
+		[]string{"WasmPlugin", "ServiceEntry", "DestinationRule", "EnvoyFilter", "Telemetry"}},
 }
 
 func main() {
@@ -53,7 +53,8 @@ func generate(into string) error {
 	return nil
 }
 
-// write writes a schema for each kind, in its versions v1 and v1alpha1.
+// write writes a schema for each kind, in its versions v1 and v1alpha1. An
+// EnvoyFilter has neither.
 func (s *source) write(into string) error {
 	dir, err := download(s.module + "@" + s.version)
 	if err != nil {
@@ -75,7 +76,7 @@ func (s *source) write(into string) error {
 			}
 			missing = slices.DeleteFunc(missing, func(k string) bool { return k == kind })
 			for _, v := range d.Spec.Versions {
-				if !v.Served || v.Name != "v1" && v.Name != "v1alpha1" {
+				if !v.Served || v.Name != "v1" && v.Name != "v1alpha1" && kind != "EnvoyFilter" {
 					continue
 				}
 				schema := strict(v.Schema.OpenAPIV3Schema).(map[string]any)

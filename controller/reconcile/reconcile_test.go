@@ -1,0 +1,577 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/yaml"
+
+	"orgate/controller/translate"
+)
+
+// cluster is an API server, and the controller.
+type cluster struct {
+	t      *testing.T
+	client client.WithWatch
+	events *events.FakeRecorder
+	r      *Reconciler
+	// writes are those that the controller made.
+	writes []string
+	// fails makes writes fail.
+	fails func(write string) error
+	// loses: the TokenIssuers' schema has no place for conditions.
+	loses bool
+}
+
+func newCluster(t *testing.T, texts ...string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, events: events.NewFakeRecorder(1000)}
+	known := runtime.NewScheme()
+	kinds := append(slices.Clone(Written), translate.PolicyKind, schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
+		schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, translate.TokenIssuerKind.WithVersion("v1alpha2"))
+	mapper := meta.NewDefaultRESTMapper(nil)
+	var withStatus []client.Object
+	for _, kind := range kinds {
+		known.AddKnownTypeWithName(kind, &unstructured.Unstructured{})
+		known.AddKnownTypeWithName(kind.GroupVersion().WithKind(kind.Kind+"List"), &unstructured.UnstructuredList{})
+		scope := meta.RESTScopeNamespace
+		if kind.Kind == "Namespace" {
+			scope = meta.RESTScopeRoot
+		}
+		mapper.Add(kind, scope)
+		if kind.Kind != "Secret" && kind.Kind != "ConfigMap" && kind.Kind != "Namespace" {
+			o := &unstructured.Unstructured{}
+			o.SetGroupVersionKind(kind)
+			withStatus = append(withStatus, o)
+		}
+	}
+	note := func(verb, kind, name string) error {
+		write := verb + " " + kind + " " + name
+		if c.fails != nil {
+			if err := c.fails(write); err != nil {
+				return err
+			}
+		}
+		c.writes = append(c.writes, write)
+		return nil
+	}
+	c.client = fake.NewClientBuilder().WithScheme(known).WithRESTMapper(mapper).WithStatusSubresource(withStatus...).
+		WithReturnManagedFields().Build()
+	watched := interceptor.NewClient(c.client, interceptor.Funcs{
+		Apply: func(ctx context.Context, to client.WithWatch, o runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+			u := o.(interface {
+				GetKind() string
+				GetName() string
+			})
+			if err := note("apply", u.GetKind(), u.GetName()); err != nil {
+				return err
+			}
+			return to.Apply(ctx, o, options...)
+		},
+		Update: func(ctx context.Context, to client.WithWatch, o client.Object, options ...client.UpdateOption) error {
+			if err := note("update", o.GetObjectKind().GroupVersionKind().Kind, o.GetName()); err != nil {
+				return err
+			}
+			return to.Update(ctx, o, options...)
+		},
+		Delete: func(ctx context.Context, to client.WithWatch, o client.Object, options ...client.DeleteOption) error {
+			if err := note("delete", o.GetObjectKind().GroupVersionKind().Kind, o.GetName()); err != nil {
+				return err
+			}
+			return to.Delete(ctx, o, options...)
+		},
+		SubResourcePatch: func(ctx context.Context, to client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+			kind := o.GetObjectKind().GroupVersionKind().Kind
+			if err := note("status", kind, o.GetName()); err != nil {
+				return err
+			}
+			if c.loses && kind == "TokenIssuer" {
+				return nil
+			}
+			return to.SubResource(sub).Patch(ctx, o, patch, options...)
+		},
+	})
+	c.r = &Reconciler{Client: watched, Reader: watched, Events: c.events,
+		Now: func() time.Time { return time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC) }}
+	for _, text := range texts {
+		c.apply(text)
+	}
+	return c
+}
+
+// apply makes or changes objects, as kubectl would.
+func (c *cluster) apply(text string) {
+	c.t.Helper()
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		o := &unstructured.Unstructured{}
+		asJSON, err := yaml.YAMLToJSON([]byte(document))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if err := o.UnmarshalJSON(asJSON); err != nil {
+			c.t.Fatal(err)
+		}
+		old := c.get(o.GetKind(), o.GetNamespace(), o.GetName())
+		if old == nil {
+			if o.GetUID() == "" {
+				o.SetUID(types.UID(o.GetKind() + "-" + o.GetNamespace() + "-" + o.GetName()))
+			}
+			err = c.client.Create(c.t.Context(), o)
+		} else {
+			o.SetResourceVersion(old.GetResourceVersion())
+			o.SetUID(old.GetUID())
+			o.SetCreationTimestamp(old.GetCreationTimestamp())
+			err = c.client.Update(c.t.Context(), o)
+		}
+		if err != nil {
+			c.t.Fatalf("%s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+	}
+}
+
+func (c *cluster) kind(name string) schema.GroupVersionKind {
+	for _, kind := range append(slices.Clone(Written), translate.PolicyKind, schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
+		schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, translate.TokenIssuerKind.WithVersion("v1alpha2")) {
+		if kind.Kind == name {
+			return kind
+		}
+	}
+	c.t.Fatal("no kind " + name)
+	return schema.GroupVersionKind{}
+}
+
+func (c *cluster) get(kind, namespace, name string) *unstructured.Unstructured {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(c.kind(kind))
+	if err := c.client.Get(c.t.Context(), client.ObjectKey{Namespace: namespace, Name: name}, o); err != nil {
+		return nil
+	}
+	return o
+}
+
+// change changes an object as somebody else.
+func (c *cluster) change(kind, namespace, name string, change func(o *unstructured.Unstructured)) {
+	c.t.Helper()
+	o := c.get(kind, namespace, name)
+	if o == nil {
+		c.t.Fatalf("no %s %s", kind, name)
+	}
+	change(o)
+	if err := c.client.Update(c.t.Context(), o, client.FieldOwner("kubectl-edit")); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *cluster) delete(kind, namespace, name string) {
+	c.t.Helper()
+	if err := c.client.Delete(c.t.Context(), c.get(kind, namespace, name)); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// pass makes a pass, and returns what it wrote.
+func (c *cluster) pass() []string {
+	c.t.Helper()
+	c.writes = nil
+	if _, err := c.r.Pass(c.t.Context()); err != nil {
+		c.t.Fatal(err)
+	}
+	return c.writes
+}
+
+// condition is a condition of a resource, in a line.
+func (c *cluster) condition(kind, namespace, name, of string) string {
+	c.t.Helper()
+	o := c.get(kind, namespace, name)
+	if o == nil {
+		c.t.Fatalf("no %s %s", kind, name)
+	}
+	status, _, _ := unstructured.NestedMap(o.Object, "status")
+	found := meta.FindStatusCondition(read(status), of)
+	if found == nil {
+		return "none"
+	}
+	return strings.TrimSuffix(fmt.Sprintf("%s %s: %s", found.Status, found.Reason, found.Message), ": ")
+}
+
+const gatewayPolicy = `
+apiVersion: orgate.io/v1alpha1
+kind: OrganizationPolicy
+metadata: {name: orgate, namespace: infra, uid: p1, creationTimestamp: "2026-01-01T00:00:00Z"}
+spec:
+  controlPlane: EnvoyGateway
+  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: eg}
+  image: {url: "registry.example.com/orgate:1.0.0"}
+  namespaces:
+  - {names: [one], organizations: [org1]}
+  - {names: [two], organizations: [org2]}
+  configuration: {organization: "*"}`
+
+func istioPolicy() string {
+	return strings.Replace(gatewayPolicy, "EnvoyGateway", "Istio", 1)
+}
+
+func tokenIssuer(namespace, name, org, keys string) string {
+	return fmt.Sprintf(`
+apiVersion: dp.wso2.com/v1alpha2
+kind: TokenIssuer
+metadata: {name: %s, namespace: %s}
+spec: {name: idp, issuer: "https://%s.example.com/", organization: %s, consumerKeyClaim: azp, scopesClaim: scope, signatureValidation: {%s}}`,
+		name, namespace, name, org, keys)
+}
+
+func location(host string) string { return `jwks: {url: "https://` + host + `/jwks"}` }
+
+// issuers are those in the plugin's configuration.
+func (c *cluster) issuers() []string {
+	c.t.Helper()
+	var names []string
+	plugin := c.get("EnvoyExtensionPolicy", "infra", "orgate")
+	if plugin == nil {
+		return nil
+	}
+	wasm, _, _ := unstructured.NestedSlice(plugin.Object, "spec", "wasm")
+	list, _, _ := unstructured.NestedSlice(wasm[0].(map[string]any), "config", "issuers")
+	for _, i := range list {
+		names = append(names, i.(map[string]any)["name"].(string))
+	}
+	return names
+}
+
+func diff(t *testing.T, what string, want, got any) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s (-want +got):\n%s", what, d)
+	}
+}
+
+// TestLife: what is applied is written in its order, once, and goes again.
+func TestLife(t *testing.T) {
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")),
+		tokenIssuer("two", "b", "org2", location("b.example.com")))
+	diff(t, "writes", []string{
+		"apply BackendTLSPolicy orgate-keys-a-example-com", "apply BackendTLSPolicy orgate-keys-b-example-com",
+		"apply Backend orgate-keys-a-example-com", "apply Backend orgate-keys-b-example-com",
+		"apply HTTPRoute orgate-keys-a-example-com", "apply HTTPRoute orgate-keys-b-example-com",
+		"apply EnvoyExtensionPolicy orgate",
+		"status OrganizationPolicy orgate", "status TokenIssuer a", "status TokenIssuer b"}, c.pass())
+	diff(t, "issuers", []string{"one/a", "two/b"}, c.issuers())
+	diff(t, "accepted", "True Accepted", c.condition("TokenIssuer", "one", "a", Accepted))
+	diff(t, "again", []string(nil), c.pass())
+
+	// After a restart, too.
+	c.r = &Reconciler{Client: c.r.Client, Reader: c.r.Reader, Events: c.r.Events, Now: c.r.Now}
+	diff(t, "after a restart", []string(nil), c.pass())
+
+	c.apply(tokenIssuer("one", "a", "org1", location("c.example.com")))
+	diff(t, "changed", []string{"apply BackendTLSPolicy orgate-keys-c-example-com", "apply Backend orgate-keys-c-example-com",
+		"apply HTTPRoute orgate-keys-c-example-com", "apply EnvoyExtensionPolicy orgate",
+		"delete HTTPRoute orgate-keys-a-example-com", "delete Backend orgate-keys-a-example-com",
+		"delete BackendTLSPolicy orgate-keys-a-example-com"}, c.pass())
+
+	c.delete("TokenIssuer", "one", "a")
+	c.delete("TokenIssuer", "two", "b")
+	c.pass()
+	diff(t, "no issuer: the plugin stays, and takes no token", []string{"nobody"}, c.issuers())
+}
+
+// TestDrift: what others change is changed back, and what they add is removed,
+// once.
+func TestDrift(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.pass()
+	before := c.get("WasmPlugin", "infra", "orgate").Object["spec"]
+	tests := map[string]func(o *unstructured.Unstructured){
+		"a field that opens": func(o *unstructured.Unstructured) {
+			_ = unstructured.SetNestedField(o.Object, "FAIL_OPEN", "spec", "failStrategy")
+		},
+		"a field that others added": func(o *unstructured.Unstructured) {
+			_ = unstructured.SetNestedSlice(o.Object, []any{map[string]any{"mode": "SERVER"}}, "spec", "match")
+		},
+		"the configuration": func(o *unstructured.Unstructured) {
+			_ = unstructured.SetNestedField(o.Object, true, "spec", "pluginConfig", "forwardToken")
+		},
+		"an issuer less": func(o *unstructured.Unstructured) {
+			_ = unstructured.SetNestedSlice(o.Object, nil, "spec", "pluginConfig", "issuers")
+		},
+		"the label": func(o *unstructured.Unstructured) {
+			o.SetLabels(map[string]string{managedBy: "orgate", partOf: "orgate", "more": "is theirs"})
+			_ = unstructured.SetNestedField(o.Object, "x", "spec", "url")
+		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		t.Run(name, func(t *testing.T) {
+			c.change("WasmPlugin", "infra", "orgate", tests[name])
+			if writes := c.pass(); len(writes) == 0 || writes[0] != "apply WasmPlugin orgate" {
+				t.Errorf("writes %q", writes)
+			}
+			diff(t, "spec", before, c.get("WasmPlugin", "infra", "orgate").Object["spec"])
+			diff(t, "again", []string(nil), c.pass())
+		})
+	}
+	c.delete("WasmPlugin", "infra", "orgate")
+	diff(t, "deleted", []string{"apply WasmPlugin orgate"}, c.pass())
+}
+
+// TestNotOurs: nobody's objects are taken over, but those that "orgate render"
+// wrote.
+func TestNotOurs(t *testing.T) {
+	theirs := `
+apiVersion: extensions.istio.io/v1alpha1
+kind: WasmPlugin
+metadata: {name: orgate, namespace: infra}
+spec: {url: theirs}`
+	c := newCluster(t, istioPolicy(), theirs)
+	if _, err := c.r.Pass(t.Context()); err == nil {
+		t.Error("no error")
+	}
+	diff(t, "programmed", "False WriteFailed: what was written before stays: WasmPlugin orgate: is there already, and was not made for this "+
+		"OrganizationPolicy: give the policy another name, or delete the object", c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+	url, _, _ := unstructured.NestedString(c.get("WasmPlugin", "infra", "orgate").Object, "spec", "url")
+	diff(t, "url", "theirs", url)
+
+	c = newCluster(t, istioPolicy(), strings.Replace(theirs, "namespace: infra", "namespace: infra, labels: {app.kubernetes.io/managed-by: "+
+		"orgate, app.kubernetes.io/part-of: orgate}", 1))
+	c.pass()
+	url, _, _ = unstructured.NestedString(c.get("WasmPlugin", "infra", "orgate").Object, "spec", "url")
+	diff(t, "url", "oci://registry.example.com/orgate:1.0.0", url)
+
+	// Nor is what else has the label deleted.
+	c.apply(`
+apiVersion: networking.istio.io/v1
+kind: ServiceEntry
+metadata: {name: theirs, namespace: infra, labels: {app.kubernetes.io/managed-by: orgate, app.kubernetes.io/part-of: orgate}}
+spec: {hosts: [a]}`)
+	diff(t, "writes", []string(nil), c.pass())
+}
+
+// TestSecrets: a Secret that comes, changes and goes.
+func TestSecrets(t *testing.T) {
+	secret := func(key string) string {
+		return `
+apiVersion: v1
+kind: Secret
+metadata: {name: signer, namespace: one}
+data: {key: ` + key + `}`
+	}
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}"),
+		tokenIssuer("two", "b", "org2", location("b.example.com")))
+	c.pass()
+	diff(t, "without the Secret", []string{"two/b"}, c.issuers())
+	diff(t, "condition", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist",
+		c.condition("TokenIssuer", "one", "a", ResolvedRefs))
+	if !c.r.IsReferenced("Secret", "one", "signer") || c.r.IsReferenced("Secret", "two", "signer") {
+		t.Error("the wrong Secrets are watched")
+	}
+	c.apply(secret(signer(t)))
+	c.pass()
+	diff(t, "with it", []string{"one/a", "two/b"}, c.issuers())
+	diff(t, "condition", "True ResolvedRefs", c.condition("TokenIssuer", "one", "a", ResolvedRefs))
+
+	old := c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"]
+	c.apply(secret(signer(t)))
+	diff(t, "rotated", []string{"apply EnvoyExtensionPolicy orgate"}, c.pass())
+	rotated := c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"]
+	if cmp.Equal(old, rotated) {
+		t.Error("the old key is still there")
+	}
+	c.delete("Secret", "one", "signer")
+	c.pass()
+	diff(t, "gone: the last good form", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
+	diff(t, "condition", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist; OrganizationPolicy "+
+		"infra/orgate: its last good form stays in use", c.condition("TokenIssuer", "one", "a", ResolvedRefs))
+}
+
+// signer is a key as a Secret has it.
+func signer(t *testing.T) string {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+}
+
+// TestPolicies: two for one Gateway, and one with a mistake.
+func TestPolicies(t *testing.T) {
+	younger := strings.NewReplacer("name: orgate, namespace", "name: second, namespace", "uid: p1", "uid: p2", "01-01T", "01-02T").Replace(gatewayPolicy)
+	c := newCluster(t, younger, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.pass()
+	diff(t, "the younger", "False Conflicted: the older OrganizationPolicy infra/orgate is for the same proxies",
+		c.condition("OrganizationPolicy", "infra", "second", Accepted))
+	if c.get("EnvoyExtensionPolicy", "infra", "second") != nil {
+		t.Error("it was written")
+	}
+	diff(t, "the older", "True Accepted", c.condition("OrganizationPolicy", "infra", "orgate", Accepted))
+
+	before := c.get("EnvoyExtensionPolicy", "infra", "orgate")
+	c.change("OrganizationPolicy", "infra", "orgate", func(o *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(o.Object, "org1", "spec", "configuration", "organisation")
+	})
+	diff(t, "a mistake", []string{"status OrganizationPolicy orgate", "status TokenIssuer a"}, c.pass())
+	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got, "False Invalid: configuration: organisation: ") {
+		t.Errorf("condition %s", got)
+	}
+	diff(t, "the last good state", before, c.get("EnvoyExtensionPolicy", "infra", "orgate"))
+}
+
+// TestEnvoyGatewaysWord: what Envoy Gateway says of the objects becomes the
+// condition Programmed.
+func TestEnvoyGatewaysWord(t *testing.T) {
+	accepted := map[string]any{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+	condition := func(kind, status, reason, message string) map[string]any {
+		return map[string]any{"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+	}
+	tests := []struct {
+		name          string
+		policy, route []any
+		more, want    string
+	}{
+		{"nothing yet", nil, nil, "", "False Pending: Envoy Gateway has not said yet what it makes of it. Is there a Gateway eg in this namespace?"},
+		{"all is well", []any{accepted}, []any{accepted}, "", "True Programmed: 1 TokenIssuers are used"},
+		{"an older policy", []any{condition("Accepted", "False", "Conflicted", "there is another")}, []any{accepted}, "",
+			"False Conflicted: Envoy Gateway does not take EnvoyExtensionPolicy orgate: requests pass unchecked (Conflicted): there is another"},
+		{"a policy on a listener", []any{accepted, condition("Overridden", "True", "Overridden", "for these listeners: [http]")}, []any{accepted}, "",
+			"False Overridden: another EnvoyExtensionPolicy takes the place of EnvoyExtensionPolicy orgate, and there requests pass unchecked: " +
+				"for these listeners: [http]"},
+		{"no route for keys", []any{accepted}, []any{condition("Accepted", "False", "NotAllowedByListeners", "no listener takes it")}, "",
+			"False NotAllowedByListeners: Envoy Gateway does not take HTTPRoute orgate-keys-a-example-com: there is no cluster to fetch keys " +
+				"through, and tokens of the issuers there get 503 (NotAllowedByListeners): no listener takes it"},
+		{"a policy on a route that merges", []any{accepted}, []any{accepted}, `
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: {name: theirs, namespace: shop}
+spec: {mergeType: StrategicMerge, wasm: [{name: another}]}
+status: {ancestors: [{ancestorRef: {kind: Gateway, name: eg, namespace: infra, sectionName: http}}]}`,
+			`False Overridden: the list "wasm" of EnvoyExtensionPolicy shop/theirs replaces the one with orgate whatever its mergeType, and there ` +
+				`requests pass unchecked`},
+		{"a policy on a route that merges, and has no plugins", []any{accepted}, []any{accepted}, `
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyExtensionPolicy
+metadata: {name: theirs, namespace: shop}
+spec: {mergeType: StrategicMerge, extProc: [{}]}
+status: {ancestors: [{ancestorRef: {kind: Gateway, name: eg, namespace: infra, sectionName: http}}]}`,
+			"True Programmed: 1 TokenIssuers are used"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
+			if tt.more != "" {
+				c.apply(tt.more)
+				c.says("EnvoyExtensionPolicy", "shop", "theirs", "ancestors", []any{accepted})
+			}
+			c.pass()
+			c.says("EnvoyExtensionPolicy", "infra", "orgate", "ancestors", tt.policy)
+			c.says("HTTPRoute", "infra", "orgate-keys-a-example-com", "parents", tt.route)
+			c.says("BackendTLSPolicy", "infra", "orgate-keys-a-example-com", "ancestors", []any{accepted})
+			c.pass()
+			diff(t, "programmed", tt.want, c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+			diff(t, "again", []string(nil), c.pass())
+		})
+	}
+}
+
+// says has the control plane say something of an object.
+func (c *cluster) says(kind, namespace, name, at string, conditions []any) {
+	c.t.Helper()
+	if conditions == nil {
+		return
+	}
+	o := c.get(kind, namespace, name)
+	for _, condition := range conditions {
+		condition.(map[string]any)["observedGeneration"] = o.GetGeneration()
+	}
+	of := map[string]any{"conditions": conditions, "controllerName": "gateway.envoyproxy.io/gatewayclass-controller",
+		"ancestorRef": map[string]any{"kind": "Gateway", "name": "eg", "namespace": "infra"}}
+	o.Object["status"] = map[string]any{at: []any{of}}
+	if err := c.client.Status().Update(c.t.Context(), o); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// TestLostStatus: where the schema of TokenIssuers has no place for conditions,
+// Events say the same, once.
+func TestLostStatus(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("elsewhere", "a", "org1", location("a.example.com")))
+	c.loses = true
+	diff(t, "writes", []string{"apply WasmPlugin orgate", "status OrganizationPolicy orgate", "status TokenIssuer a"}, c.pass())
+	diff(t, "again", []string(nil), c.pass())
+	var got []string
+	for len(c.events.Events) > 0 {
+		got = append(got, <-c.events.Events)
+	}
+	diff(t, "events", []string{
+		`Normal Programmed 0 TokenIssuers are used. Istio says nothing of its WasmPlugins: ask the gateway with "orgate verify"`,
+		`Warning NotPermitted no OrganizationPolicy takes TokenIssuers of namespace "elsewhere" (spec.namespaces)`}, got)
+}
+
+// TestFailedWrites: what fails is tried again, and until then what needs it is not
+// written.
+func TestFailedWrites(t *testing.T) {
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
+	down := errors.New("the API server is down")
+	c.fails = func(write string) error {
+		if strings.HasPrefix(write, "apply Backend ") {
+			return down
+		}
+		return nil
+	}
+	if _, err := c.r.Pass(t.Context()); !errors.Is(err, down) {
+		t.Errorf("error %v", err)
+	}
+	diff(t, "plugin", (*unstructured.Unstructured)(nil), c.get("EnvoyExtensionPolicy", "infra", "orgate"))
+	c.fails = nil
+	c.pass()
+	diff(t, "issuers", []string{"one/a"}, c.issuers())
+}
+
+// TestDryRun: nothing is written, and all is shown.
+func TestDryRun(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	var shown []string
+	c.r.DryRun = func(verb string, o *unstructured.Unstructured) { shown = append(shown, verb+" "+o.GetKind()) }
+	diff(t, "writes", []string(nil), c.pass())
+	diff(t, "shown", []string{"apply DestinationRule", "apply ServiceEntry", "apply WasmPlugin"}, shown)
+}
+
+// TestNamespaces: a controller that reads some namespaces alone does not read
+// labels.
+func TestNamespaces(t *testing.T) {
+	c := newCluster(t, strings.Replace(istioPolicy(), "{names: [one]", `{selector: {matchLabels: {tenant: "yes"}}`, 1),
+		tokenIssuer("one", "a", "org1", location("a.example.com")), `
+apiVersion: v1
+kind: Namespace
+metadata: {name: one, labels: {tenant: "yes"}}`)
+	c.pass()
+	diff(t, "accepted", "True Accepted", c.condition("TokenIssuer", "one", "a", Accepted))
+	c.r.Namespaces = []string{"infra", "one"}
+	c.pass()
+	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got, "False Invalid: namespaces are selected by labels") {
+		t.Errorf("condition %s", got)
+	}
+}

@@ -1,0 +1,348 @@
+// Package translate makes the objects of a control plane of an
+// OrganizationPolicy, of the TokenIssuers that it takes, and of what those refer
+// to. It knows no API server: what exists goes in, what should exist comes out,
+// with what there is to say of the policy and of each issuer.
+//
+// # Who may speak for an organization
+//
+// A TokenIssuer says by itself which organization its tokens are of. Whoever may
+// write one could so join any organization. So the policy maps namespaces to
+// organizations, and what a TokenIssuer elsewhere says is not taken.
+//
+// # One mistake holds up one issuer
+//
+// An issuer that can't be read, or whose Secret is missing, keeps the last good
+// form, which is in the objects that exist. One that is not permitted, or that
+// conflicts with an older one, is left out. The others are not affected. Only a
+// mistake in the policy itself, for which there is no configuration, changes
+// nothing at all.
+//
+// # Closed from the start
+//
+// A policy without any issuer is a plugin that takes no token, not a gateway
+// without a plugin.
+package translate
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"orgate/config"
+	"orgate/internal/render"
+)
+
+// Input is what there is.
+type Input struct {
+	Policy *Policy
+	// TokenIssuers are those of all namespaces.
+	TokenIssuers []*unstructured.Unstructured
+	// Labels are the namespaces' labels.
+	Labels map[string]map[string]string
+	// Stored are Secrets and ConfigMaps that exist, of those that are referred
+	// to.
+	Stored map[Reference]*unstructured.Unstructured
+	// Live are the objects that were written for the policy.
+	Live []*unstructured.Unstructured
+}
+
+// Output is what should be, and what there is to say.
+type Output struct {
+	// Objects are what should exist, in the order in which they are to be
+	// written. Nil if Err or Unresolved is set: what exists stays.
+	Objects []*unstructured.Unstructured
+	// Issuers are the TokenIssuers of the policy's namespaces, the oldest first.
+	Issuers []Issuer
+	// Err is a mistake in the policy.
+	Err error
+	// Unresolved is a reference of the policy's that leads nowhere.
+	Unresolved error
+}
+
+// largest is how many bytes of JSON a configuration may have: an object of
+// Kubernetes may have 1.5 MB.
+const largest = 1 << 20
+
+// Translate translates a policy.
+func Translate(in Input) Output {
+	p := in.Policy
+	base, err := p.base()
+	if err != nil {
+		return Output{Err: err}
+	}
+	out := Output{}
+	if ref := p.SharingKey(); ref != nil {
+		key, err := ref.text(in.Stored)
+		if err != nil {
+			return Output{Unresolved: fmt.Errorf("sharingKeyRef: %w", err)}
+		}
+		if base["sharing"], err = json.Marshal(map[string]string{"key": key}); err != nil {
+			return Output{Err: err}
+		}
+	}
+	if err := p.check(base); err != nil {
+		return Output{Err: err}
+	}
+	candidates := in.candidates()
+	apart(candidates)
+	if err := p.fit(base, candidates); err != nil {
+		return Output{Err: err}
+	}
+	for _, c := range candidates {
+		out.Issuers = append(out.Issuers, c.Issuer)
+	}
+	if out.Objects, err = p.objects(base, used(candidates)); err != nil {
+		return Output{Err: err}
+	}
+	return out
+}
+
+// document is a configuration: the policy's, with issuers.
+func (p *Policy) document(base map[string]json.RawMessage, issuers []json.RawMessage) string {
+	doc := map[string]json.RawMessage{}
+	for name, value := range base {
+		doc[name] = value
+	}
+	doc["issuers"] = marshal(issuers)
+	return string(marshal(doc))
+}
+
+func marshal(v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // it was JSON before
+	}
+	return text
+}
+
+// base is the policy's part of the configuration.
+func (p *Policy) base() (map[string]json.RawMessage, error) {
+	base := map[string]json.RawMessage{}
+	if len(p.Spec.Configuration) > 0 {
+		if err := json.Unmarshal(p.Spec.Configuration, &base); err != nil {
+			return nil, fmt.Errorf("configuration: %w", err)
+		}
+	}
+	if _, ok := base["issuers"]; ok {
+		return nil, errors.New("configuration: issuers are TokenIssuers, and have no place here")
+	}
+	if _, ok := base["sharing"]; ok && p.Spec.SharingKeyRef != nil {
+		return nil, errors.New("configuration: has sharing, and sharingKeyRef is there, too: one of them")
+	}
+	return base, nil
+}
+
+// check finds the mistakes of the policy itself: those that are there whatever
+// issuers there are. Two that share no organization show whether the rules would
+// do for any number of them.
+func (p *Policy) check(base map[string]json.RawMessage) error {
+	if err := p.Spec.check(); err != nil {
+		return err
+	}
+	issuers := []json.RawMessage{nobody("a"), nobody("b")}
+	for i := range issuers {
+		for _, s := range p.Spec.IssuerSettings {
+			issuers[i] = s.apply(issuers[i])
+		}
+	}
+	for _, name := range named(base["rules"]) {
+		issuers = append(issuers, nobody(name))
+	}
+	_, err := config.Parse(p.document(base, issuers))
+	mistakes, ok := errors.AsType[config.ErrorList](err)
+	if !ok {
+		return err
+	}
+	var all []string
+	for _, m := range mistakes {
+		all = append(all, fmt.Sprintf("configuration: %s: %s", strings.Replace(m.Path, "issuers[0]", "issuerSettings", 1), m.Message))
+	}
+	slices.Sort(all)
+	return errors.New(strings.Join(slices.Compact(all), "; "))
+}
+
+// named are the issuers that rules name.
+func named(rules json.RawMessage) []string {
+	var value any
+	if json.Unmarshal(rules, &value) != nil {
+		return nil
+	}
+	var names []string
+	var look func(any)
+	look = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, element := range v {
+				look(element)
+			}
+		case map[string]any:
+			for member, value := range v {
+				list, ok := value.([]any)
+				if member != "issuers" || !ok {
+					look(value)
+					continue
+				}
+				for _, name := range list {
+					if text, ok := name.(string); ok {
+						names = append(names, text)
+					}
+				}
+			}
+		}
+	}
+	look(value)
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// nobodysKey is an Ed25519 key that nobody has the private half of: it is made of
+// a hash, as a test shows.
+const nobodysKey = "tLBU3nI6fyEpYfSKZUkioOhDkbDg_XFmnLTZ_U3uRiM"
+
+// nobody is an issuer that has issued no token: it stands for one that rules
+// name and that is not there, and for all if there is none.
+func nobody(name string) json.RawMessage {
+	return marshal(map[string]any{
+		"name": name, "issuer": "urn:orgate:nobody:" + name, "organization": "urn:orgate:nobody:" + name,
+		"algorithms": []string{"EdDSA"},
+		"signatureValidation": map[string]any{"jwks": map[string]any{"inline": map[string]any{"keys": []any{
+			map[string]string{"kty": "OKP", "crv": "Ed25519", "x": nobodysKey}}}}},
+	})
+}
+
+// complete are the issuers of a configuration: those that are used, and nobody
+// for those that are not there.
+func complete(base map[string]json.RawMessage, entries []*entry) []json.RawMessage {
+	var list []json.RawMessage
+	there := map[string]bool{}
+	for _, e := range entries {
+		list = append(list, e.json)
+		there[e.name] = true
+	}
+	for _, name := range named(base["rules"]) {
+		if !there[name] {
+			list = append(list, nobody(name))
+		}
+	}
+	if len(list) == 0 {
+		list = append(list, nobody("nobody"))
+	}
+	return list
+}
+
+// fit leaves out the issuers that the plugin would refuse beside older ones, and
+// the youngest if there are too many.
+func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
+	parse := func(list []*candidate) error {
+		doc := p.document(base, complete(base, entries(list)))
+		if len(doc) > largest {
+			return errTooLarge
+		}
+		_, err := config.Parse(doc)
+		return err
+	}
+	for {
+		list := used(all)
+		err := parse(list)
+		if err == nil {
+			return nil
+		}
+		if len(list) == 0 {
+			return err
+		}
+		// The shortest beginning that fails: its last issuer is the one.
+		first, _ := slices.BinarySearchFunc(indexes(len(list)), 0, func(i, _ int) int {
+			if parse(list[:i+1]) != nil {
+				return 0
+			}
+			return -1
+		})
+		c := list[first]
+		switch err := parse(list[:first+1]); {
+		case errors.Is(err, errTooLarge):
+			c.leaveOut(Conflicted, "there are too many issuers for one configuration, and older ones come first: "+err.Error())
+		default:
+			c.leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse this one: "+err.Error())
+		}
+	}
+}
+
+var errTooLarge = fmt.Errorf("it would be larger than %d bytes", largest)
+
+func indexes(n int) []int {
+	list := make([]int, n)
+	for i := range list {
+		list[i] = i
+	}
+	return list
+}
+
+// objects renders the objects.
+func (p *Policy) objects(base map[string]json.RawMessage, list []*candidate) ([]*unstructured.Unstructured, error) {
+	d, err := render.Read(p.document(base, complete(base, entries(list))))
+	if err != nil {
+		return nil, err
+	}
+	authorities := map[string]string{}
+	for _, c := range list {
+		authorities[c.use.name] = c.use.ca
+	}
+	d.Trust(authorities)
+	text, err := p.render(d)
+	if err != nil {
+		return nil, err
+	}
+	return p.read(text)
+}
+
+// render writes manifests for the policy's control plane.
+func (p *Policy) render(d *render.Document) (string, error) {
+	switch p.Spec.ControlPlane {
+	case Istio:
+		o := render.IstioOptions{Name: p.Name, Namespace: p.Namespace, Image: p.Spec.Image.URL, SHA256: p.Spec.Image.SHA256,
+			PullSecret: p.Spec.Image.pullSecret(), CA: cmp.Or(p.Spec.Istio.CAFile, "/etc/ssl/certs/ca-certificates.crt"),
+			FilteredClusters: p.Spec.Istio.FilteredClusters}
+		if p.Spec.TargetRef != nil {
+			o.Gateway = p.Spec.TargetRef.Name
+		}
+		for _, name := range sortedKeys(p.Spec.Selector) {
+			o.Selector = append(o.Selector, render.Label{Name: name, Value: p.Spec.Selector[name]})
+		}
+		return d.Istio(o)
+	default:
+		return d.EnvoyGateway(render.EnvoyGatewayOptions{Name: p.Name, Namespace: p.Namespace,
+			Gateway: p.Spec.TargetRef.Name, Image: p.Spec.Image.URL, SHA256: p.Spec.Image.SHA256,
+			PullSecret: p.Spec.Image.pullSecret()})
+	}
+}
+
+// read reads manifests, and has the policy own them.
+func (p *Policy) read(text string) ([]*unstructured.Unstructured, error) {
+	var objects []*unstructured.Unstructured
+	for _, document := range bytes.Split([]byte("\n"+text), []byte("\n---\n")) {
+		o := &unstructured.Unstructured{}
+		asJSON, err := yaml.YAMLToJSON(document)
+		if err != nil {
+			return nil, err
+		}
+		if err := o.UnmarshalJSON(asJSON); err != nil {
+			return nil, err
+		}
+		o.SetOwnerReferences(p.owner())
+		objects = append(objects, o)
+	}
+	return objects, nil
+}
+
+// Older orders objects by age, the oldest first. The name decides if two are of
+// one second.
+func Older(a, b *unstructured.Unstructured) int {
+	return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time), strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.GetName(), b.GetName()))
+}

@@ -1,0 +1,484 @@
+package translate_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	"orgate/config"
+	"orgate/controller/translate"
+	"orgate/jwks"
+)
+
+// objects reads YAML documents.
+func objects(t *testing.T, text string) []*unstructured.Unstructured {
+	t.Helper()
+	var list []*unstructured.Unstructured
+	for document := range strings.SplitSeq(text, "\n---\n") {
+		o := &unstructured.Unstructured{}
+		asJSON, err := yaml.YAMLToJSON([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.UnmarshalJSON(asJSON); err != nil {
+			t.Fatalf("%v:\n%s", err, document)
+		}
+		list = append(list, o)
+	}
+	return list
+}
+
+// policy is an OrganizationPolicy with a spec of these members more.
+func policy(t *testing.T, more string) *translate.Policy {
+	t.Helper()
+	o := objects(t, `
+apiVersion: orgate.io/v1alpha1
+kind: OrganizationPolicy
+metadata: {name: orgate, namespace: infra, uid: "1"}
+spec:
+  controlPlane: EnvoyGateway
+  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: eg}
+  image: {url: "registry.example.com/orgate:1.0.0"}
+  namespaces:
+  - {names: [one], organizations: [org1]}
+  - {names: [two], organizations: [org2]}
+  - {names: [platform], organizations: ["*"]}
+`+more)[0]
+	p, err := translate.NewPolicy(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const anyOrganization = `
+  configuration: {organization: "*"}`
+
+// issuer is a TokenIssuer. The older ones have smaller ages.
+type issuer struct {
+	age                              int
+	namespace, name, iss, org, claim string
+	keys                             string
+	mapped                           string
+}
+
+func (i issuer) object(t *testing.T) *unstructured.Unstructured {
+	t.Helper()
+	if i.iss == "" {
+		i.iss = "https://" + i.name + ".example.com/"
+	}
+	if i.keys == "" {
+		i.keys = "jwks: {url: https://" + i.name + ".example.com/jwks}"
+	}
+	if i.mapped == "" {
+		i.mapped = "x-wso2-organization"
+	}
+	claims := ""
+	if i.claim != "" {
+		claims = fmt.Sprintf("claimMappings: [{localClaim: %s, remoteClaim: %s}]", i.mapped, i.claim)
+	}
+	return objects(t, fmt.Sprintf(`
+apiVersion: dp.wso2.com/v1alpha2
+kind: TokenIssuer
+metadata: {name: %s, namespace: %s, creationTimestamp: "2026-01-01T00:00:%02dZ"}
+spec:
+  name: idp
+  issuer: %s
+  organization: %s
+  consumerKeyClaim: azp
+  scopesClaim: scope
+  %s
+  signatureValidation:
+    %s
+  targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: default}
+`, i.name, i.namespace, i.age, i.iss, i.org, claims, i.keys))[0]
+}
+
+func input(t *testing.T, p *translate.Policy, issuers ...issuer) translate.Input {
+	in := translate.Input{Policy: p}
+	for _, i := range issuers {
+		in.TokenIssuers = append(in.TokenIssuers, i.object(t))
+	}
+	return in
+}
+
+// configuration is that of the plugin, which has to be one.
+func configuration(t *testing.T, out translate.Output) *config.Config {
+	t.Helper()
+	if out.Err != nil || out.Unresolved != nil {
+		t.Fatal(out.Err, out.Unresolved)
+	}
+	plugin := out.Objects[len(out.Objects)-1]
+	value, ok, _ := unstructured.NestedMap(plugin.Object, "spec", "pluginConfig")
+	if !ok {
+		list, _, _ := unstructured.NestedSlice(plugin.Object, "spec", "wasm")
+		value = list[0].(map[string]any)["config"].(map[string]any)
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Parse(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func names(c *config.Config) []string {
+	var list []string
+	for i := range c.Issuers {
+		list = append(list, c.Issuers[i].Name+" "+c.Issuers[i].Organization)
+	}
+	return list
+}
+
+// said is what became of each issuer, in a line each.
+func said(out translate.Output) []string {
+	var list []string
+	for _, i := range out.Issuers {
+		list = append(list, strings.TrimSuffix(fmt.Sprintf("%s/%s %s %s: %s", i.Namespace, i.Name, i.State, i.Reason, i.Message), " : "))
+	}
+	return list
+}
+
+func TestIssuers(t *testing.T) {
+	one := issuer{1, "one", "a", "", "org1", "", "", ""}
+	two := issuer{2, "two", "b", "", "org2", "", "", ""}
+	tests := []struct {
+		name    string
+		policy  string
+		issuers []issuer
+		used    []string
+		said    []string
+	}{
+		{"two organizations", anyOrganization, []issuer{two, one}, []string{"one/a org1", "two/b org2"},
+			[]string{"one/a Used", "two/b Used"}},
+		{"none: a plugin that takes no token", anyOrganization, nil, []string{"nobody urn:orgate:nobody:nobody"}, nil},
+		{"a namespace that is not mapped", anyOrganization, []issuer{one, {2, "stranger", "b", "", "org1", "", "", ""}},
+			[]string{"one/a org1"}, []string{"one/a Used"}},
+		{"another namespace's organization", anyOrganization, []issuer{one, {2, "two", "b", "", "org1", "", "", ""}},
+			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
+				`speak for organization "org1": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
+		{"every organization", anyOrganization, []issuer{one, {2, "two", "b", "", `"*"`, "org_id", "", ""}},
+			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
+				`speak for organization "*": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
+		{"the platform speaks for all", anyOrganization, []issuer{{1, "platform", "a", "", `"*"`, "org_id", "", ""}},
+			[]string{"platform/a *"}, []string{"platform/a Used"}},
+		{"one cannot be read", anyOrganization, []issuer{{1, "one", "a", "", "org1", "", "jwks: {url: idp/jwks}", ""}, two},
+			[]string{"two/b org2"}, []string{`one/a LeftOut Invalid: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
+				"two/b Used"}},
+		{"a host that the control plane refuses", anyOrganization + `
+  keyHosts: [a_b.example.com]`, []issuer{{1, "one", "a", "", "org1", "", "jwks: {url: https://a_b.example.com/jwks}", ""}},
+			[]string{"nobody urn:orgate:nobody:nobody"}, []string{"one/a LeftOut Invalid: issuer \"one/a\": the host of https://a_b.example.com must be *"}},
+		{"the older of two for one iss", anyOrganization, []issuer{{2, "one", "b", "https://idp/", "org1", "", "", ""},
+			{1, "one", "a", "https://idp/", "org1", "", "", ""}}, []string{"one/a org1"},
+			[]string{"one/a Used", `one/b LeftOut Conflicted: the older TokenIssuer a has the issuer https://idp/ in organization "org1" already`}},
+		{"an iss of another namespace, read in another way", anyOrganization, []issuer{
+			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
+			{2, "two", "b", "https://idp/", "org2", "sub", "jwks: {url: https://idp.example.com/}", ""}}, []string{"one/a org1"},
+			[]string{"one/a Used", `two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the issuer https://idp/ already, ` +
+				`with another organization claim or other keys`}},
+		{"an iss that two namespaces share", anyOrganization, []issuer{
+			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
+			{2, "two", "b", "https://idp/", "org2", "org", "jwks: {url: https://idp.example.com/}", ""}},
+			[]string{"one/a org1", "two/b org2"}, []string{"one/a Used", "two/b Used"}},
+		{"an iss in two organizations, and no claim to tell", anyOrganization, []issuer{
+			{1, "platform", "a", "https://idp/", "org1", "", "", ""}, {2, "platform", "b", "https://idp/", "org2", "", "", ""}},
+			[]string{"platform/a org1"}, []string{"platform/a Used", "platform/b LeftOut Conflicted: older TokenIssuers come first, " +
+				"and beside them the plugin would refuse this one: *"}},
+		{"a header that is everybody's", anyOrganization, []issuer{one, {2, "two", "b", "", "org2", "ct", "", "content-type"}},
+			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: claims may not be mapped to the header ` +
+				`"content-type": the OrganizationPolicy decides it (spec.claimHeaders)`}},
+		{"a header that the policy allows", anyOrganization + `
+  claimHeaders: [X-Mail]`, []issuer{{2, "two", "b", "", "org2", "mail", "", "x-mail"}}, []string{"two/b org2"}, []string{"two/b Used"}},
+		{"a service of the cluster", anyOrganization, []issuer{one,
+			{2, "two", "b", "", "org2", "", "jwks: {url: https://orders.shop.svc/jwks}", ""}}, []string{"one/a org1"},
+			[]string{"one/a Used", `two/b LeftOut NotPermitted: keys may not be fetched from host "orders.shop.svc": the ` +
+				`OrganizationPolicy decides it (spec.keyHosts)`}},
+		{"an address", anyOrganization, []issuer{one,
+			{2, "two", "b", "", "org2", "", "jwks: {url: http://10.0.0.1/jwks}", ""}}, []string{"one/a org1"},
+			[]string{"one/a Used", `two/b LeftOut NotPermitted: keys may not be fetched from host "10.0.0.1": the ` +
+				`OrganizationPolicy decides it (spec.keyHosts)`}},
+		{"a service of the cluster that the policy allows", anyOrganization + `
+  keyHosts: ["*.keycloak.svc"]`, []issuer{{2, "two", "b", "", "org2", "", "jwks: {url: https://idp.keycloak.svc/jwks}", ""}},
+			[]string{"two/b org2"}, []string{"two/b Used"}},
+		{"a rule for an issuer that is not there", `
+  configuration: {organization: "*", rules: [{name: all, issuers: [two/b]}]}`, []issuer{one},
+			[]string{"one/a org1", "two/b urn:orgate:nobody:two/b"}, []string{"one/a Used"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out := translate.Translate(input(t, policy(t, tt.policy), tt.issuers...))
+			if diff := cmp.Diff(tt.used, names(configuration(t, out))); diff != "" {
+				t.Errorf("issuers (-want +got):\n%s", diff)
+			}
+			got := said(out)
+			for i := range got { // a "*" stands for the rest
+				if before, ok := strings.CutSuffix(at(tt.said, i), "*"); ok && strings.HasPrefix(got[i], before) {
+					got[i] = tt.said[i]
+				}
+			}
+			if diff := cmp.Diff(tt.said, got); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func at(list []string, i int) string {
+	if i < len(list) {
+		return list[i]
+	}
+	return ""
+}
+
+// TestReferences: a Secret that is missing, or has no such key, is said, and
+// concerns the issuers that refer to it alone. If there was a good form of them,
+// that stays.
+func TestReferences(t *testing.T) {
+	stored := objects(t, `
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: signer, namespace: one}
+data: {pem: `+string(quoted(certificate(t)))+`}`)[0]
+	refers := issuer{1, "one", "a", "", "org1", "", "certificate: {configMapRef: {name: signer, key: pem}}", ""}
+	in := input(t, policy(t, anyOrganization), refers, issuer{2, "two", "b", "", "org2", "", "", ""})
+	reference := translate.References(in.TokenIssuers[0])[0].Object()
+
+	missing := translate.Translate(in)
+	if diff := cmp.Diff([]string{"one/a LeftOut RefNotFound: ConfigMap one/signer does not exist", "two/b Used"}, said(missing)); diff != "" {
+		t.Errorf("missing (-want +got):\n%s", diff)
+	}
+	in.Stored = map[translate.Reference]*unstructured.Unstructured{reference: stored}
+	there := translate.Translate(in)
+	if diff := cmp.Diff([]string{"one/a org1", "two/b org2"}, names(configuration(t, there))); diff != "" {
+		t.Fatalf("issuers (-want +got):\n%s\n%v", diff, said(there))
+	}
+
+	in.Stored, in.Live = nil, there.Objects
+	kept := translate.Translate(in)
+	if diff := cmp.Diff([]string{"one/a LastGood RefNotFound: ConfigMap one/signer does not exist", "two/b Used"}, said(kept)); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(there.Objects, kept.Objects); diff != "" {
+		t.Errorf("objects (-want +got):\n%s", diff)
+	}
+
+	// What is no longer permitted is not kept.
+	in.Policy = policy(t, anyOrganization)
+	in.Policy.Spec.Namespaces[0].Organizations = []string{"org3"}
+	in.TokenIssuers[0] = issuer{1, "one", "a", "", "org3", "", "certificate: {configMapRef: {name: signer, key: pem}}", ""}.object(t)
+	if diff := cmp.Diff([]string{"one/a LeftOut RefNotFound: ConfigMap one/signer does not exist", "two/b Used"},
+		said(translate.Translate(in))); diff != "" {
+		t.Errorf("no longer permitted (-want +got):\n%s", diff)
+	}
+}
+
+// certificate is one, PEM.
+func certificate(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../../internal/apk/testdata/chart-ca.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pem, _, _ := unstructured.NestedString(objects(t, string(text))[0].Object, "data", "ca.crt")
+	return pem
+}
+
+func quoted(text string) []byte {
+	b, err := json.Marshal(text)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// TestAuthorities: certificate authorities of the connection reach the control
+// plane, also as the last good form; a server has one set of them.
+func TestAuthorities(t *testing.T) {
+	for _, plane := range []string{"", `
+  controlPlane: Istio`} {
+		p := policy(t, anyOrganization+plane)
+		inline := func(pem string) string {
+			return "jwks: {url: 'https://idp.example.com/jwks', tls: {certificateInline: " + string(quoted(pem)) + "}}"
+		}
+		in := input(t, p, issuer{1, "one", "a", "", "org1", "", inline(certificate(t)), ""},
+			issuer{2, "two", "b", "", "org2", "", "jwks: {url: 'https://idp.example.com/b'}", ""})
+		out := translate.Translate(in)
+		if diff := cmp.Diff([]string{"one/a Used", "two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the " +
+			"server https://idp.example.com:443 already, with other certificate authorities"}, said(out)); diff != "" {
+			t.Errorf("said (-want +got):\n%s", diff)
+		}
+		if o := out.Objects[0]; o.GetKind() != "ConfigMap" || o.GetAnnotations()[translate.ServerAnnotation] != "https://idp.example.com:443" {
+			t.Fatalf("first object %v", o)
+		}
+		in.Live = out.Objects
+		in.TokenIssuers[0] = issuer{1, "one", "a", "", "org1", "", inline("broken"), ""}.object(t)
+		kept := translate.Translate(in)
+		if kept.Issuers[0].State != translate.LastGood {
+			t.Errorf("said %v", said(kept))
+		}
+		if diff := cmp.Diff(out.Objects, kept.Objects); diff != "" {
+			t.Errorf("objects (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestPolicies: mistakes of the policy itself are said before anything is
+// written, whatever issuers there are.
+func TestPolicies(t *testing.T) {
+	tests := []struct{ name, more, want string }{
+		{"no organization", "", "configuration: organization: *"},
+		{"a rule without organization", `
+  configuration: {rules: [{name: a, match: {path: /}}]}`, "configuration: rules[0].organization: *"},
+		{"issuers", `
+  configuration: {organization: "*", issuers: []}`, "configuration: issuers are TokenIssuers, and have no place here"},
+		{"an unknown field", `
+  configuration: {organization: "*", rule: []}`, "configuration: rule: unknown field*"},
+		{"a TokenIssuer's field", anyOrganization + `
+  issuerSettings: [{settings: {organization: org1}}]`, "issuerSettings[0].settings: organization is the TokenIssuer's"},
+		{"the keys", anyOrganization + `
+  issuerSettings: [{settings: {signatureValidation: {jwks: {url: "https://evil/"}}}}]`,
+			"issuerSettings[0].settings: signatureValidation.jwks.url is the TokenIssuer's; here are jwks: *"},
+		{"a setting that is wrong for each", anyOrganization + `
+  issuerSettings: [{settings: {algorithms: [none]}}]`, "configuration: issuerSettings.algorithms[0]: *"},
+		{"two keys for sharing", `
+  configuration: {organization: "*", sharing: {key: "12345678901234567890123456789012"}}
+  sharingKeyRef: {name: a, key: b}`, "configuration: has sharing, and sharingKeyRef is there, too: one of them"},
+		{"a selector in Envoy Gateway", anyOrganization + `
+  selector: {a: b}`, "must have one of targetRef and selector: *"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out := translate.Translate(input(t, policy(t, tt.more)))
+			if out.Err == nil || out.Objects != nil {
+				t.Fatalf("error %v, %d objects", out.Err, len(out.Objects))
+			}
+			before, isBeginning := strings.CutSuffix(tt.want, "*")
+			if got := out.Err.Error(); got != tt.want && !(isBeginning && strings.HasPrefix(got, before)) {
+				t.Errorf("error %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestSharingKey(t *testing.T) {
+	in := input(t, policy(t, anyOrganization+`
+  sharingKeyRef: {name: orgate, key: sharing}`), issuer{1, "one", "a", "", "org1", "", "", ""})
+	if out := translate.Translate(in); out.Unresolved == nil || out.Objects != nil ||
+		out.Unresolved.Error() != "sharingKeyRef: Secret infra/orgate does not exist" {
+		t.Errorf("unresolved: %v", out.Unresolved)
+	}
+	in.Stored = map[translate.Reference]*unstructured.Unstructured{in.Policy.SharingKey().Object(): objects(t, `
+apiVersion: v1
+kind: Secret
+metadata: {name: orgate, namespace: infra}
+data: {sharing: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=}`)[0]}
+	if key := configuration(t, translate.Translate(in)).Sharing.Key; key != "12345678901234567890123456789012" {
+		t.Errorf("key %q", key)
+	}
+}
+
+// TestSettings: what a TokenIssuer can't say comes from the policy.
+func TestSettings(t *testing.T) {
+	out := translate.Translate(input(t, policy(t, anyOrganization+`
+  issuerSettings:
+  - settings: {audiences: ["https://api.example.com"], signatureValidation: {jwks: {refreshInterval: 5m}}}
+  - issuers: ["https://b.example.com/"]
+    settings: {usernameClaim: email}`), issuer{1, "one", "a", "", "org1", "", "certificate: {certificateInline: " + string(quoted(certificate(t))) + "}", ""},
+		issuer{2, "two", "b", "", "org2", "", "", ""}))
+	c := configuration(t, out)
+	if a, b := c.Issuers[0], c.Issuers[1]; a.Audiences[0] != "https://api.example.com" || b.Audiences[0] != "https://api.example.com" ||
+		a.UsernameClaim.Name != "sub" || b.UsernameClaim.Name != "email" || a.SignatureValidation.JWKS != nil ||
+		time.Duration(b.SignatureValidation.JWKS.RefreshInterval) != 5*time.Minute {
+		t.Errorf("issuers %+v", c.Issuers)
+	}
+}
+
+// TestNobodysKey: the key of the issuer that stands for none is made of a hash,
+// so nobody has the private half.
+func TestNobodysKey(t *testing.T) {
+	sum := sha256.Sum256([]byte("orgate: nobody's key 0"))
+	want := base64.RawURLEncoding.EncodeToString(sum[:])
+	set, err := jwks.Parse(string(configuration(t, translate.Translate(input(t, policy(t, anyOrganization)))).Issuers[0].SignatureValidation.JWKS.Inline))
+	if err != nil || len(set.Keys) != 1 {
+		t.Fatalf("%v, %+v", err, set)
+	}
+	again, err := jwks.Parse(`{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "` + want + `"}]}`)
+	if err != nil || len(again.Keys) != 1 || again.Keys[0].Thumbprint != set.Keys[0].Thumbprint {
+		t.Errorf("%v, %+v", err, again)
+	}
+}
+
+// TestManyIssuers: a thousand of them fit into one object.
+func TestManyIssuers(t *testing.T) {
+	in := input(t, policy(t, anyOrganization))
+	for i := range 1000 {
+		in.TokenIssuers = append(in.TokenIssuers, issuer{i % 60, "platform", fmt.Sprintf("i%d", i), "", fmt.Sprintf("org%d", i), "org", "", ""}.object(t))
+	}
+	out := translate.Translate(in)
+	if n := len(configuration(t, out).Issuers); n != 1000 || len(out.Objects) != 3001 {
+		t.Errorf("%d issuers, %d objects", n, len(out.Objects))
+	}
+}
+
+// TestLabels: a label of the namespace can say the organization.
+func TestLabels(t *testing.T) {
+	p := policy(t, anyOrganization)
+	p.Spec.Namespaces = nil
+	o := objects(t, `
+apiVersion: orgate.io/v1alpha1
+kind: OrganizationPolicy
+metadata: {name: orgate, namespace: infra}
+spec: {namespaces: [{selector: {matchLabels: {tenant: "yes"}}, organizationLabel: orgate.io/organization}]}`)[0]
+	mapped, err := translate.NewPolicy(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Spec.Namespaces = mapped.Spec.Namespaces
+	in := input(t, p, issuer{1, "one", "a", "", "org1", "", "", ""}, issuer{2, "two", "b", "", "org1", "", "", ""},
+		issuer{3, "three", "c", "", "org1", "", "", ""}, issuer{4, "four", "d", "", "'*'", "", "", ""})
+	in.Labels = map[string]map[string]string{
+		"one":   {"tenant": "yes", "orgate.io/organization": "org1"},
+		"two":   {"tenant": "yes", "orgate.io/organization": "org2"},
+		"three": {"orgate.io/organization": "org1"},
+		"four":  {"tenant": "yes", "orgate.io/organization": "*"},
+	}
+	if diff := cmp.Diff([]string{"one/a org1"}, names(configuration(t, translate.Translate(in)))); diff != "" {
+		t.Errorf("issuers (-want +got):\n%s", diff)
+	}
+}
+
+// TestObjects: what is written is the policy's, and stands in the order in which
+// a proxy may have it, the plugin last.
+func TestObjects(t *testing.T) {
+	for plane, want := range map[string][]string{
+		"EnvoyGateway": {"BackendTLSPolicy", "Backend", "HTTPRoute", "EnvoyExtensionPolicy"},
+		"Istio":        {"DestinationRule", "ServiceEntry", "WasmPlugin"},
+	} {
+		p := policy(t, anyOrganization)
+		p.Spec.ControlPlane = plane
+		out := translate.Translate(input(t, p, issuer{1, "one", "a", "", "org1", "", "", ""}))
+		var kinds []string
+		for _, o := range out.Objects {
+			kinds = append(kinds, o.GetKind())
+			if owner := o.GetOwnerReferences(); len(owner) != 1 || owner[0].UID != "1" || o.GetNamespace() != "infra" ||
+				o.GetLabels()["app.kubernetes.io/part-of"] != "orgate" {
+				t.Errorf("%s: %v", plane, o)
+			}
+		}
+		if diff := cmp.Diff(want, kinds); diff != "" {
+			t.Errorf("kinds (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -1,0 +1,11 @@
+// Package kube holds what "orgate render" writes, and the controller, against the
+// control planes that users run: Envoy Gateway, Istio and the Kubernetes API
+// server, built from the Go module proxy. Its tests read what a proxy is sent.
+//
+// It is a module of its own, since those bring hundreds of others. "make kube"
+// runs it; "make test" does not: a cold build takes 25 minutes of a processor.
+package kube
+
+import (
+	_ "github.com/google/go-containerregistry/pkg/registry" // serves the plugin's image in tests
+)
