@@ -14,6 +14,8 @@ PROMTOOL    := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 FUZZTIME ?= 20s
 BENCH    ?= ^Benchmark(Request|Bare)$$
 SOAK     ?= 100
+# The tests of make kube.
+KUBE     ?= .
 # Arguments of the demonstration: make run ARGS="-h".
 ARGS     ?=
 
@@ -85,6 +87,10 @@ test-quick: ## Run what most changes need, in under a minute once Go's caches ar
 .PHONY: test-alerts
 test-alerts: $(TOOLS)/$(notdir $(PROMTOOL))/promtool ## Run the tests of the alerts, with Prometheus' own tool (which takes minutes to build, once).
 	cd deploy/metrics && $< check rules rules.yaml && $< test rules rules_test.yaml
+
+.PHONY: kube
+kube: ## Test on real control planes: 25 minutes of a processor the first time (KUBE="regular expression").
+	cd e2e/kube && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 3h -v -run '$(KUBE)' ./...
 
 .PHONY: check
 check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible check-workflows ## Check everything that is not a test.

@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io/fs"
@@ -54,6 +55,13 @@ var checks = []struct {
 	{"envoy-gateway/*.yaml", checkManifests},
 	{"metrics/rules.yaml", nil}, // TestAlerts
 	{"metrics/rules_test.yaml", checkRulesTest},
+	{"chart/.helmignore", nil},
+	{"chart/*.yaml", checkMembers},
+	{"chart/crds/*.yaml", checkMembers},
+	{"chart/templates/*", nil}, // rendered by "make kube"
+	{"controller/Dockerfile", nil},
+	{"kustomize/*.yaml", checkMembers},
+	{"kustomize/examples/*.yaml", checkMembers},
 	{"metrics/dashboard.json", nil}, // TestDashboard
 }
 
@@ -94,6 +102,14 @@ func decode(t *testing.T, content []byte, into any) {
 	t.Helper()
 	if err := yaml.UnmarshalStrict(content, into); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// checkMembers finds members that are there twice. "make kube" gives these files
+// to an API server.
+func checkMembers(t *testing.T, content []byte) {
+	for document := range bytes.SplitSeq(content, []byte("\n---\n")) {
+		decode(t, document, &map[string]any{})
 	}
 }
 

@@ -82,6 +82,7 @@ type Reconciler struct {
 	said    map[types.UID]string                               // the last Event
 	stated  map[types.UID]string                               // the last status of a resource that does not keep it
 	written map[string]string                                  // attempts, by identity
+	good    map[types.UID][]*unstructured.Unstructured         // what was last wanted of each policy
 }
 
 // Result is what a pass found.
@@ -149,6 +150,7 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 	if r.said == nil {
 		r.stored = map[translate.Reference]*unstructured.Unstructured{}
 		r.said, r.stated, r.written = map[types.UID]string{}, map[types.UID]string{}, map[string]string{}
+		r.good = map[types.UID][]*unstructured.Unstructured{}
 	}
 	p := &pass{Reconciler: r}
 	if err := p.read(ctx); err != nil {
@@ -263,7 +265,10 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	if err := p.readLive(ctx, o); err != nil {
 		return err
 	}
-	in.Live = o.live
+	// What exists may be what others made of it: it is read after a restart alone.
+	if in.Live = p.good[o.UID]; in.Live == nil {
+		in.Live = o.live
+	}
 	out := translate.Translate(in)
 	switch {
 	case out.Err != nil:
@@ -276,6 +281,10 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	o.issuers = out.Issuers
 	o.set(Accepted, true, Accepted, "")
 	o.set(ResolvedRefs, true, ResolvedRefs, "")
+	p.good[o.UID] = nil
+	for _, object := range out.Objects {
+		p.good[o.UID] = append(p.good[o.UID], object.DeepCopy())
+	}
 	if err := p.write(ctx, o, out.Objects); err != nil {
 		o.set(Programmed, false, "WriteFailed", "what was written before stays: "+err.Error())
 		return err

@@ -401,6 +401,13 @@ data: {key: ` + key + `}`
 	diff(t, "gone: the last good form", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
 	diff(t, "condition", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist; OrganizationPolicy "+
 		"infra/orgate: its last good form stays in use", c.condition("TokenIssuer", "one", "a", ResolvedRefs))
+
+	c.change("EnvoyExtensionPolicy", "infra", "orgate", func(o *unstructured.Unstructured) { o.Object["spec"] = map[string]any{} })
+	c.pass()
+	diff(t, "drift does not take it away", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
+	c.r = &Reconciler{Client: c.r.Client, Reader: c.r.Reader, Events: c.r.Events, Now: c.r.Now}
+	c.pass()
+	diff(t, "nor does a restart", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
 }
 
 // signer is a key as a Secret has it.

@@ -6,8 +6,10 @@ require (
 	github.com/envoyproxy/go-control-plane/envoy v1.40.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.21.9
+	go.etcd.io/etcd/server/v3 v3.6.13
 	helm.sh/helm/v4 v4.2.0
 	k8s.io/apimachinery v0.36.3
+	orgate v0.0.0
 	orgate/controller v0.0.0
 	sigs.k8s.io/yaml v1.6.0
 )
@@ -17,12 +19,11 @@ require (
 	github.com/BurntSushi/toml v1.6.0 // indirect
 	github.com/gobwas/glob v0.2.3 // indirect
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.3 // indirect
+	github.com/tetratelabs/wazero v1.12.0 // indirect
 	github.com/tidwall/gjson v1.20.0 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
-	go.etcd.io/etcd/server/v3 v3.6.13 // indirect
 	istio.io/istio v0.0.0-20260827124520-eed52ebb66ad // indirect
-	orgate v0.0.0 // indirect
 )
 
 require (

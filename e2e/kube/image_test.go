@@ -21,6 +21,7 @@ import (
 // image serves the plugin as deploy/image makes it, and returns its name.
 func image(t testing.TB) string {
 	t.Helper()
+	needsPlugin(t)
 	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(server.Close)
 	wasm, err := os.ReadFile(bin + "/orgate.wasm")

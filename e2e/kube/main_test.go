@@ -4,57 +4,61 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 )
 
 const root = "../.."
 
-// jobs is how many packages are compiled at once. Those of control planes are
-// large: two at once take 4 GB.
+// What tests run: packages of the programs, whose last elements are their names.
+const (
+	apiServerProgram    = "k8s.io/kubernetes/cmd/kube-apiserver"
+	kubectlProgram      = "k8s.io/kubernetes/cmd/kubectl"
+	envoyGatewayProgram = "github.com/envoyproxy/gateway/cmd/envoy-gateway"
+	istiodProgram       = "istio.io/istio/pilot/cmd/pilot-discovery"
+	controllerProgram   = "orgate/controller"
+)
+
+// bin is where programs are built.
+var bin, _ = filepath.Abs(root + "/build/kube")
+
+// jobs is how many packages are compiled at once: those of control planes take
+// gigabytes.
 const jobs = "1"
 
-// programs are what the tests run.
-var programs = []string{
-	"k8s.io/kubernetes/cmd/kube-apiserver",
-	"k8s.io/kubernetes/cmd/kubectl",
-	"github.com/envoyproxy/gateway/cmd/envoy-gateway",
-	"istio.io/istio/pilot/cmd/pilot-discovery",
-	"orgate/cmd/orgate",
-	"orgate/controller",
-}
+var built = map[string]bool{}
 
-var built = sync.OnceValue(build)
-
-// needs builds the programs. Tests that need none do without.
-func needs(t testing.TB) {
+// needs builds a program. Go knows what is up to date.
+func needs(t testing.TB, program string) {
 	t.Helper()
-	if err := built(); err != nil {
-		t.Fatal(err)
+	if built[program] {
+		return
+	}
+	build(t, nil, ".", "-o", bin+"/"+path.Base(program), program)
+	built[program] = true
+}
+
+// needsPlugin builds the plugin.
+func needsPlugin(t testing.TB) {
+	t.Helper()
+	if !built["plugin"] {
+		build(t, []string{"GOOS=wasip1", "GOARCH=wasm"}, root, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", bin+"/orgate.wasm", ".")
+		built["plugin"] = true
 	}
 }
 
-// build builds the programs, and the plugin. Go knows what is up to date.
-func build() error {
-	var err error
-	if bin, err = filepath.Abs(root + "/build/kube"); err != nil {
-		return err
-	}
-	started := time.Now()
-	fmt.Println("building the control planes: 25 minutes of a processor if nothing is cached")
-	cmd := exec.Command("go", append([]string{"build", "-p", jobs, "-o", bin + "/"}, programs...)...)
+func build(t testing.TB, environment []string, folder string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"build", "-p", jobs}, args...)...)
+	cmd.Dir, cmd.Env = folder, append(os.Environ(), environment...)
+	began := time.Now()
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out)
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
-	plugin := exec.Command("go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", bin+"/orgate.wasm", ".")
-	plugin.Dir = root
-	plugin.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
-	if out, err := plugin.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(plugin.Args, " "), err, out)
+	if took := time.Since(began); took > 10*time.Second {
+		fmt.Printf("%s was built in %s\n", args[len(args)-1], took.Round(time.Second))
 	}
-	fmt.Println("built in", time.Since(started).Round(time.Second))
-	return nil
 }

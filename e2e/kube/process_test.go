@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// bin is where TestMain has the control planes built.
-var bin string
-
 // output keeps what a process wrote.
 type output struct {
 	mu sync.Mutex
@@ -54,7 +51,7 @@ func start(t testing.TB, cmd *exec.Cmd) *output {
 		}
 		if t.Failed() {
 			text := log.String()
-			t.Logf("the end of what %s wrote:\n%s", filepath.Base(cmd.Path), text[max(0, len(text)-8000):])
+			t.Logf("the end of what %s wrote:\n%s", filepath.Base(cmd.Path), text[max(0, len(text)-4000):])
 		}
 	})
 	return log
