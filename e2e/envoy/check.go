@@ -229,7 +229,6 @@ func (c *checker) tls(path string, m *tlsv3.UpstreamTlsContext) {
 func (c *checker) names(path string, m *clusterv3.Cluster) {
 	switch m.GetType() {
 	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
-		//lint:ignore SA1019 what Envoy before 1.34 goes by
 		if got := m.GetDnsLookupFamily(); got != clusterv3.Cluster_V4_PREFERRED {
 			c.problem(path+".dns_lookup_family", "must be V4_PREFERRED, got %v", got)
 		}
