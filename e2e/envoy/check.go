@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -39,6 +40,7 @@ func (b *Bootstrap) Check() []string {
 	each(b, c.route)
 	each(b, c.perRoute)
 	each(b, c.tls)
+	each(b, c.names)
 	if !c.listens {
 		c.problem("static_resources.listeners", "no listener for HTTP")
 	}
@@ -216,6 +218,17 @@ func (c *checker) tls(path string, m *tlsv3.UpstreamTlsContext) {
 	}
 	if want := []string{m.GetSni()}; !slices.Equal(hosts, want) {
 		c.problem(path+".match_typed_subject_alt_names", "must be exactly the sni, %q, got %q", want, hosts)
+	}
+}
+
+// names: by default Envoy asks for IPv6 addresses and, if there are any, for no
+// others, which many a network has no route to.
+func (c *checker) names(path string, m *clusterv3.Cluster) {
+	switch m.GetType() {
+	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
+		if got := m.GetDnsLookupFamily(); got != clusterv3.Cluster_V4_PREFERRED {
+			c.problem(path+".dns_lookup_family", "must be V4_PREFERRED, got %v", got)
+		}
 	}
 }
 

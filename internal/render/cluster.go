@@ -37,6 +37,9 @@ func (c *Cluster) YAML() (string, error) {
 
 const clusterElement = `- name: {{quote .C.Name}}
   type: {{.Type}}
+{{- if ne .Type "STATIC"}}
+  dns_lookup_family: V4_PREFERRED
+{{- end}}
   connect_timeout: 2s
   load_assignment:
     cluster_name: {{quote .C.Name}}
