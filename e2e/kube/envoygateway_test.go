@@ -266,13 +266,8 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 	}
 
 	// An older one for the same Gateway: the younger is ours.
-	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
-		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
 	c.apply(strings.NewReplacer("name: eg, namespace", "name: late, namespace", "port: 80,", "port: 81,", "port: 8080,", "port: 8081,").Replace(
 		strings.Split(gateways, "\n---\n")[1]))
-	c.condition("organizationpolicy", "infra", "later", "Programmed", "True")
-	c.kubectl("", "delete", "organizationpolicy", "later", "-n", "infra")
-	c.kubectl("", "delete", "envoyextensionpolicy", "later", "-n", "infra")
 	c.apply(other("older", "kind: Gateway, name: late", plugins))
 	time.Sleep(1100 * time.Millisecond) // ages are in seconds
 	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
