@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -182,7 +183,14 @@ func guarded(want string, hosts map[string]string) func(*state) error {
 				if validation == nil {
 					validation = context.CommonTlsContext.GetValidationContext()
 				}
-				if sans := validation.GetMatchTypedSubjectAltNames(); context.Sni != host || len(sans) == 0 || sans[0].Matcher.GetExact() != host {
+				var sans []string
+				for _, m := range validation.GetMatchTypedSubjectAltNames() {
+					sans = append(sans, m.Matcher.GetExact())
+				}
+				for _, m := range validation.GetMatchSubjectAltNames() { // Istio's
+					sans = append(sans, m.GetExact())
+				}
+				if context.Sni != host || !slices.Equal(sans, []string{host}) {
 					return fmt.Errorf("cluster %s: SNI %q, SANs %v", name, context.Sni, sans)
 				}
 			}
