@@ -5,6 +5,9 @@ GO ?= go
 
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.8.0
+ACTIONLINT  := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
+GORELEASER  := github.com/goreleaser/goreleaser/v2@v2.16.0
+PROMTOOL    := github.com/prometheus/prometheus/cmd/promtool@v0.316.0
 
 # How long "make fuzz" spends on each target, what "make bench" runs, and how
 # much of each load "make soak" runs, in percent.
@@ -17,9 +20,11 @@ KUBE     ?= .
 ARGS     ?=
 
 # The plugin runs on Go's WASI port. Nothing of the place or the time of the
-# build is in it: the same sources give the same bytes.
+# build is in it: the same sources and version give the same bytes.
 WASM       := GOOS=wasip1 GOARCH=wasm
-BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w"
+# VERSION is what the plugin says that it is, in its log and in orgate_build.
+VERSION    ?= dev
+BUILDFLAGS := -trimpath -buildvcs=false -ldflags="-s -w -X orgate/filter.version=$(VERSION)"
 BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
 
 # What is linked into the plugin, and the plugins that tests run.
@@ -51,22 +56,44 @@ build/orgate: force
 build/controller: force
 	cd controller && CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=false -ldflags="-s -w" -o ../$@ .
 
+# Neither the command nor the tests are built: a cold machine has enough to do
+# with Go's standard library, twice.
 .PHONY: run
-run: build ## Show the plugin at work, without a proxy (ARGS="...").
-	$(GO) run ./e2e/demo $(ARGS)
+run: ## Show the plugin at work, without a proxy (ARGS="...").
+	@echo "1/3 building the plugin for WebAssembly (minutes, if Go has never done so here)"
+	@$(BUILD_WASM) -o build/orgate.wasm .
+	@echo "2/3 building the demonstration"
+	@$(GO) build -o build/demo ./e2e/demo
+	@echo "3/3 running it: the plugin is compiled to this machine's code first (seconds)"
+	@build/demo $(ARGS)
 
+# How long it took is told at the end, and before the next run.
 .PHONY: test
 test: build/orgate.wasm ## Run all tests, through the built plugin too.
 	@test -n "$(RACE)" || echo "no C compiler: testing without the race detector"
-	GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./...
-	cd controller && $(GO) test ./...
+	@echo "testing everything: $$(cat build/test-took 2>/dev/null || echo 'many minutes; make test-quick takes less than one')"
+	@begun=$$(date +%s) && GORACE="atexit_sleep_ms=0 $$GORACE" $(GO) test $(RACE) -timeout 30m ./... && \
+		(cd e2e/peers && $(GO) test -timeout 30m ./...) && (cd controller && $(GO) test ./...) ; status=$$? ; \
+		took=$$(( $$(date +%s) - begun )) && echo "took $$(( took / 60 )) min $$(( took % 60 )) s" && \
+		echo "the last time it took $$(( took / 60 )) min $$(( took % 60 )) s here" > build/test-took && exit $$status
+
+# What decides, natively, and what the command's packages do with it: no plugin
+# is built.
+QUICK := ./config/... ./jwt ./jwks ./policy ./gate ./filter ./internal/... ./cmd/orgate/internal/...
+.PHONY: test-quick
+test-quick: ## Run what most changes need, in under a minute once Go's caches are warm.
+	$(GO) test -timeout 5m $(QUICK)
+
+.PHONY: test-alerts
+test-alerts: $(TOOLS)/$(notdir $(PROMTOOL))/promtool ## Run the tests of the alerts, with Prometheus' own tool (which takes minutes to build, once).
+	cd deploy/metrics && $< check rules rules.yaml && $< test rules rules_test.yaml
 
 .PHONY: kube
 kube: ## Test on real control planes: 25 minutes of a processor the first time (KUBE="regular expression").
 	cd e2e/kube && $(GO) vet ./... && $(GO) mod tidy -diff && $(GO) test -count=1 -timeout 3h -v -run '$(KUBE)' ./...
 
 .PHONY: check
-check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible ## Check everything that is not a test.
+check: check-format check-vet check-static check-generated check-modules check-plugin check-reproducible check-workflows ## Check everything that is not a test.
 
 .PHONY: check-format
 check-format:
@@ -78,6 +105,7 @@ check-vet:
 	$(GO) vet ./...
 	$(WASM) $(GO) vet $(PLUGIN) $(GUESTS)
 	cd abi && $(GO) vet ./...
+	cd e2e/peers && $(GO) vet ./...
 	cd abi && $(WASM) $(GO) vet ./...
 	cd controller && $(GO) vet ./...
 
@@ -85,6 +113,7 @@ check-vet:
 check-static: $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck
 	$< ./...
 	$(WASM) $< -tests=false $(PLUGIN) $(GUESTS)
+	cd e2e/peers && $< ./...
 	cd abi && $(WASM) $< -checks=inherit,-U1000 ./... # a callback's caller is the proxy
 	cd controller && $< ./...
 
@@ -94,12 +123,22 @@ check-modules:
 	$(GO) mod verify
 	cd abi && $(GO) mod tidy -diff
 	cd abi && $(GO) mod verify
+	@# "go mod verify" takes no module whose path is not a host's, such as ours, for a requirement.
+	cd e2e/peers && $(GO) mod tidy -diff
 	cd controller && $(GO) mod tidy -diff
-	cd controller && $(GO) mod verify
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
 	$(GO) run ./internal/wasmfile $<
+
+.PHONY: check-workflows
+check-workflows: $(TOOLS)/$(notdir $(ACTIONLINT))/actionlint
+	$< .github/workflows/*.yml
+
+.PHONY: snapshot
+snapshot: $(TOOLS)/goreleaser-$(lastword $(subst @, ,$(GORELEASER)))/goreleaser ## Check the release's definition and build all of it, in dist/ (the tool takes minutes to build, once).
+	$< check
+	$< release --snapshot --clean --skip=sbom,sign
 
 # Copies of the tree as it stands, changes and new files included. Neither the
 # index nor the objects of the repository are touched, and "./..." leaves out
@@ -156,10 +195,16 @@ fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).
 
 .PHONY: clean
 clean: ## Remove what was built.
-	rm -rf build
+	rm -rf build dist
 
 # Tools, each in a folder of its version's name.
 $(TOOLS)/$(notdir $(STATICCHECK))/staticcheck:
 	GOBIN=$(@D) $(GO) install $(STATICCHECK)
 $(TOOLS)/$(notdir $(GOVULNCHECK))/govulncheck:
 	GOBIN=$(@D) $(GO) install $(GOVULNCHECK)
+$(TOOLS)/$(notdir $(ACTIONLINT))/actionlint:
+	GOBIN=$(@D) $(GO) install $(ACTIONLINT)
+$(TOOLS)/goreleaser-$(lastword $(subst @, ,$(GORELEASER)))/goreleaser:
+	GOBIN=$(@D) $(GO) install $(GORELEASER)
+$(TOOLS)/$(notdir $(PROMTOOL))/promtool:
+	GOBIN=$(@D) $(GO) install $(PROMTOOL)

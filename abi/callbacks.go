@@ -38,6 +38,7 @@ func proxyOnVMStart(contextID, configurationSize uint32) uint32 {
 //go:wasmexport proxy_on_configure
 func proxyOnConfigure(contextID, configurationSize uint32) uint32 {
 	return accepted("proxy_on_configure", func() bool {
+		defer CollectNow()
 		return bool(internal.ProxyOnConfigure(contextID, int(configurationSize)))
 	})
 }

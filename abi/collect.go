@@ -64,9 +64,19 @@ func Collect() {
 	if !stressCollector && measure().inUse < collector.due {
 		return
 	}
+	CollectNow()
+}
+
+// CollectNow collects garbage, due or not. It is for a callback that lets go of
+// much before it takes as much again. It ends each configuration besides: the
+// proxy's engine has compiled the collector then, before the first request.
+func CollectNow() {
+	if collector.running != 1 {
+		return
+	}
 	collect()
 	inUse := measure().inUse
-	collector.due = inUse + max(leastGarbage, inUse/2)
+	collector.due = inUse + max(leastGarbage, inUse/4)
 }
 
 // collect collects garbage and returns free pages, now.

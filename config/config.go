@@ -75,7 +75,7 @@ type Config struct {
 }
 
 // TokenSources says where a request may carry its token. A request that
-// carries more than one is refused.
+// carries different tokens is refused.
 type TokenSources struct {
 	// Request headers.
 	Headers []HeaderSource `json:"headers" default:"[{\"name\":\"authorization\",\"prefix\":\"Bearer \"}]"`
@@ -106,6 +106,9 @@ type Headers struct {
 	Scopes string `json:"scopes" default:"\"x-wso2-scopes\""`
 	// Receives the local roles.
 	Roles string `json:"roles" default:"\"x-wso2-roles\""`
+	// How lists are written: "comma", joined with commas (scopes with spaces), or
+	// "json", as a JSON array, which any element fits into.
+	Lists string `json:"lists" default:"\"comma\"" enum:"comma|json"`
 }
 
 // Errors says how refusals are written.
@@ -171,7 +174,8 @@ type Issuer struct {
 	// Names the issuer in metrics and logs. Unique.
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
-	// matters.
+	// matters. "{tid}" in it stands for the token's own claim "tid", as Entra ID's
+	// many tenants need it; organizationClaim is then required.
 	Issuer string `json:"issuer" required:"true"`
 	// The organization whose APIs the issuer's tokens may call. "*": the
 	// organization claim decides.
@@ -189,8 +193,11 @@ type Issuer struct {
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
 	// Where the keys come from.
 	SignatureValidation SignatureValidation `json:"signatureValidation" required:"true"`
-	// The claim that holds the user's name; the token must have it.
+	// The claim that holds the user's name.
 	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
+	// What a token without a user's name is: "refuse"; "consumerKey", for tokens of
+	// machines, to have the client stand in; or "omit", to write no header.
+	MissingUsername string `json:"missingUsername" default:"\"refuse\"" enum:"refuse|consumerKey|omit"`
 	// The claim that holds the user's organization; the token must have it.
 	// By default the remote claim of the claim mapping whose local claim is
 	// the organization header, if there is one.
@@ -207,8 +214,8 @@ type Issuer struct {
 	// The claim that holds the client that the token was issued to. If the token
 	// has none, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
-	// The claim that holds the identity provider's roles: a string, or an
-	// array of strings.
+	// The claim that holds the identity provider's roles: a string, an array of
+	// strings, or an object whose members are named after them.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
@@ -218,6 +225,10 @@ type Issuer struct {
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
 	// Claims that must be present and not null.
 	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
+	// A token with "cnf.x5t#S256" (RFC 8705 §3.1) is good only over a connection
+	// with that client certificate: "enforce". "require" refuses tokens without it,
+	// and "ignore" does not look at it.
+	CertificateBinding string `json:"certificateBinding" default:"\"enforce\"" enum:"enforce|require|ignore"`
 	// How far the issuer's clock may be off (0 to 10 minutes).
 	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
@@ -234,6 +245,16 @@ type Issuer struct {
 	// time and form of a token are enforced all the same.
 	ReportOnly bool `json:"reportOnly" default:"false"`
 }
+
+// Tenant stands for the token's claim "tid" in an [Issuer.Issuer].
+const Tenant = "{tid}"
+
+// ManyTenants reports whether the issuer is that of many tenants.
+func (i *Issuer) ManyTenants() bool { return strings.Contains(i.Issuer, Tenant) }
+
+// DiscoveryIssuer is what the issuer's discovery document names as the issuer. For
+// many tenants it is what Entra ID writes.
+func (i *Issuer) DiscoveryIssuer() string { return strings.ReplaceAll(i.Issuer, Tenant, "{tenantid}") }
 
 // SignatureValidation says where an issuer's keys come from: a JWK Set, a
 // certificate, or both.
@@ -322,6 +343,9 @@ type Rule struct {
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
+	// Alternatives, one of which must hold besides: a user's scope or a daemon's
+	// role.
+	AnyOf []Demands `json:"anyOf" min:"1"`
 	// Passes the token on to the upstream, or removes it, instead of what the
 	// top level says.
 	ForwardToken *bool `json:"forwardToken"`
@@ -330,6 +354,27 @@ type Rule struct {
 	Public bool `json:"public" default:"false"`
 	// Asks for no token, or a good one.
 	Optional bool `json:"optional" default:"false"`
+}
+
+// Demands is what a rule asks of a token, or one of its alternatives does.
+type Demands struct {
+	// Scopes: any one of an array, or all with {"all": […]}.
+	Scopes AnyOrAll `json:"scopes"`
+	// Local roles: any one of an array, or all with {"all": […]}.
+	Roles AnyOrAll `json:"roles"`
+	// The clients. Empty: any.
+	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
+	// Claims that must have one of the values named.
+	Claims []ClaimRule `json:"claims" default:"[]"`
+	// Names of the issuers whose tokens these are. Empty: all.
+	Issuers []string `json:"issuers" default:"[]"`
+	// Audiences, instead of the issuer's.
+	Audiences []string `json:"audiences" default:"[]"`
+}
+
+// Own returns what the rule asks for itself, besides its alternatives.
+func (r *Rule) Own() Demands {
+	return Demands{r.Scopes, r.Roles, r.ConsumerKeys, r.Claims, r.Issuers, r.Audiences}
 }
 
 // Match selects requests. Every part that is present must match; the query is

@@ -74,7 +74,15 @@ func algorithmFault(name, verification string) string {
 func (r *reader) checkOrganizationClaim(path string, issuer *Issuer) {
 	claim := path + ".organizationClaim"
 	known := !issuer.OrganizationClaim.IsZero() || r.claimUnread(path)
-	if issuer.Organization == Any {
+	if issuer.ManyTenants() {
+		if !known {
+			r.refuse(claim, `is required with "{tid}" in issuer: whoever has a tenant has tokens of this issuer`)
+		}
+		if issuer.MissingOrganization == "issuer" {
+			r.refuse(path+".missingOrganization",
+				`must not be "issuer" with "{tid}" in issuer: a token of any tenant could do without the claim`)
+		}
+	} else if issuer.Organization == Any {
 		if !known {
 			r.refuse(claim, `is required if organization is "*"`)
 		}

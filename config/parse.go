@@ -33,7 +33,7 @@ func ParseInSteps(doc string, step func()) (*Config, error) {
 	}
 	if err := strictjson.CheckSyntax(doc); err != nil {
 		at, _ := errors.AsType[*strictjson.Error](err)
-		r.fail("", at.Offset, at.Kind.Error())
+		r.fail("", at.Offset, at.Kind.Error()+syntaxHint(doc, at.Offset))
 		return nil, r.result()
 	}
 	c := new(Config)
@@ -45,6 +45,18 @@ func ParseInSteps(doc string, step func()) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// syntaxHint says what a document that is not JSON from offset on may be instead.
+func syntaxHint(doc string, offset int) string {
+	before, rest := strings.TrimSpace(doc[:offset]), doc[offset:]
+	switch {
+	case strings.HasPrefix(rest, "//"), strings.HasPrefix(rest, "/*"), before != "" && strings.HasPrefix(rest, "#"):
+		return ": JSON has no comments"
+	case before == "" && !strings.HasPrefix(rest, "{"):
+		return `: if this is YAML, "orgate check --print" writes it as JSON`
+	}
+	return ""
 }
 
 // reader reads one document: it decodes, then checks, and collects mistakes.

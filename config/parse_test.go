@@ -83,7 +83,11 @@ var broken = []struct {
 	// The document.
 	{name: "nothing", doc: "", want: `line 1, column 1: the configuration is empty`},
 	{name: "nothing but space", doc: " \n", want: `line 1, column 1: the configuration is empty`},
-	{name: "YAML", doc: "issuers: []", want: `line 1, column 1: invalid JSON`},
+	{name: "YAML", doc: "# ours\nissuers: []",
+		want: `line 1, column 1: invalid JSON: if this is YAML, "orgate check --print" writes it as JSON`},
+	{name: "a comment", doc: "{\n // ours\n}", want: `line 2, column 2: invalid JSON: JSON has no comments`},
+	{name: "a comment at the start", doc: "/* ours */ {}", want: `line 1, column 1: invalid JSON: JSON has no comments`},
+	{name: "a comment as shells have it", doc: "{# ours\n}", want: `line 1, column 2: invalid JSON: JSON has no comments`},
 	{name: "trailing comma on the third line", doc: "{\n \"rules\": [],\n}", want: `line 3, column 1: invalid JSON`},
 	{name: "two documents", doc: "{} {}", want: `line 1, column 4: invalid JSON`},
 	{name: "broken UTF-8 after a two-byte character", doc: "{\"é\xff\": 1}", want: `line 1, column 4: invalid Unicode`},
@@ -175,6 +179,10 @@ var broken = []struct {
 		want: `issuers[0].maxTokenAge: must be at least 1s, got "0s"`, onlyParse: true},
 	{name: "a word that is not among those allowed", doc: top(`{"errors": {"format": "xml"}}`),
 		want: `errors.format: must be "wso2", "problem" or "plain", got "xml"`},
+	{name: "a missing username that is none of the three", doc: issuers(`{"missingUsername": "azp"}`),
+		want: `issuers[0].missingUsername: must be "refuse", "consumerKey" or "omit", got "azp"`},
+	{name: "lists that are written in neither way", doc: top(`{"headers": {"lists": "space"}}`),
+		want: `headers.lists: must be "comma" or "json", got "space"`},
 	{name: "a missing organization that is neither", doc: issuers(`{"missingOrganization": "allow"}`),
 		want: `issuers[0].missingOrganization: must be "refuse" or "issuer", got "allow"`},
 	{name: "an empty string in a list", doc: issuers(`{"audiences": ["api", ""]}`),
@@ -244,6 +252,12 @@ var broken = []struct {
 		want: `issuers[0].missingOrganization: must not be "issuer" if organization is "*": there is none to fall ` +
 			`back to`,
 	},
+	{name: "many tenants without a claim", doc: issuers(`{"issuer": "https://idp/{tid}/"}`), onlyParse: true,
+		want: `issuers[0].organizationClaim: is required with "{tid}" in issuer: whoever has a tenant has tokens of this issuer`},
+	{name: "many tenants and a fallback", onlyParse: true,
+		doc: issuers(`{"issuer": "https://idp/{tid}/", "organizationClaim": "tid", "missingOrganization": "issuer"}`),
+		want: `issuers[0].missingOrganization: must not be "issuer" with "{tid}" in issuer: a token of any tenant could ` +
+			`do without the claim`},
 	{name: "a fallback without a claim", doc: issuers(`{"missingOrganization": "issuer"}`),
 		want: `issuers[0].organizationClaim: is required if missingOrganization is "issuer"`, onlyParse: true},
 	{name: "an organization mapping without a claim", doc: issuers(`{"organizationMapping": {"7": "org1"}}`),
@@ -736,14 +750,15 @@ tokenSources.query[1]: "access-token" and "access_token" are one name to some up
 		doc: `{"issuers": [` + goodIssuer +
 			`], "rules": [{"public": true, "organization": "org1", "scopes": ["a"], "roles": {"all": ["b"]},
 				"consumerKeys": ["c"],
-			"claims": [{"claim": "d", "in": ["e"]}], "issuers": ["idp"], "audiences": ["f"]}]}`,
+			"claims": [{"claim": "d", "in": ["e"]}], "issuers": ["idp"], "audiences": ["f"], "anyOf": [{"scopes": ["a"]}]}]}`,
 		want: `rules[0].organization: must not be in a public rule: a public rule looks at no token
 rules[0].scopes: must not be in a public rule: a public rule looks at no token
 rules[0].roles: must not be in a public rule: a public rule looks at no token
 rules[0].consumerKeys: must not be in a public rule: a public rule looks at no token
 rules[0].claims: must not be in a public rule: a public rule looks at no token
 rules[0].issuers: must not be in a public rule: a public rule looks at no token
-rules[0].audiences: must not be in a public rule: a public rule looks at no token`,
+rules[0].audiences: must not be in a public rule: a public rule looks at no token
+rules[0].anyOf: must not be in a public rule: a public rule looks at no token`,
 	},
 	{name: "two scopes in one", doc: rules(`{"scopes": ["a b"]}`),
 		want: `rules[0].scopes[0]: must be one scope (RFC 6749 §3.3), got "a b"`, onlyParse: true},
@@ -764,6 +779,26 @@ rules[0].audiences: must not be in a public rule: a public rule looks at no toke
 			"rules[0].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
 			"rules[0].roles.all[1]: must not begin or end with space, got \"b \"\n" +
 			"rules[1].roles[0]: must not begin or end with space, got \"f \"",
+	},
+	{name: "no alternatives", doc: rules(`{"anyOf": []}`), want: `rules[0].anyOf: must not be empty`},
+	{name: "alternatives that are none", doc: rules(`{"anyOf": {"scopes": ["a"]}}`),
+		want: `rules[0].anyOf: must be an array, got an object`},
+	{name: "alternatives that ask for nothing", onlyParse: true,
+		doc: rules(`{"anyOf": [{"scopes": ["a"]}, {}, {"roles": []}, {"roles": {"all": ["b"]}}]}`),
+		want: "rules[0].anyOf[1]: must ask for something: it holds for every token\n" +
+			"rules[0].anyOf[2]: must ask for something: it holds for every token"},
+	{name: "alternatives within alternatives", doc: rules(`{"anyOf": [{"scopes": ["a"], "anyOf": []}]}`),
+		want: `rules[0].anyOf[0].anyOf: unknown field`},
+	{
+		name: "alternatives for what no token has", onlyParse: true,
+		doc: rules(`{"anyOf": [{"scopes": ["a b"]}, {"scopes": {"all": [" "]}, "roles": {"all": ["b "]}, ` +
+			`"consumerKeys": ["c\n"], "audiences": [" e"], "issuers": ["b"]}]}`),
+		want: "rules[0].anyOf[0].scopes[0]: must be one scope (RFC 6749 §3.3), got \"a b\"\n" +
+			"rules[0].anyOf[1].audiences[0]: must not begin or end with space, got \" e\"\n" +
+			"rules[0].anyOf[1].consumerKeys[0]: must not have control characters, got \"c\\n\"\n" +
+			"rules[0].anyOf[1].issuers[0]: there is no issuer named \"b\"\n" +
+			"rules[0].anyOf[1].roles.all[0]: must not begin or end with space, got \"b \"\n" +
+			"rules[0].anyOf[1].scopes.all[0]: must be one scope (RFC 6749 §3.3), got \" \"",
 	},
 	{name: "all of no roles", doc: rules(`{"roles": {"all": []}}`), want: `rules[0].roles.all: must not be empty`},
 	{name: "an issuer that is not there", doc: rules(`{"issuers": ["idp", "b"]}`),
@@ -984,6 +1019,7 @@ func defaults(change func(*config.Config)) *config.Config {
 			ConsumerKey:  "x-wso2-consumer-key",
 			Scopes:       "x-wso2-scopes",
 			Roles:        "x-wso2-roles",
+			Lists:        "comma",
 		},
 		Errors: config.Errors{Format: "wso2", Realm: "orgate"},
 		Paths:  config.Paths{EncodedSlash: "refuse", Semicolon: "refuse", EmptySegment: "refuse"},
@@ -1012,10 +1048,12 @@ func issuerDefaults(change func(*config.Issuer)) config.Issuer {
 		Algorithms:           []string{"RS256"},
 		SignatureValidation:  config.SignatureValidation{JWKS: jwksDefaults(nil)},
 		UsernameClaim:        config.ClaimName{Name: "sub"},
+		MissingUsername:      "refuse",
 		MissingOrganization:  "refuse",
 		ScopesClaim:          config.ClaimName{Name: "scope"},
 		ConsumerKeyClaim:     config.ClaimName{Name: "azp"},
 		ExcludeUnmappedRoles: true,
+		CertificateBinding:   "enforce",
 		ClockSkew:            config.Duration(time.Minute),
 		RequireExpiration:    true,
 	}
@@ -1063,16 +1101,17 @@ var good = []struct {
 			"audiences": [], "algorithms": ["RS256"], "tokenTypes": [],
 			"signatureValidation": {"jwks": {"url": "https://idp.example/jwks", "cluster": "idp", "timeout": "5s",
 				"refreshInterval": "10m", "maxStale": "24h", "unknownKidCooldown": "30s", "pins": []}},
-			"usernameClaim": "sub", "missingOrganization": "refuse", "scopesClaim": "scope", "consumerKeyClaim": "azp",
+			"usernameClaim": "sub", "missingUsername": "refuse", "missingOrganization": "refuse",
+			"scopesClaim": "scope", "consumerKeyClaim": "azp",
 			"roleMappings": [], "excludeUnmappedRoles": true, "claimMappings": [], "requiredClaims": [],
-				"clockSkew": "60s",
+				"certificateBinding": "enforce", "clockSkew": "60s",
 			"requireExpiration": true, "sharedAcrossOrganizations": false, "reportOnly": false}],
 			"rules": [], "organization": "org1", "environment": "",
 			"tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": [], "cookies": []},
 			"forwardToken": false, "forwardPayload": "",
 			"headers": {"organization": "x-wso2-organization", "username": "x-wso2-username",
 				"consumerKey": "x-wso2-consumer-key",
-				"scopes": "x-wso2-scopes", "roles": "x-wso2-roles"},
+				"scopes": "x-wso2-scopes", "roles": "x-wso2-roles", "lists": "comma"},
 			"errors": {"format": "wso2", "realm": "orgate"},
 			"limits": {"tokenBytes": 16384, "cachedTokens": 4096, "waitingRequests": 1024, "keyWait": "5s",
 				"fetches": 16},
@@ -1086,7 +1125,7 @@ var good = []struct {
 			"forwardPayload": "X-Payload",
 			"tokenSources": {"headers": [{"name": "X-Token"}, {"name": "Authorization", "prefix": "DPoP "}],
 				"query": ["access_token"], "cookies": ["token"]},
-			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar"},
+			"headers": {"organization": "X-Org", "username": "", "roles": "cookie-jar", "lists": "json"},
 			"errors": {"format": "problem", "realm": "my api"},
 			"limits": {"tokenBytes": 65536, "cachedTokens": 0, "waitingRequests": 0, "keyWait": "0s", "fetches": 1024},
 			"paths": {"encodedSlash": "keep", "semicolon": "keep", "emptySegment": "keep"},
@@ -1103,6 +1142,7 @@ var good = []struct {
 			c.Headers.Organization = "x-org"
 			c.Headers.Username = ""
 			c.Headers.Roles = "cookie-jar"
+			c.Headers.Lists = "json"
 			c.Errors = config.Errors{Format: "problem", Realm: "my api"}
 			c.Limits = config.Limits{TokenBytes: 65536, Fetches: 1024}
 			c.Paths = config.Paths{EncodedSlash: "keep", Semicolon: "keep", EmptySegment: "keep"}
@@ -1124,12 +1164,12 @@ var good = []struct {
 				"unknownKidCooldown": "1h", "pins": ["` + somePin + `"]},
 				"certificate": {"certificateInline": "` + somePEM + `"}},
 			"usernameClaim": "https://example.com/user", "organizationClaim": ["org", "id.x"],
-				"missingOrganization": "issuer",
+				"missingUsername": "omit", "missingOrganization": "issuer",
 			"organizationMapping": {"a.b": "org1"}, "scopesClaim": "scp", "consumerKeyClaim": ["client"],
 			"rolesClaim": "realm_access.roles", "roleMappings": [{"remoteRole": "admin", "localRole": "boss"}],
 				"excludeUnmappedRoles": false,
 			"claimMappings": [{"remoteClaim": "email", "localClaim": "X-Email"}], "requiredClaims": ["jti", ["a", "b"]],
-			"clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
+			"certificateBinding": "require", "clockSkew": "0s", "requireExpiration": false, "maxTokenAge": "1h30m", "sharedAcrossOrganizations": true,
 				"reportOnly": true}`),
 		want: withIssuer(func(i *config.Issuer) {
 			i.Audiences = []string{"api://a", "b"}
@@ -1148,7 +1188,7 @@ var good = []struct {
 			}
 			i.UsernameClaim = config.ClaimName{Name: "https://example.com/user"}
 			i.OrganizationClaim = config.ClaimName{Path: []string{"org", "id.x"}}
-			i.MissingOrganization = "issuer"
+			i.MissingUsername, i.MissingOrganization = "omit", "issuer"
 			i.OrganizationMapping = map[string]string{"a.b": "org1"}
 			i.ScopesClaim = config.ClaimName{Name: "scp"}
 			i.ConsumerKeyClaim = config.ClaimName{Path: []string{"client"}}
@@ -1159,6 +1199,7 @@ var good = []struct {
 				LocalClaim: "x-email"}}
 			i.RequiredClaims = []config.ClaimName{{Name: "jti"}, {Path: []string{"a", "b"}}}
 			i.ClockSkew = 0
+			i.CertificateBinding = "require"
 			i.RequireExpiration = false
 			i.MaxTokenAge = config.Duration(90 * time.Minute)
 			i.SharedAcrossOrganizations = true
@@ -1234,6 +1275,18 @@ var good = []struct {
 			c.Issuers[0].OrganizationClaim = config.ClaimName{Name: "org"}
 			c.Issuers[0].ClaimMappings = []config.ClaimMapping{{RemoteClaim: config.ClaimName{Name: "org_id"},
 				LocalClaim: "x-wso2-organization"}}
+		}),
+	},
+	{
+		name: "alternatives",
+		doc: rules(`{"anyOf": [{"scopes": {"all": ["a"]}, "issuers": ["idp"]},
+			{"roles": ["b"], "consumerKeys": ["c"], "audiences": ["d"], "claims": [{"claim": "e", "in": ["f"]}]}]}`),
+		want: defaults(func(c *config.Config) {
+			c.Rules = []config.Rule{{Name: "rule-0", AnyOf: []config.Demands{
+				{Scopes: config.AnyOrAll{Values: []string{"a"}, All: true}, Issuers: []string{"idp"}},
+				{Roles: config.AnyOrAll{Values: []string{"b"}}, ConsumerKeys: []string{"c"}, Audiences: []string{"d"},
+					Claims: []config.ClaimRule{{Claim: config.ClaimName{Name: "e"}, In: []string{"f"}}}},
+			}}}
 		}),
 	},
 	{

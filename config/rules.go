@@ -14,28 +14,45 @@ func (r *reader) checkRule(path string, i int, rule *Rule, issuers map[string]bo
 	r.name(path+".name", rule.Name)
 	r.checkMatch(path+".match", &rule.Match)
 	r.organizationSource(path+".organization", &rule.Organization)
+	own := rule.Own()
+	r.checkDemands(path, &own, issuers)
+	for j := range rule.AnyOf {
+		at := element(path+".anyOf", j)
+		if !rule.AnyOf[j].ask() {
+			r.refuse(at, "must ask for something: it holds for every token")
+		}
+		r.checkDemands(at, &rule.AnyOf[j], issuers)
+	}
+	r.checkPublic(path, rule)
+}
+
+func (r *reader) checkDemands(path string, d *Demands, issuers map[string]bool) {
 	scopes := path + ".scopes"
-	if rule.Scopes.All {
+	if d.Scopes.All {
 		scopes += ".all"
 	}
-	for j, s := range rule.Scopes.Values {
+	for j, s := range d.Scopes.Values {
 		if s != "" && !isScope(s) {
 			r.refuse(element(scopes, j), "must be one scope (RFC 6749 §3.3), got "+quote(s))
 		}
 	}
 	roles := path + ".roles"
-	if rule.Roles.All {
+	if d.Roles.All {
 		roles += ".all"
 	}
-	r.lines(roles, rule.Roles.Values)
-	r.lines(path+".consumerKeys", rule.ConsumerKeys)
-	r.lines(path+".audiences", rule.Audiences)
-	for j, name := range rule.Issuers {
+	r.lines(roles, d.Roles.Values)
+	r.lines(path+".consumerKeys", d.ConsumerKeys)
+	r.lines(path+".audiences", d.Audiences)
+	for j, name := range d.Issuers {
 		if name != "" && !issuers[name] && !r.misread("issuers") {
 			r.refuse(element(path+".issuers", j), "there is no issuer named "+quote(name))
 		}
 	}
-	r.checkPublic(path, rule)
+}
+
+// ask reports whether the demands ask for anything.
+func (d *Demands) ask() bool {
+	return len(d.Scopes.Values)+len(d.Roles.Values)+len(d.ConsumerKeys)+len(d.Claims)+len(d.Issuers)+len(d.Audiences) > 0
 }
 
 // checkPublic refuses rules that ask for no token and for something of it.
@@ -57,6 +74,7 @@ func (r *reader) checkPublic(path string, rule *Rule) {
 		{"claims", len(rule.Claims) > 0},
 		{"issuers", len(rule.Issuers) > 0},
 		{"audiences", len(rule.Audiences) > 0},
+		{"anyOf", len(rule.AnyOf) > 0},
 	} {
 		if asks.set {
 			r.refuse(path+"."+asks.name, "must not be in a public rule: a public rule looks at no token")

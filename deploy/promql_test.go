@@ -19,7 +19,7 @@ type selector struct {
 	values map[string][]string
 }
 
-var queryToken = regexp.MustCompile(`^\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|("(?:[^"\\]|\\.)*")|(\d+(?:\.\d+)?)|(=~|!~|!=|==|>=|<=|[-+*/(){}\[\],=<>]))`)
+var queryToken = regexp.MustCompile(`^\s*(?:([a-zA-Z_][a-zA-Z0-9_]*)|("(?:[^"\\]|\\.)*")|(\d+[smhd]\b|\d+(?:\.\d+)?)|(=~|!~|!=|==|>=|<=|[-+*/(){}\[\],=<>]))`)
 
 type query struct {
 	tokens    []string
@@ -104,7 +104,8 @@ var (
 	functions    = []string{"rate", "increase"}
 	aggregations = []string{"sum", "max", "min"}
 	word         = regexp.MustCompile(`^[a-zA-Z_]`)
-	number       = regexp.MustCompile(`^\d`)
+	number       = regexp.MustCompile(`^[\d.]+$`)
+	duration     = regexp.MustCompile(`^\d+[smhd]$`)
 )
 
 func (q *query) operand() {
@@ -120,6 +121,10 @@ func (q *query) operand() {
 		if !strings.HasPrefix(q.next(), "[") {
 			q.fail() // a counter needs a range
 		}
+		q.expect(")")
+	case t == "absent":
+		q.expect("(")
+		q.metric(q.next())
 		q.expect(")")
 	case slices.Contains(aggregations, t):
 		before := len(q.selectors)
@@ -140,6 +145,12 @@ func (q *query) operand() {
 		}
 	case word.MatchString(t):
 		q.metric(t)
+		if q.peek() == "offset" {
+			q.next()
+			if !duration.MatchString(q.next()) {
+				q.fail()
+			}
+		}
 	default:
 		panic(syntaxError("unexpected " + t))
 	}
@@ -173,7 +184,7 @@ func (q *query) metric(name string) {
 func TestQueriesThatDoNotParse(t *testing.T) {
 	for _, text := range []string{
 		"", "sum(", "sum by issuer (a)", "rate(a)", "rate(a[5x])", `a{b="c"`, `a{b~"c"}`, "a +", "a b", "a{b=c}",
-		"1 > > 2", "median(a)", "a[5m]", "a'b",
+		"1 > > 2", "1m", "a offset 1", "absent(a[5m])", "median(a)", "a[5m]", "a'b",
 	} {
 		if _, err := parseQuery(text); err == nil {
 			t.Errorf("%q is accepted", text)

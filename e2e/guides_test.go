@@ -46,7 +46,7 @@ func TestGuides(t *testing.T) {
 			testGuide(t, found, page.Texts(blocks, "text unmatched"))
 		})
 	}
-	if len(pages) < 10 {
+	if len(pages) < 14 {
 		t.Errorf("%d pages", len(pages))
 	}
 }
@@ -100,6 +100,14 @@ func testGuide(t *testing.T, found map[string]string, unmatched []string) {
 	claims := []string{"iss"}
 	if len(c.Issuers[0].Audiences) > 0 {
 		claims = append(claims, "aud")
+	}
+	if len(c.Rules) > 0 {
+		if len(c.Rules[0].ConsumerKeys) > 0 {
+			claims = append(claims, "azp")
+		}
+		for _, asked := range c.Rules[0].Claims {
+			claims = append(claims, asked.Claim.Name)
+		}
 	}
 	for _, claim := range claims {
 		bad := guideToken(t, found["json token"], claim)

@@ -36,6 +36,7 @@ func TestFailedHostCall(t *testing.T) {
 		{"good token", scenario.Request{Path: "/org1", Token: good, Headers: append(spoofed, basic)}},
 		{"token in the query", scenario.Request{Path: "/org1?a=b&t=" + good, Headers: spoofed}},
 		{"token in a cookie", scenario.Request{Path: "/org1", Headers: append(spoofed, [2]string{"cookie", "a=b; t=" + good})}},
+		{"bound to a certificate", scenario.Request{Path: "/org1", Token: scenario.Bound("cert"), Certificate: "cert"}},
 		{"of another organization, reported", scenario.Request{Path: "/org1", Token: bob, Headers: spoofed}},
 		{"claim in a header", scenario.Request{Path: "/org2", Token: bob, Headers: spoofed}},
 		{"public", scenario.Request{Path: "/public", Token: good, Headers: spoofed}},

@@ -116,6 +116,23 @@ func testWellKnown(t *testing.T) {
 	judged(t, s, 200, "ok")
 }
 
+// TestDiscoveryOfManyTenants: the document names none of them.
+func TestDiscoveryOfManyTenants(t *testing.T) {
+	for issuer, want := range map[string]int{"https://idp1.example/{tenantid}/": 1, "https://idp1.example/org1/": 0} {
+		w := newWorker(t, `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/{tid}/", "organization": "*",
+			"organizationClaim": "tid", "signatureValidation": {"jwks": {"cluster": "idp1"`+discovered+`}}}],
+			"organization": "org1"}`)
+		s := w.Open(request(scenario.First().Token(scenario.Claims{"iss": "https://idp1.example/org1/", "tid": "org1"})))
+		document(t, fetch(t, w), fmt.Sprintf(`{"issuer": %q, "jwks_uri": "https://idp1.example/keys"}`, issuer))
+		callouts := w.VM.TakeCallouts()
+		equal(t, "requests for the keys, "+issuer, len(callouts), want)
+		if want == 1 && len(callouts) == 1 {
+			answer(t, callouts[0], scenario.First())
+			judged(t, s, 200, "ok")
+		}
+	}
+}
+
 func testAllowOtherOrigin(t *testing.T) {
 	for allow, want := range map[string]int{"": 0, `, "allowOtherOrigin": true`: 1} {
 		w := fetched(t, discovered+allow, "")

@@ -193,7 +193,7 @@ func TestFailedFetches(t *testing.T) {
 		{"a redirect", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "302"}, {"location", "https://idp1.example/login?state=s"}},
 				nil, nil)
-		}, "status", `: status 302, a redirect to "https://idp1.example/login"; there are no keys`},
+		}, "status", `: status 302, a redirect to "https://idp1.example/login", which is not followed; there are no keys`},
 		{"a page", func(c *host.Callout) error {
 			return c.Respond(host.Headers{{":status", "200"}, {"content-type", "text/html"}}, []byte("<html>"), nil)
 		}, "not_a_jwk_set", `: not a JWK Set: invalid JSON at byte 0; content-type "text/html"`},
@@ -284,7 +284,7 @@ func TestFetchesAreLogged(t *testing.T) {
 	answer(t, next(), scenario.Rotated())
 	log(w, `2 issuer idp1: keys from https://idp1.example/keys: old "k2", gone "k1"`)
 	respond(next(), ok, `{"keys":[{"kty":"oct","kid":"s","k":"AA"}]}`)
-	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: no usable key: keys[0] (kid "s"): kty is not RSA; `+
+	log(w, `3 issuer idp1: fetch of https://idp1.example/keys: no usable key: keys[0] (kid "s"): kty is neither RSA, EC nor OKP; `+
 		`there are keys 600 s old: old "k2"`)
 }
 

@@ -11,6 +11,7 @@ const mostMemory = 24 << 20
 func TestMemory(t *testing.T) {
 	for name, load := range map[string]func(t *testing.T) *soak{
 		"flood":       func(t *testing.T) *soak { return soakFlood(t, 1500) },
+		"open":        func(t *testing.T) *soak { return soakOpen(t, 1500) },
 		"costly":      func(t *testing.T) *soak { return soakCostly(t, 400) },
 		"refetch":     func(t *testing.T) *soak { return soakRefetch(t, 200) },
 		"reconfigure": func(t *testing.T) *soak { return soakReconfigure(t, 300, 10, true) },

@@ -5,6 +5,7 @@
 //
 // Its folders are what the plugin is tried with: an identity provider (idp), an
 // upstream (echo), and a demonstration that brings all of it up (demo).
+// Providers that others wrote are in a module of their own (peers).
 package e2e
 
 import (
@@ -73,6 +74,9 @@ func (w *Worker) Open(r scenario.Request) *host.Stream {
 	s := w.NewStream()
 	for name, value := range r.RouteMetadata {
 		s.SetProperty([]byte(value), "xds", "route_metadata", "filter_metadata", name[0], name[1])
+	}
+	if r.Certificate != "" {
+		s.SetProperty([]byte(r.Digest()), "connection", "sha256_peer_certificate_digest")
 	}
 	s.RequestHeaders(host.Headers(r.Map()), len(r.Trailers) == 0)
 	return s

@@ -67,6 +67,11 @@ import (
 // hour, or in the longest back-off if it is asked. Workers whose clocks disagree cannot share: their fetches
 // without such a reason are counted, and may be no more than what they would make
 // by themselves. No worker has more fetches under way than limits.fetches.
+//
+// # The bound on verifying
+//
+// The proxy verifies, and counts. Waiting requests are judged in the callback that
+// brings keys and in ticks, for a budget of eight verifications each.
 func TestWeek(t *testing.T) {
 	w := newWeek(t)
 	script := w.script()
@@ -95,6 +100,14 @@ func TestWeek(t *testing.T) {
 		if p.extra > w.jumps*16 {
 			t.Errorf("%s: %d fetches by workers with wrong clocks, %d jumps", p.name, p.extra, w.jumps)
 		}
+	}
+	most := 0.0 // verifications in one callback
+	for _, m := range w.workers {
+		most = max(most, m.meter.most)
+	}
+	// A budget is spent once it is used up, by a token that may fit several keys.
+	if t.Logf("at most %v verifications in one callback", most); most < 8 || most > 8+3 {
+		t.Errorf("at most %v verifications in one callback, want 8 to 11", most)
 	}
 	if faults < 100 {
 		t.Errorf("%d faults, want a hundred", faults)
@@ -231,6 +244,7 @@ type member struct {
 	asked  map[*place]kids          // that it has been asked for and nothing was fetched for
 	vain   map[*place]kids          // that it was asked for, and a fetch did not bring
 	waits  []*pendingRequest
+	meter  meter
 }
 
 // kids are kids with a time each.
@@ -346,7 +360,8 @@ func (w *week) configuration() string {
 			p.name, location, p.refresh, p.maxStale, p.cooldown, certificate))
 		rules = append(rules, fmt.Sprintf(`{"match": {"pathPrefix": "/%[1]s"}, "organization": %[1]q}`, p.name))
 	}
-	return fmt.Sprintf(`{"issuers": [%s], "rules": [%s], "organization": "none", "limits": {"fetches": %d}}`,
+	return fmt.Sprintf(`{"issuers": [%s], "rules": [%s], "organization": "none", "limits": {"fetches": %d},
+		"signatureVerification": "host"}`,
 		strings.Join(issuers, ",\n"), strings.Join(rules, ",\n"), most)
 }
 
@@ -395,6 +410,7 @@ func (w *week) start(m *member) {
 			c.Clusters = append(c.Clusters, p.name)
 		}
 		c.Clock = func() time.Time { return scenario.Now.Add(w.truth + m.offset) }
+		m.meter.function(func() float64 { return 1 })(c)
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -463,15 +479,15 @@ func (w *week) deliver(until time.Duration) {
 		}
 		w.pending = slices.DeleteFunc(w.pending, func(c *coming) bool { return c == next })
 		w.truth = max(w.truth, next.at)
-		next.do()
 		m := next.fetch.member
+		m.meter.callback(next.do)
 		w.collect(m)
 		w.settle(m)
 	}
 }
 
 func (w *week) tick(m *member) {
-	m.Tick()
+	m.meter.callback(m.Tick)
 	w.learn(m)
 	w.collect(m)
 	w.settle(m)
@@ -1183,7 +1199,7 @@ func (w *week) script() []weekEvent {
 	}
 	for t := between(4*time.Hour, 9*time.Hour); t < aWeek; t += between(8*time.Hour, 20*time.Hour) {
 		m := w.workers[w.random.IntN(len(w.workers))]
-		at(t, "a worker is replaced", func() { w.replace(m) })
+		at(t, "a worker is replaced", func() { w.replace(m); w.crowd(m) })
 		other := w.workers[w.random.IntN(len(w.workers))]
 		at(t+time.Hour, "a worker is configured again", func() {
 			if err := other.Configure([]byte(w.config)); err != nil {
@@ -1240,6 +1256,15 @@ func (w *week) flood(p *place) {
 			w.request(w.workers[w.random.IntN(len(w.workers))], p, madeUp[w.random.IntN(len(madeUp))])
 		}
 		w.step(4 * time.Second)
+	}
+}
+
+// crowd has more requests wait for a worker's keys than one callback may verify.
+// Some of their tokens are forged.
+func (w *week) crowd(m *member) {
+	for range 40 {
+		p := w.places[w.random.IntN(len(w.places))]
+		w.request(m, p, p.tokens[w.random.IntN(len(p.tokens))])
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"orgate/e2e/emulator"
 	"orgate/e2e/scenario"
 )
 
@@ -28,10 +27,7 @@ func TestUnusableKeys(t *testing.T) {
 			place + "certificate.certificateInline: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			proxy, err := emulator.New(`{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "signatureValidation": ` + c.validation + `}]}`)
-			if err == nil {
-				proxy.Close()
-			}
+			_, err := configure(t, `{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "signatureValidation": `+c.validation+`}]}`)
 			switch {
 			case c.want == "" && err != nil:
 				t.Errorf("refused: %v", err)
@@ -44,7 +40,7 @@ func TestUnusableKeys(t *testing.T) {
 
 // TestEveryMistakeIsLogged: each has a line of its own.
 func TestEveryMistakeIsLogged(t *testing.T) {
-	_, err := emulator.New(`{"issuers": [], "unknown": 1, "forwardToken": "yes"}`)
+	_, err := configure(t, `{"issuers": [], "unknown": 1, "forwardToken": "yes"}`)
 	if err == nil {
 		t.Fatal("the configuration was accepted")
 	}

@@ -98,12 +98,18 @@ func (q *queue) Pop() any {
 	return l
 }
 
-// configure puts other locations in the fetcher's charge. Those that it had before
-// go on as they are.
-func (f *fetcher) configure(locations []*location, most int, sharing sharing, metrics *metrics) {
+// dismiss takes the locations from the fetcher's charge, with all that they have of
+// their configuration. They keep their keys.
+func (f *fetcher) dismiss() {
 	for _, l := range f.locations {
-		l.index = -1
+		l.index, l.issuers, l.gauges = -1, nil, nil
 	}
+	f.queue, f.bySource, f.metrics = nil, nil, nil
+}
+
+// configure puts locations in the fetcher's charge. Those that it had before go on
+// as they are.
+func (f *fetcher) configure(locations []*location, most int, sharing sharing, metrics *metrics) {
 	f.locations, f.most, f.sharing, f.metrics = locations, most, sharing, metrics
 	f.round, f.warned = round{}, false
 	now := f.now()
@@ -115,7 +121,6 @@ func (f *fetcher) configure(locations []*location, most int, sharing sharing, me
 	for _, l := range locations {
 		l.record = f.sharing.name("record", l.key)
 		l.key = l.record[len(l.record)-len(l.key):] // the same octets
-		l.ages = nil
 		f.bySource[l.source] = l
 		l.source.OnDemand(func() { f.reschedule(l, f.now()) })
 		heap.Push(&f.queue, l)

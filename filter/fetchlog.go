@@ -37,8 +37,8 @@ func (f *fetcher) countKeys(l *location, set *jwks.Set) {
 	if set != nil {
 		keys = len(set.Keys)
 	}
-	for _, name := range l.issuers {
-		f.metrics.gauge(familyKeys, name, uint64(keys))
+	for i, name := range l.issuers {
+		l.gauges[i].keys.set(familyKeys, name, uint64(keys))
 	}
 }
 
@@ -53,10 +53,7 @@ func (f *fetcher) tellAges(now time.Time) {
 	for range workOfTick {
 		l := f.locations[next.location]
 		if l.source.Generation() > 0 {
-			for len(l.ages) <= next.issuer {
-				l.ages = append(l.ages, f.metrics.defineGauge(familyAge, l.issuers[len(l.ages)]))
-			}
-			l.ages[next.issuer].Record(uint64(l.source.Age(now) / time.Second))
+			l.gauges[next.issuer].age.set(familyAge, l.issuers[next.issuer], uint64(l.source.Age(now)/time.Second))
 		}
 		if next.issuer++; next.issuer == len(l.issuers) {
 			*next = age{location: (next.location + 1) % len(f.locations)}

@@ -52,7 +52,7 @@ func (vm *VM) NewPluginContext(id uint32) types.PluginContext {
 }
 
 func (vm *VM) newPlugin(id uint32, now func() time.Time) *plugin {
-	p := &plugin{vm: vm, id: id, now: now, room: gate.NewRoom[*stream](0, 0)}
+	p := &plugin{vm: vm, id: id, now: now, room: gate.NewRoom[*stream](0, 0), metrics: newMetrics()}
 	p.fetcher = &fetcher{now: now, worker: rand.Uint64() | 1, finished: p.onFetched}
 	return p
 }

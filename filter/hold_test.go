@@ -1,7 +1,6 @@
 package filter_test
 
 import (
-	"fmt"
 	"testing"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -9,25 +8,13 @@ import (
 	"orgate/e2e/scenario"
 )
 
-// verdict is an outcome in short: "200 ok".
-func verdict(o scenario.Outcome) string {
-	if o.Passed {
-		o.Status = 200
-	}
-	return fmt.Sprint(o.Status, " ", o.Reason)
-}
-
-func bearer(path, token string) scenario.Request {
-	return scenario.Request{Path: path, Token: token}
-}
-
 // TestNothingIsLetThroughBeforeTheVerdict: proxies that go on with a body or with
 // trailers while the headers are held back are told to hold those back, too.
 func TestNothingIsLetThroughBeforeTheVerdict(t *testing.T) {
 	config := `{"issuers": [{"name": "a", "issuer": "https://idp1.example/", "organization": "org1",
 		"signatureValidation": {"jwks": {"url": "https://idp1.example/jwks", "cluster": "idp1"}}}],
 		"rules": [{"match": {"pathPrefix": "/public"}, "public": true}, {}]}`
-	proxy := start(t, config, nil)
+	proxy := start(t, config)
 	for _, c := range []struct {
 		name    string
 		request scenario.Request
@@ -35,7 +22,7 @@ func TestNothingIsLetThroughBeforeTheVerdict(t *testing.T) {
 	}{
 		{"passes", scenario.Request{Path: "/public"}, types.ActionContinue},
 		{"refused", scenario.Request{}, types.ActionPause},
-		{"waits", bearer("/", scenario.First().Token()), types.ActionPause},
+		{"waits", scenario.Request{Path: "/", Token: scenario.First().Token()}, types.ActionPause},
 	} {
 		id := proxy.InitializeHttpContext()
 		headers := proxy.CallOnRequestHeaders(id, c.request.Map(), false)

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
-
 	"orgate/config"
 	"orgate/gate"
 	"orgate/jwks"
@@ -24,8 +22,8 @@ type location struct {
 	// The last document that was looked for in shared data, by when its fetch
 	// began, in nanoseconds since 1970.
 	document int64
-	record   string                      // the name of the location's record in shared data
-	ages     []proxywasm.MetricHistogram // gauges, by issuer; nil until they are told
+	record   string   // the name of the location's record in shared data
+	gauges   []gauges // of the issuers
 }
 
 // place is where a location is, and how it is fetched.
@@ -42,9 +40,9 @@ type place struct {
 // that name the same location with the same settings share it. Locations that
 // were there before are kept, with the keys that they have.
 func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*location) {
-	var locations []*location
-	byKey := map[string]*location{}
-	kept := map[string]*location{}
+	locations := make([]*location, 0, len(c.Issuers))
+	byKey := make(map[string]*location, len(c.Issuers))
+	kept := make(map[string]*location, len(before))
 	for _, l := range before {
 		kept[l.key] = l
 	}
@@ -59,14 +57,14 @@ func newLocations(c *config.Config, before []*location) ([]*jwks.Source, []*loca
 		l := byKey[key]
 		if l == nil {
 			if l = kept[key]; l == nil {
-				l = newLocation(key, issuer.Issuer, j)
+				l = newLocation(key, issuer.DiscoveryIssuer(), j)
 			}
-			l.issuers = nil
+			l.issuers, l.gauges = nil, nil
 			byKey[key] = l
 			locations = append(locations, l)
 		}
 		sources[i] = l.source
-		l.issuers = append(l.issuers, issuer.Name)
+		l.issuers, l.gauges = append(l.issuers, issuer.Name), append(l.gauges, gauges{})
 	}
 	return sources, locations
 }
@@ -84,10 +82,12 @@ func locationKey(issuer string, j *config.JWKS) string {
 }
 
 func newLocation(key, issuer string, j *config.JWKS) *location {
-	l := &location{place: place{key: key, cluster: j.Cluster, url: j.URL, timeout: time.Duration(j.Timeout)}}
+	// Nothing that outlives the configuration is a part of its document.
+	l := &location{place: place{key: key, cluster: strings.Clone(j.Cluster), timeout: time.Duration(j.Timeout)}}
+	l.url = strings.Clone(j.URL)
 	if j.WellKnown != "" {
-		l.url = j.WellKnown
-		l.discovery = &jwks.Discovery{Issuer: issuer, URL: j.WellKnown, AnyOrigin: j.AllowOtherOrigin}
+		l.url = strings.Clone(j.WellKnown)
+		l.discovery = &jwks.Discovery{Issuer: strings.Clone(issuer), URL: l.url, AnyOrigin: j.AllowOtherOrigin}
 	}
 	l.source = jwks.NewSource(gate.SourcePolicy(j), rand.Float64)
 	return l

@@ -3,8 +3,10 @@ package filter
 import (
 	"errors"
 	"math"
+	"strconv"
 	"strings"
 	"time"
+	"unsafe"
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm/types"
@@ -56,15 +58,21 @@ const (
 // and refuses keeps nothing of what it had: it refuses all requests. Streams
 // that are waiting meanwhile are judged by the new configuration.
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
+	hadOne := p.config != nil
+	p.config, p.gate, p.metrics = nil, nil, newMetrics()
+	p.fetcher.dismiss()
+	p.room.WakeAll()
+	defer p.readmit()
+	if hadOne {
+		collectNow()
+	}
 	document, err := proxywasm.GetPluginConfiguration()
 	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) {
 		proxywasm.LogError("configuration: " + err.Error())
 		return types.OnPluginStartStatusFailed
 	}
-	p.config, p.gate = nil, nil
-	p.room.WakeAll()
-	defer p.readmit()
-	if err := p.configure(string(document)); err != nil {
+	// Nobody else has the document, which may be of megabytes.
+	if err := p.configure(unsafe.String(unsafe.SliceData(document), len(document))); err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			proxywasm.LogError("configuration: " + line)
 		}
@@ -75,11 +83,13 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 
 // configure puts a configuration to work, or returns what is wrong with it.
 func (p *plugin) configure(document string) error {
-	c, err := config.Parse(document)
+	c, err := config.ParseInSteps(document, collectDue)
 	if err != nil {
 		return err
 	}
+	collectDue()
 	sources, locations := newLocations(c, p.fetcher.locations)
+	collectDue()
 	options := gate.Options{Now: p.now, Sources: sources}
 	p.noHostArithmetic = false
 	if c.SignatureVerification == "host" {
@@ -89,13 +99,13 @@ func (p *plugin) configure(document string) error {
 	if err != nil {
 		return err
 	}
+	collectDue()
 	if err := p.vm.selfTest(g.Algorithms(), options.Arithmetic); err != nil {
 		return err
 	}
 	for _, warning := range warnings {
 		proxywasm.LogWarn(warning)
 	}
-	p.metrics = newMetrics()
 	p.period = 0
 	sharing := newSharing(c.Sharing.Key)
 	if !sharing.open && len(locations) > 0 {
@@ -110,6 +120,8 @@ func (p *plugin) configure(document string) error {
 		return err
 	}
 	p.config, p.gate = c, g
+	attempt(p.metrics.begin)
+	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(len(c.Rules)))
 	return nil
 }
 
@@ -234,35 +246,36 @@ func (p *plugin) tickEvery(period time.Duration) error {
 
 // count counts a decision, and logs a refusal that is not enforced.
 func (p *plugin) count(d *gate.Decision) {
-	if p.metrics == nil {
-		return
-	}
-	l := requestLabels{rule: labelNone, issuer: labelNone, reason: d.Reason()}
+	rule, issuer := labelNone, labelNone
 	if d.Rule != nil && d.Rule.Name != "" {
-		l.rule = d.Rule.Name
+		rule = d.Rule.Name
 	}
 	if d.Issuer != nil {
-		l.issuer = d.Issuer.Name
+		issuer = d.Issuer.Name
 	}
-	p.metrics.request(l)
+	p.metrics.request(rule, issuer, d.Reason())
+	if d.Verdict == gate.Pass && d.Identity != nil && len(d.Identity.LeftOut) > 0 {
+		p.metrics.headersLeftOut(issuer, len(d.Identity.LeftOut))
+		debugLeftOut(d)
+	}
 	if d.Reported {
-		p.logReport(l)
+		p.logReport(rule, issuer, d.Reason())
 	}
 }
 
 // countLookups counts how often tokens were seen before.
 func (p *plugin) countLookups() {
-	if p.metrics != nil {
+	if p.gate != nil {
 		p.metrics.cached(p.gate.CacheLookups())
 	}
 }
 
 // logReport says what a rule would have refused, if it has not been said too
 // often since the last tick.
-func (p *plugin) logReport(l requestLabels) {
+func (p *plugin) logReport(rule, issuer, reason string) {
 	const most = 10
 	if p.reports++; p.reports <= most {
-		proxywasm.LogInfo("report only: issuer " + l.issuer + ", rule " + l.rule + ": would be refused: " + l.reason)
+		proxywasm.LogInfo("report only: issuer " + issuer + ", rule " + rule + ": would be refused: " + reason)
 	}
 }
 

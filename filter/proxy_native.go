@@ -30,3 +30,7 @@ func rehearse(*gate.SelfTest) error { return nil }
 func proxyTime() time.Time { return time.Now() }
 
 func debugging() bool { return true }
+
+func collectDue() {}
+
+func collectNow() {}

@@ -43,3 +43,10 @@ func debugging() bool {
 	level, err := wasip1.LogLevelInEffect()
 	return err == nil && level <= wasip1.LogLevelDebug
 }
+
+// collectDue collects garbage if that is due. A callback that makes much of it
+// calls this each time when some of it is garbage.
+func collectDue() { wasip1.Collect() }
+
+// collectNow collects garbage.
+func collectNow() { wasip1.CollectNow() }

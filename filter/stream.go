@@ -108,7 +108,7 @@ func (s *stream) judge(deadline time.Time) types.Action {
 	if err != nil {
 		return s.fault(err)
 	}
-	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata}
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata, PeerCertificate: peerCertificate}
 	d := s.plugin.gate.Judge(&request)
 	switch d.Verdict {
 	case gate.Pass:
@@ -224,23 +224,42 @@ func (s *stream) refuse(d *gate.Decision) types.Action {
 var (
 	propertyReason       = []string{"orgate.reason"}
 	propertyIssuer       = []string{"orgate.issuer"}
-	propertyOrganization = []string{"orgate.organization"}
+	propertyOrganization = []string{"orgate.organization"} // that the token proves
+	propertyRule         = []string{"orgate.rule"}
+	propertyRequired     = []string{"orgate.required"} // organization
+	propertySource       = []string{"orgate.source"}   // of the token
 )
 
-// tell sets the properties.
+// tell sets the properties. Each costs a host call, so what explains a refusal is
+// told of those alone that are refused, or would be.
 func tell(d *gate.Decision) error {
-	if err := proxywasm.SetProperty(propertyReason, []byte(d.Reason())); err != nil {
+	var issuer, organization, rule string
+	if d.Issuer != nil {
+		issuer = d.Issuer.Name
+	}
+	if d.Identity != nil {
+		organization = d.Identity.Organization // none, in report-only mode
+	}
+	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer), tellOne(propertyOrganization, organization))
+	if err != nil || d.Verdict == gate.Pass && !d.Reported {
 		return err
 	}
-	if d.Issuer != nil {
-		if err := proxywasm.SetProperty(propertyIssuer, []byte(d.Issuer.Name)); err != nil {
-			return err
-		}
+	if d.Rule != nil {
+		rule = d.Rule.Name
 	}
-	if d.Identity != nil && d.Identity.Organization != "" { // none, in report-only mode
-		return proxywasm.SetProperty(propertyOrganization, []byte(d.Identity.Organization))
+	source := d.Place.String()
+	if d.Other.Kind != "" {
+		source += ", " + d.Other.String()
 	}
-	return nil
+	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required), tellOne(propertySource, source))
+}
+
+// tellOne sets a property, unless there is nothing to tell.
+func tellOne(property []string, value string) error {
+	if value == "" {
+		return nil
+	}
+	return proxywasm.SetProperty(property, []byte(value))
 }
 
 // debugRefusal logs what a refused token said of itself, at debug level alone.
@@ -257,6 +276,17 @@ func debugRefusal(d *gate.Decision) {
 		line += " issuer=" + d.Issuer.Name
 	}
 	proxywasm.LogDebug(line)
+}
+
+// debugLeftOut logs which identity headers could not be written, and why, at debug
+// level alone.
+func debugLeftOut(d *gate.Decision) {
+	if !debugging() {
+		return
+	}
+	for _, h := range d.Identity.LeftOut {
+		proxywasm.LogDebug("left out: " + h.Header + ": " + h.Problem + " issuer=" + d.Issuer.Name)
+	}
 }
 
 // printable cuts what a client sent to a length and to characters that cannot
@@ -279,6 +309,19 @@ func routeMetadata(name string) (string, bool) {
 		return "", false
 	}
 	return string(value), true
+}
+
+// certificateDigest is the property that tells the client's certificate.
+var certificateDigest = []string{"connection", "sha256_peer_certificate_digest"}
+
+// peerCertificate is the SHA-256 digest of the certificate that the client has
+// shown, as hex, "" if there is none.
+func peerCertificate() (string, error) {
+	digest, err := proxywasm.GetProperty(certificateDigest)
+	if errors.Is(err, types.ErrorStatusNotFound) {
+		return "", nil
+	}
+	return string(digest), err
 }
 
 // isText reports whether a property is a non-empty string. The proxy does not

@@ -50,6 +50,7 @@ type verdict struct {
 	generation uint64 // of the issuer's keys, when key was last seen among them
 	identity   *policy.Identity
 	typeErr    error // why the token's type is not accepted
+	binding    binding
 	err        error // why there is no identity
 	size       int   // of the identity, in bytes
 }
@@ -106,6 +107,7 @@ func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof,
 	if made.identity != nil {
 		made.identity, made.size = made.identity.Own()
 	}
+	made.size += len(made.binding.digest)
 	if old := v.verdict(made.issuer); old != nil {
 		v.size -= old.size
 		*old = made

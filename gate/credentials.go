@@ -28,8 +28,8 @@ func (p Place) String() string {
 type credentials struct {
 	// tokens are the distinct tokens, in the order of the sources.
 	tokens []string
-	// place is where the first one stands.
-	place Place
+	// place is where the first one stands, and other where the second does.
+	place, other Place
 	// edits take the tokens out of the request.
 	edits []Edit
 }
@@ -39,6 +39,9 @@ func (c *credentials) add(token string, kind, name string) {
 		c.place = Place{kind, name}
 	}
 	if !slices.Contains(c.tokens, token) {
+		if len(c.tokens) == 1 {
+			c.other = Place{kind, name}
+		}
 		c.tokens = append(c.tokens, token)
 	}
 }

@@ -35,6 +35,8 @@ type Decision struct {
 	Required string
 	// Place is where the token stands.
 	Place Place
+	// Other is where another token stands, if there are several.
+	Other Place
 	// Token is the token once it is read, nil before.
 	Token *jwt.Token
 	// Issuer is the issuer that the token is judged by, nil before it is found.
@@ -55,10 +57,11 @@ type Decision struct {
 	edits   []Edit
 }
 
-// Reasons of requests that pass.
+// Reasons of requests that pass, and of faults.
 const (
 	reasonOK     = "ok"
 	reasonPublic = "public"
+	ReasonFault  = "internal"
 )
 
 // Reason is the decision's label in metrics and access logs.
@@ -141,13 +144,14 @@ const (
 	StepKey
 	StepType
 	StepAudience
+	StepBinding
 	StepIdentity
 	StepOrganization
 	StepDemands
 )
 
 var stepNames = [...]string{
-	"rule", "preflight", "token", "issuer", "algorithm", "time", "key", "type", "audience",
+	"rule", "preflight", "token", "issuer", "algorithm", "time", "key", "type", "audience", "binding",
 	"identity", "organization", "demands",
 }
 

@@ -16,6 +16,7 @@
 //	key           the issuer's own keys; the signature       keyring, jwt.Token.VerifyWith
 //	type          typ                                        jwt.Token.CheckType
 //	audience      aud                                        jwt.Token.CheckAudience
+//	binding       the client's certificate, if it is bound   bindingOf
 //	identity      who is it?                                 policy.Issuer.Identify
 //	organization  is it of the one that the rule requires?   policy.Rule.Authorize
 //	demands       scopes, roles, clients, claims             policy.Rule.Authorize
@@ -52,8 +53,8 @@
 // # What verifying may cost
 //
 // Costs are counted in units of one verification with a 2048-bit RSA key: see
-// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost]. Waiting requests
-// are judged until [Budget] is spent, and the rest in the next tick. The bad
+// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost]. [Gate.Spent] tells the
+// adapter when to leave the other waiting requests to the next tick. The bad
 // signatures of one issuer may take a tenth of the worker's time: see [allowance].
 //
 // The package takes the time and the keys as plain arguments. It imports neither
@@ -138,6 +139,9 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 	}
 	for i := range c.Rules {
 		g.audiences = append(g.audiences, c.Rules[i].Audiences...)
+		for _, d := range c.Rules[i].AnyOf {
+			g.audiences = append(g.audiences, d.Audiences...)
+		}
 	}
 	slices.Sort(g.audiences)
 	g.audiences = slices.Compact(g.audiences)

@@ -116,6 +116,7 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return ErrNoToken
 	case 1:
 	default:
+		j.Other = j.credentials.other
 		return ErrSeveralTokens
 	}
 	j.compact = j.credentials.tokens[0]
@@ -158,16 +159,19 @@ func (j *judgment) authenticate(i *issuer) error {
 	if j.step(StepKey, err) != nil {
 		return err
 	}
+	j.Identity = v.identity // also of a token that is refused from here on
 	if err := j.step(StepType, v.typeErr); err != nil {
 		return err
 	}
 	if err := j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer))); err != nil {
 		return err
 	}
+	if err := j.checkBinding(v.binding); err != nil {
+		return err
+	}
 	if v.identity == nil {
 		return j.step(StepIdentity, v.err)
 	}
-	j.Identity = v.identity
 	return nil
 }
 
@@ -192,6 +196,7 @@ func (j *judgment) verdict(i *issuer, now time.Time) (*verdict, error) {
 	}
 	made := &verdict{issuer: j.Issuer, key: key, generation: generation}
 	made.typeErr = j.Token.CheckType(j.Issuer.Config.TokenTypes)
+	made.binding = bindingOf(j.Token.Claims)
 	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
 	j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences)
 	return made, nil

@@ -21,6 +21,9 @@ var (
 	// ErrKeysUnavailable means that the issuer's keys are not there, and can't
 	// be waited for any longer.
 	ErrKeysUnavailable = errors.New("keys unavailable")
+	// ErrBinding means that the token is bound to another client certificate
+	// than the connection's.
+	ErrBinding = errors.New("bound to another certificate")
 	// ErrFault means a fault of the plugin, or of a call to the proxy.
 	ErrFault = errors.New("fault")
 
@@ -86,6 +89,7 @@ var refusals = [...]refusal{
 	{jwt.ErrTooOld, "expired", expired, "The access token was issued too long ago."},
 	{jwt.ErrNotYetValid, "not_yet_valid", invalid, "The access token is not valid yet."},
 	{jwt.ErrAudience, "audience", invalid, "The access token is meant for another audience."},
+	{ErrBinding, "binding", invalid, "The access token is not for this connection's client certificate."},
 	{jwt.ErrType, "claim", invalid, "The token is not of a type that is accepted here."},
 	{jwt.ErrClaim, "claim", invalid, claimInvalid},
 	{policy.ErrClaim, "claim", invalid, claimInvalid},
@@ -98,7 +102,7 @@ var refusals = [...]refusal{
 	{policy.ErrAmbiguousPath, "path", bad, "The request's path can be read in more than one way."},
 	{policy.ErrAmbiguousHost, "path", bad, "The request's host can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
-	{ErrFault, "internal", fault, "The request could not be authenticated."},
+	{ErrFault, ReasonFault, fault, "The request could not be authenticated."},
 }
 
 // refusalOf finds the row of an error. Most errors are those of the table

@@ -18,6 +18,9 @@ type Request struct {
 	// RouteMetadata returns a string from the metadata of the route that the
 	// proxy chose: see [policy.Request]. It may be nil.
 	RouteMetadata func(name string) (string, bool)
+	// PeerCertificate returns the SHA-256 digest of the client's certificate in
+	// DER, as hex; "" if the client has shown none. It may be nil: there is none.
+	PeerCertificate func() (digest string, err error)
 }
 
 // Reads reports whether a decision depends on the value of a header of this name.

@@ -44,6 +44,7 @@ func open(t testing.TB, document string) *proxy {
 func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 	request := &gate.Request{
 		Headers: r.Map(), EndOfStream: len(r.Trailers) == 0,
+		PeerCertificate: func() (string, error) { return r.Digest(), nil },
 		RouteMetadata: func(name string) (string, bool) {
 			for at, value := range r.RouteMetadata {
 				if at[0]+"."+at[1] == name && value != "" {

@@ -43,6 +43,17 @@ func (m *Metrics) Values() map[string]uint64 {
 	return values
 }
 
+// Gauges are the names of those values that are no counters.
+func (m *Metrics) Gauges() map[string]bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	gauges := make(map[string]bool)
+	for name := range m.byName[gaugeMetric] {
+		gauges[name] = true
+	}
+	return gauges
+}
+
 func (m *Metrics) define(kind uint32, name string) *metric {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -7,8 +7,21 @@ import (
 	"strings"
 )
 
-// fault is what is wrong with a response before its document is looked at.
-func (r *Response) fault() (Result, error) {
+// Set reads the response's document with [Parse]. The error says what is wrong with
+// the response, and is for the log.
+func (r *Response) Set() (*Set, Result, error) {
+	if result, err := r.Fault(); err != nil {
+		return nil, result, err
+	}
+	set, err := Parse(r.Body)
+	if err != nil {
+		return nil, ResultNotSet, r.describe(err)
+	}
+	return set, ResultOK, nil
+}
+
+// Fault is what is wrong with a response before its document is looked at.
+func (r *Response) Fault() (Result, error) {
 	switch {
 	case r.Local != "":
 		return ResultNoAnswer, fmt.Errorf("no answer: the proxy says %s (status %d)", printable(r.Local), r.Status)
@@ -18,7 +31,7 @@ func (r *Response) fault() (Result, error) {
 		return ResultNoAnswer, errors.New("no answer")
 	case r.Status/100 == 3 && r.Location != "":
 		location, _, _ := strings.Cut(r.Location, "?") // What follows may be a secret.
-		return ResultStatus, fmt.Errorf("status %d, a redirect to %s", r.Status, printable(location))
+		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status, printable(location))
 	case r.Status != 200:
 		return ResultStatus, r.describe(fmt.Errorf("status %d", r.Status))
 	case r.Body == "":

@@ -214,9 +214,11 @@ func TestParsePEMCurves(t *testing.T) {
 
 func TestParsePEMRefuses(t *testing.T) {
 	p256OID := asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 7}
-	point := curveKey(t, elliptic.P256()).PublicKey
-	p256Point := append(append([]byte{4}, point.X.FillBytes(make([]byte, 32))...), point.Y.FillBytes(make([]byte, 32))...)
-	compressed := elliptic.MarshalCompressed(elliptic.P256(), point.X, point.Y)
+	p256Point, err := curveKey(t, elliptic.P256()).PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	compressed := append([]byte{2 | p256Point[64]&1}, p256Point[1:33]...)
 	good := readFile(t, "public-key.pem")
 	certificate, _ := pem.Decode([]byte(readFile(t, "certificate.pem")))
 	decoded, _ := pem.Decode([]byte(good))

@@ -612,12 +612,9 @@ func (s *Source) dueAfter(h history) time.Duration {
 
 // read makes keys of a response.
 func (s *Source) read(r Response) (*Set, Result, error) {
-	if result, err := r.fault(); err != nil {
-		return nil, result, err
-	}
-	set, err := Parse(r.Body)
+	set, result, err := r.Set()
 	if err != nil {
-		return nil, ResultNotSet, r.describe(err)
+		return nil, result, err
 	}
 	set = set.Pin(s.policy.Pins)
 	if len(set.Keys) == 0 {

@@ -242,7 +242,7 @@ func TestFinishResults(t *testing.T) {
 			`status 502; content-type "text/html; charset=utf-8"`, nil, "a fresh"},
 		{"a redirect", jwks.Response{Status: 302, Location: "https://a.example/login?state=secret",
 			ContentType: "text/html"}, nil, jwks.ResultStatus,
-			`status 302, a redirect to "https://a.example/login"`, nil, "a fresh"},
+			`status 302, a redirect to "https://a.example/login", which is not followed`, nil, "a fresh"},
 		{"a redirect to nowhere", jwks.Response{Status: 302}, nil, jwks.ResultStatus, "status 302", nil, "a fresh"},
 		{"an error in JSON", jwks.Response{Status: 404, ContentType: "application/problem+json"}, nil,
 			jwks.ResultStatus, "status 404", nil, "a fresh"},

@@ -63,7 +63,12 @@ var signers int
 
 func ecKey(tb testing.TB, public *ecdsa.PublicKey) *jwt.Key {
 	tb.Helper()
-	key, err := jwt.NewECKey(public.Params().Name, public.X.Bytes(), public.Y.Bytes())
+	point, err := public.Bytes()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	x, y := point[1:1+len(point)/2], point[1+len(point)/2:]
+	key, err := jwt.NewECKey(public.Params().Name, x, y)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -223,8 +228,11 @@ func FuzzP521(f *testing.F) {
 		if len(x) > 66 || len(y) > 66 {
 			return
 		}
-		public := &ecdsa.PublicKey{Curve: elliptic.P521(), X: new(big.Int).SetBytes(x), Y: new(big.Int).SetBytes(y)}
-		_, want := public.ECDH()
+		point := make([]byte, 1+66+66)
+		point[0] = 4 // neither coordinate is left out
+		copy(point[1+66-len(x):], x)
+		copy(point[1+66+66-len(y):], y)
+		_, want := ecdsa.ParseUncompressedPublicKey(elliptic.P521(), point)
 		if _, err := jwt.NewECKey("P-521", x, y); (err == nil) != (want == nil) {
 			t.Errorf("x %x, y %x: got error %v, want %v", x, y, err, want)
 		}

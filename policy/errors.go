@@ -19,8 +19,10 @@ var (
 	ErrNoRule = errors.New("no rule")
 	// ErrUnknownIssuer: no issuer that may be used here has the token's "iss".
 	ErrUnknownIssuer = errors.New("unknown issuer")
-	// ErrClaim: a claim that the issuer names is missing, is of the wrong
-	// type, or cannot be carried in a header. See [ClaimError].
+	// errSlash is what is so often the matter, for the log.
+	errSlash = fmt.Errorf("%w: but for the slash at its end it is a configured one", ErrUnknownIssuer)
+	// ErrClaim: a claim that the issuer names is missing, names nobody, or
+	// cannot be carried in a header. See [ClaimError].
 	ErrClaim = errors.New("claim")
 	// ErrMissingClaim: a claim that the issuer requires is absent or null.
 	// Every such error is an [ErrClaim] as well.
@@ -79,8 +81,6 @@ func (e *ClaimError) Error() string { return e.Use + " claim: " + e.Problem }
 func (e *ClaimError) Is(target error) bool {
 	return target == ErrClaim || target == ErrMissingClaim && e.Problem == missing
 }
-
-const missing = "missing"
 
 // ScopeError is an [ErrScope]: what the rule asks for.
 type ScopeError struct {

@@ -1,8 +1,6 @@
 package policy
 
 import (
-	"strings"
-
 	"orgate/config"
 	"orgate/internal/httptext"
 	"orgate/jwt"
@@ -12,31 +10,55 @@ import (
 // issuer is in report-only mode.
 const ReportHeader = "x-orgate-report"
 
+// LeftOut is an identity header that is not written, since its value could be read
+// as another one.
+type LeftOut struct {
+	// Header is the header's name.
+	Header string
+	// Problem says what is wrong with the claim's value.
+	Problem string
+}
+
+// headerWriter writes the headers of an identity.
+type headerWriter struct {
+	id  *Identity
+	err error // the first ErrClaim
+}
+
+// write writes a claim's value to a header, unless there is a problem with it. An
+// empty name or value is no header.
+func (w *headerWriter) write(use string, claim config.ClaimName, name, value, problem string) {
+	switch {
+	case name == "" || w.err != nil:
+	case problem == controlChar:
+		w.err = &ClaimError{Use: use, Claim: claim, Problem: problem}
+	case problem != "":
+		w.id.LeftOut = append(w.id.LeftOut, LeftOut{name, problem})
+	case value != "":
+		w.id.Headers = append(w.id.Headers, [2]string{name, value})
+	}
+}
+
 // writeHeaders renders the identity headers. The error is an ErrClaim.
-func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims) error {
-	id.Headers = make([][2]string, 0, 5+len(i.Config.ClaimMappings))
-	write := func(name, value string) {
-		if name != "" && value != "" {
-			id.Headers = append(id.Headers, [2]string{name, value})
+func (i *Issuer) writeHeaders(id *Identity, claims jwt.Claims, client consumer, scopes, roles list) error {
+	c, names := i.Config, i.headers
+	asJSON := names.Lists == "json"
+	id.Headers = make([][2]string, 0, 5+len(c.ClaimMappings))
+	w := headerWriter{id: id}
+	w.write("organization", c.OrganizationClaim, names.Organization, id.Organization, "") // the first: see Under
+	w.write("username", c.UsernameClaim, names.Username, id.Username, "")
+	w.write("consumer key", client.claim, names.ConsumerKey, client.key, client.problem)
+	value, problem := renderList(scopes, " ", asJSON)
+	w.write("scopes", c.ScopesClaim, names.Scopes, value, problem)
+	value, problem = renderList(roles, ",", asJSON)
+	w.write("roles", c.RolesClaim, names.Roles, value, problem)
+	for _, m := range c.ClaimMappings {
+		if v, ok := lookup(claims, m.RemoteClaim); ok {
+			value, problem := render(v, asJSON)
+			w.write("mapped", m.RemoteClaim, m.LocalClaim, value, problem)
 		}
 	}
-	write(i.headers.Organization, id.Organization)
-	write(i.headers.Username, id.Username)
-	write(i.headers.ConsumerKey, id.ConsumerKey)
-	write(i.headers.Scopes, strings.Join(id.Scopes, " "))
-	write(i.headers.Roles, strings.Join(id.Roles, ","))
-	for _, m := range i.Config.ClaimMappings {
-		v, ok := claims.Lookup(m.RemoteClaim.Name, m.RemoteClaim.Path...)
-		if !ok {
-			continue
-		}
-		value, problem := render(v)
-		if problem != "" {
-			return &ClaimError{Use: "mapped", Claim: m.RemoteClaim, Problem: problem}
-		}
-		write(m.LocalClaim, value)
-	}
-	return nil
+	return w.err
 }
 
 // headerSet is a set of header names, folded.

@@ -2,10 +2,6 @@ package policy
 
 import (
 	"errors"
-	"slices"
-	"strings"
-
-	"github.com/tidwall/gjson"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -20,18 +16,20 @@ type Identity struct {
 	// Organization is the organization that the token proves, "" if it proves
 	// none: Authorize refuses it then.
 	Organization string
-	// Username is never empty in an identity that Authorize lets pass.
+	// Username is empty in an identity that Authorize lets pass only if the issuer
+	// omits a missing one.
 	Username string
 	// ConsumerKey is the client that the token was issued to, "" if it does
 	// not say.
 	ConsumerKey string
-	// Scopes are the token's scopes.
-	Scopes []string
-	// Roles are the local roles.
-	Roles []string
+	// Scopes are the token's scopes, and Roles the local roles, as rules see
+	// them: whether a header can carry them or not.
+	Scopes, Roles []string
 	// Headers are the identity headers, name (in lower case) and value. No
 	// name occurs twice and no value is empty.
 	Headers [][2]string
+	// LeftOut are those that could not be written as they were meant.
+	LeftOut []LeftOut
 
 	issuer *Issuer
 	// Whether the token proves other organizations as well.
@@ -56,11 +54,22 @@ type claimTable struct {
 
 func newClaimTable(rules []config.Rule) *claimTable {
 	t := &claimTable{slots: map[string]int{}}
-	for _, r := range rules {
-		for _, c := range r.Claims {
-			if key := c.Claim.Key(); !t.has(key) {
-				t.slots[key] = len(t.names)
-				t.names = append(t.names, c.Claim)
+	add := func(name config.ClaimName) {
+		if key := name.Key(); !t.has(key) {
+			t.slots[key] = len(t.names)
+			t.names = append(t.names, name)
+		}
+	}
+	for i := range rules {
+		for _, c := range rules[i].Claims {
+			add(c.Claim)
+		}
+		for _, d := range rules[i].AnyOf {
+			for _, c := range d.Claims {
+				add(c.Claim)
+			}
+			if len(d.Audiences) > 0 {
+				add(audience)
 			}
 		}
 	}
@@ -71,16 +80,19 @@ func (t *claimTable) has(key string) bool { _, ok := t.slots[key]; return ok }
 
 func (t *claimTable) slot(name config.ClaimName) int { return t.slots[name.Key()] }
 
-// Identify reads who the token speaks for. The error is an [ErrClaim]: a claim
-// is of the wrong type, or holds what no header can carry. What is refused for
-// another reason than the token's form, such as a required claim that is absent
-// or an organization without an entry in the mapping, is found here as well and
-// told by [Rule.Authorize].
+// Identify reads who the token speaks for. The error is an [ErrClaim]: the
+// username or the organization is of the wrong type, or a header would hold what
+// none can carry. What is refused for another reason than the token's form, such
+// as a required claim that is absent or an organization without an entry in the
+// mapping, is found here as well and told by [Rule.Authorize].
+//
+// Any other claim refuses no token that does not need it: its header is left out.
 func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
-	id := &Identity{issuer: i}
+	client := i.consumer(claims)
+	id := &Identity{issuer: i, ConsumerKey: client.key}
 	c := i.Config
 	var err error
-	if id.Username, err = stringClaim(claims, "username", c.UsernameClaim); id.refuses(err) {
+	if id.Username, err = i.username(claims, client); id.refuses(err) {
 		return nil, err
 	}
 	t := i.group.proof(claims)
@@ -89,20 +101,13 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 		return nil, err
 	}
 	for _, name := range c.RequiredClaims {
-		if v, ok := claims.Lookup(name.Name, name.Path...); !ok || v.Type == gjson.Null {
+		if _, ok := lookup(claims, name); !ok {
 			id.refuses(&ClaimError{Use: "required", Claim: name, Problem: missing})
 		}
 	}
-	if id.ConsumerKey, err = i.consumerKey(claims); err != nil {
-		return nil, err
-	}
-	if id.Scopes, err = i.scopes(claims); err != nil {
-		return nil, err
-	}
-	if id.Roles, err = i.localRoles(claims); err != nil {
-		return nil, err
-	}
-	if err := i.writeHeaders(id, claims); err != nil {
+	scopes, roles := scopesClaim(claims, c.ScopesClaim), i.localRoles(claims)
+	id.Scopes, id.Roles = scopes.texts, roles.texts
+	if err := i.writeHeaders(id, claims, client, scopes, roles); err != nil {
 		return nil, err
 	}
 	for slot, name := range i.known.names {
@@ -120,7 +125,7 @@ func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {
 func (id *Identity) refuses(err error) bool {
 	switch {
 	case err == nil:
-	case isMissing(err):
+	case errors.Is(err, ErrMissingClaim):
 		if id.missing == nil {
 			id.missing = err
 		}
@@ -147,58 +152,78 @@ func (id *Identity) Under(required string) *Identity {
 	return &without
 }
 
+// username returns the user's name or, if the token has none, what the issuer has
+// in its place.
+func (i *Issuer) username(claims jwt.Claims, client consumer) (string, error) {
+	c := i.Config
+	text, problem := "", missing
+	if v, ok := lookup(claims, c.UsernameClaim); ok {
+		if text, problem = identifier(v); problem == empty {
+			problem = missing
+		}
+	}
+	switch {
+	case problem == missing && c.MissingUsername == "omit":
+		return "", nil
+	case problem == missing && c.MissingUsername == "consumerKey" && client.key != "":
+		text, problem = client.key, client.problem
+	}
+	if problem != "" {
+		return "", &ClaimError{Use: "username", Claim: c.UsernameClaim, Problem: problem}
+	}
+	return text, nil
+}
+
+// consumer is the client that a token was issued to, if it says so.
+type consumer struct {
+	key     string
+	claim   config.ClaimName // that says so
+	problem string           // why no header can carry the key, "" for nothing
+}
+
 // clientID is the claim that stands for the consumer key if the configured one is
 // absent (RFC 8693 §4.3).
 var clientID = config.ClaimName{Name: "client_id"}
 
-func (i *Issuer) consumerKey(claims jwt.Claims) (string, error) {
-	for _, name := range []config.ClaimName{i.Config.ConsumerKeyClaim, clientID} {
-		v, ok := claims.Lookup(name.Name, name.Path...)
-		switch {
-		case !ok, v.Type == gjson.Null, v.Type == gjson.String && v.Str == "":
-			continue
+func (i *Issuer) consumer(claims jwt.Claims) consumer {
+	for _, name := range [...]config.ClaimName{i.Config.ConsumerKeyClaim, clientID} {
+		if v, ok := lookup(claims, name); ok {
+			if key, problem := identifier(v); problem != empty {
+				return consumer{key, name, problem}
+			}
 		}
-		return stringClaim(claims, "consumer key", name)
 	}
-	return "", nil
+	return consumer{}
 }
 
-func (i *Issuer) scopes(claims jwt.Claims) ([]string, error) {
-	const use = "scopes"
-	scopes, err := listClaim(claims, use, i.Config.ScopesClaim, true)
-	if err != nil {
-		return nil, err
-	}
-	return scopes, checkElements(use, i.Config.ScopesClaim, scopes, ' ')
-}
-
-func (i *Issuer) localRoles(claims jwt.Claims) ([]string, error) {
+// localRoles are the token's roles, mapped. What is no text is left out, unless
+// roles pass that no mapping names.
+func (i *Issuer) localRoles(claims jwt.Claims) (local list) {
 	if i.Config.RolesClaim.IsZero() {
-		return nil, nil
+		return local
 	}
-	const use = "roles"
-	remote, err := listClaim(claims, use, i.Config.RolesClaim, false)
-	if err != nil {
-		return nil, err
+	remote := rolesClaim(claims, i.Config.RolesClaim)
+	unmapped := len(i.roles) == 0 || !i.Config.ExcludeUnmappedRoles
+	if unmapped {
+		local.others = remote.others
 	}
-	var roles []string
 	seen := map[string]bool{}
 	add := func(role string) {
-		if role != "" && !seen[role] {
+		if !seen[role] {
 			seen[role] = true
-			roles = append(roles, role)
+			local.texts = append(local.texts, role)
 		}
 	}
-	for _, role := range remote {
-		local, mapped := i.roles[role]
-		for _, l := range local {
+	for _, role := range remote.texts {
+		mapped, ok := i.roles[role]
+		for _, l := range mapped {
 			add(l)
 		}
-		if !mapped && (len(i.roles) == 0 || !i.Config.ExcludeUnmappedRoles) {
+		if !ok && unmapped {
 			add(role)
 		}
 	}
-	return roles, checkElements(use, i.Config.RolesClaim, roles, ',')
+	return local
 }
 
 // Authorize decides whether the caller may do what the rule is for. A nil error
@@ -225,48 +250,9 @@ func (r *Rule) Authorize(required string, i *Issuer, id *Identity) error {
 		return errSeveral
 	case required != config.Any && required != id.Organization:
 		return errOther
-	case !satisfies(id.Scopes, r.config.Scopes):
-		return r.scopeError
-	case !satisfies(id.Roles, r.config.Roles):
-		return ErrRole
-	case len(r.config.ConsumerKeys) > 0 &&
-		(id.ConsumerKey == "" || !slices.Contains(r.config.ConsumerKeys, id.ConsumerKey)):
-		return ErrConsumerKey
 	}
-	for _, c := range r.claims {
-		if !id.hasOneOf(c) {
-			return ErrClaimRule
-		}
+	if err := r.own.refusal(id); err != nil {
+		return err
 	}
-	return nil
-}
-
-// satisfies reports whether what a token has is what a rule asks for.
-func satisfies(has []string, asks config.AnyOrAll) bool {
-	if len(asks.Values) == 0 {
-		return true
-	}
-	found := 0
-	for _, v := range asks.Values {
-		if slices.Contains(has, v) {
-			found++
-		}
-	}
-	return found == len(asks.Values) || !asks.All && found > 0
-}
-
-func (id *Identity) hasOneOf(c claimRule) bool {
-	for _, v := range id.claims {
-		if v.slot == c.slot {
-			return slices.ContainsFunc(v.texts, func(text string) bool { return slices.Contains(c.in, text) })
-		}
-	}
-	return false
-}
-
-func newScopeError(s config.AnyOrAll) *ScopeError {
-	if len(s.Values) == 0 {
-		return nil
-	}
-	return &ScopeError{Scopes: s.Values, All: s.All, Challenge: strings.Join(s.Values, " ")}
+	return r.noAlternative(i, id)
 }

@@ -46,7 +46,7 @@ var rendered = []struct {
 	{"DEL", `"a\u007f"`, "", controlChar},
 	{"next line, U+0085", `"a\u0085b"`, "", controlChar},
 	{"raw DEL in an object", "{\"a\": \"\x7f\"}", "", controlChar},
-	{"line end in an array", `["a", "b\n"]`, "", spaceAround},
+	{"line end in an array", `["a", "b\n"]`, "", controlChar},
 	{"line end within an element", `["a", "b\nc"]`, "", controlChar},
 	{"space before", `" admin"`, "", spaceAround},
 	{"space after", `"admin "`, "", spaceAround},
@@ -65,7 +65,32 @@ func TestClaimsAsHeaders(t *testing.T) {
 			if !ok {
 				t.Fatal("no claim")
 			}
-			got, problem := render(v)
+			got, problem := render(v, false)
+			if problem != tt.problem || problem == "" && got != tt.want {
+				t.Errorf("got %q, %q; want %q, %q", got, problem, tt.want, tt.problem)
+			}
+		})
+	}
+}
+
+// TestListsAsJSON: nothing in a list makes it unfit but a control character.
+func TestListsAsJSON(t *testing.T) {
+	for _, tt := range []struct{ name, json, want, problem string }{
+		{"string", `"a, b"`, "a, b", ""},
+		{"array of strings", `["a", "b"]`, `["a","b"]`, ""},
+		{"elements with a comma and space at their ends", `["CN=a, OU=b", " c "]`, `["CN=a, OU=b"," c "]`, ""},
+		{"elements with quotes and backslashes", `["a\"b", "\\"]`, `["a\"b","\\"]`, ""},
+		{"array of scalars", `["a", 1.0, true]`, `["a",1.0,true]`, ""},
+		{"array of null and empty", `[null, ""]`, "", ""},
+		{"empty array", `[]`, "", ""},
+		{"line end in an array", `["b\n"]`, "", controlChar},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v, ok := claimsOf(t, `"v":`+tt.json).Lookup("v")
+			if !ok {
+				t.Fatal("no claim")
+			}
+			got, problem := render(v, true)
 			if problem != tt.problem || problem == "" && got != tt.want {
 				t.Errorf("got %q, %q; want %q, %q", got, problem, tt.want, tt.problem)
 			}
@@ -144,6 +169,60 @@ func TestIdentify(t *testing.T) {
 			"required claim present", `"requiredClaims": ["tier"]`, `, "tier":false`,
 			Identity{},
 		},
+		{
+			"a number for a client", ``, `, "azp":7`,
+			Identity{ConsumerKey: "7", Headers: [][2]string{{"x-wso2-consumer-key", "7"}}},
+		},
+		{
+			"a client that the upstream would trim", ``, `, "azp":"app "`,
+			Identity{ConsumerKey: "app ", LeftOut: []LeftOut{{"x-wso2-consumer-key", spaceAround}}},
+		},
+		{
+			"an array for a client", ``, `, "azp":["app"]`,
+			Identity{LeftOut: []LeftOut{{"x-wso2-consumer-key", notIdentifier}}},
+		},
+		{
+			"a number for a scope", ``, `, "scope":1`,
+			Identity{Scopes: []string{"1"}, Headers: [][2]string{{"x-wso2-scopes", "1"}}},
+		},
+		{
+			"an object for scopes", ``, `, "scope":{"a":1}`,
+			Identity{LeftOut: []LeftOut{{"x-wso2-scopes", notList}}},
+		},
+		{
+			"scopes that are no text", ``, `, "scope":["a",null,{"b":1}]`,
+			Identity{Scopes: []string{"a"}, LeftOut: []LeftOut{{"x-wso2-scopes", notText}}},
+		},
+		{
+			"a scope with a space in an array", ``, `, "scope":["a admin"]`,
+			Identity{Scopes: []string{"a admin"}, LeftOut: []LeftOut{{"x-wso2-scopes", joinedSeparator}}},
+		},
+		{
+			"roles with commas", roles, `, "realm_access":{"roles":["CN=API Admins,OU=x","b"]}`,
+			Identity{Roles: []string{"CN=API Admins,OU=x", "b"}, LeftOut: []LeftOut{{"x-wso2-roles", joinedSeparator}}},
+		},
+		{
+			"a role that the upstream would trim", roles, `, "realm_access":{"roles":["x"," admin"]}`,
+			Identity{Roles: []string{"x", " admin"}, LeftOut: []LeftOut{{"x-wso2-roles", spaceAround}}},
+		},
+		{
+			"a role that is an object", roles, `, "realm_access":{"roles":["x",{"name":"admin"}]}`,
+			Identity{Roles: []string{"x"}, LeftOut: []LeftOut{{"x-wso2-roles", notText}}},
+		},
+		{
+			"a role that is an object and none that is mapped", mapped,
+			`, "realm_access":{"roles":["r-edit",{"name":"admin"}]}`,
+			Identity{Roles: []string{"editor"}, Headers: [][2]string{{"x-wso2-roles", "editor"}}},
+		},
+		{
+			"an object of roles", `"rolesClaim": ["urn:zitadel:iam:org:project:roles"]`,
+			`, "urn:zitadel:iam:org:project:roles":{"editor":{"1":"acme.example"},"viewer":{"1":"acme.example"}}`,
+			Identity{Roles: []string{"editor", "viewer"}, Headers: [][2]string{{"x-wso2-roles", "editor,viewer"}}},
+		},
+		{
+			"mapped claims that can't be written", claims, `, "tier":["a,b"],"address":{"city":"Köln "}`,
+			Identity{LeftOut: []LeftOut{{"x-tier", joinedSeparator}, {"x-city", spaceAround}}},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := policyOf(t, []string{issuer("idp", "org1", tt.issuer)}, nil, `"forwardPayload": "x-payload"`)
@@ -162,13 +241,64 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
+// TestUsernames: who a token without a user's name speaks for.
+func TestUsernames(t *testing.T) {
+	for _, tt := range []struct{ name, missing, token, want string }{
+		{"a name", "refuse", `"sub":"me","azp":"app"`, "me"},
+		{"a number", "refuse", `"sub":12345678901234567890,"azp":"app"`, "12345678901234567890"},
+		{"a name though the client could stand in", "consumerKey", `"sub":"me","azp":"app"`, "me"},
+		{"the client for an absent name", "consumerKey", `"azp":"app"`, "app"},
+		{"the client for an empty name", "consumerKey", `"sub":"","client_id":"app"`, "app"},
+		{"the client for null", "consumerKey", `"sub":null,"azp":7`, "7"},
+		{"no client either", "consumerKey", `"sub":""`, "refused"},
+		{"nobody", "refuse", `"azp":"app"`, "refused"},
+		{"nobody, and no header", "omit", `"azp":"app"`, ""},
+		{"an empty name, and no header", "omit", `"sub":""`, ""},
+		{"a name though it could be left out", "omit", `"sub":"me"`, "me"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := policyOf(t, []string{issuer("idp", "org1", `"missingUsername": `+quote(tt.missing))}, nil)
+			_, id, err := judged(t, p, p.rules[0], "org1", claimsOf(t, tt.token))
+			if refused := errors.Is(err, ErrMissingClaim); refused || err != nil {
+				if !refused || tt.want != "refused" {
+					t.Errorf("got %v, want %q", err, tt.want)
+				}
+				return
+			}
+			header := ""
+			for _, h := range id.Headers {
+				if h[0] == "x-wso2-username" {
+					header = h[1]
+				}
+			}
+			if id.Username != tt.want || header != tt.want {
+				t.Errorf("got %q, header %q, want %q", id.Username, header, tt.want)
+			}
+		})
+	}
+}
+
+// TestOrganizationsInContainers: an organization is one, however it is written.
+func TestOrganizationsInContainers(t *testing.T) {
+	p := policyOf(t, []string{issuer("idp", "*", byClaim)}, nil, anyone)
+	for written, want := range map[string]string{
+		`"acme"`: "acme", `["acme"]`: "acme", `{"acme":{"id":"7d2"}}`: "acme", `{"ac\u006de":null}`: "acme",
+		`4711`: "4711", `[4711]`: "4711", `12345678901234567890`: "12345678901234567890",
+	} {
+		_, id, err := judged(t, p, p.rules[0], config.Any, claimsOf(t, `"sub":"me","org":`+written))
+		if err != nil || id.Organization != want {
+			t.Errorf("%s: got %+v, %v, want %s", written, id, err, want)
+		}
+	}
+}
+
 func TestHeadersThatAreTurnedOff(t *testing.T) {
 	p := policyOf(t, []string{issuer("idp", "org1",
 		`"claimMappings": [{"remoteClaim": "t", "localClaim": "X-WSO2-Roles"}]`)}, nil,
 		`"headers": {"username": "X-User", "organization": "", "consumerKey": "", "scopes": "", "roles": ""}`)
-	_, id := identified(t, p, claimsOf(t, `"sub":"me","scope":"a","azp":"app"`))
-	if diff := cmp.Diff([][2]string{{"x-user", "me"}}, id.Headers); diff != "" {
-		t.Error(diff)
+	_, id := identified(t, p, claimsOf(t, `"sub":"me","scope":["a b","c\n"],"azp":"app "`))
+	if diff := cmp.Diff([][2]string{{"x-user", "me"}}, id.Headers); diff != "" || id.LeftOut != nil {
+		t.Error(diff, id.LeftOut)
 	}
 }
 
@@ -176,38 +306,39 @@ func TestHeadersThatAreTurnedOff(t *testing.T) {
 // an issuer is in report-only mode.
 func TestTokensRefusedByIdentify(t *testing.T) {
 	const roles, tier = `"rolesClaim": "roles"`, `"claimMappings": [{"remoteClaim": "tier", "localClaim": "x-tier"}]`
+	const machines = `"missingUsername": "consumerKey"`
 	for _, tt := range []struct{ name, issuer, claims, want string }{
-		{"username not a string", ``, `"sub":7`, "username claim: not a string"},
-		{"username empty", ``, `"sub":""`, "username claim: empty"},
+		{"username an array", ``, `"sub":["me"]`, "username claim: neither a string nor a number"},
+		{"username a boolean", ``, `"sub":true`, "username claim: neither a string nor a number"},
 		{"username with a line end", ``, `"sub":"me\nx"`, "username claim: a control character"},
 		{"username that the upstream would trim", ``, `"sub":" admin"`, "username claim: space at an end"},
-		{"organization not a string", byClaim, `"sub":"me","org":["org1"]`, "organization claim: not a string"},
+		{"client in the user's place that the upstream would trim", machines, `"azp":"app "`,
+			"username claim: space at an end"},
+		{"organization a boolean", byClaim, `"sub":"me","org":true`, "organization claim: neither a string nor a number"},
 		{"organization empty", byClaim, `"sub":"me","org":""`, "organization claim: empty"},
+		{"organizations in an array", byClaim, `"sub":"me","org":["org1","org2"]`, "organization claim: more than one value"},
+		{"an organization twice in an array", byClaim, `"sub":"me","org":["org1","org1"]`,
+			"organization claim: more than one value"},
+		{"organizations in an object", byClaim, `"sub":"me","org":{"org1":{},"org2":{}}`,
+			"organization claim: more than one value"},
+		{"no organization in an array", byClaim, `"sub":"me","org":[]`, "organization claim: empty"},
+		{"no organization in an object", byClaim, `"sub":"me","org":{}`, "organization claim: empty"},
+		{"organization an array in an array", byClaim, `"sub":"me","org":[["org1"]]`,
+			"organization claim: neither a string nor a number"},
+		{"organization an object in an array", byClaim, `"sub":"me","org":[{"org1":{}}]`,
+			"organization claim: neither a string nor a number"},
+		{"organization without a name", byClaim, `"sub":"me","org":{"":{}}`, "organization claim: empty"},
 		{"organization with a NUL", byClaim, `"sub":"me","org":"org1\u0000"`,
 			"organization claim: a control character"},
 		{"organization that the upstream would trim", byClaim, `"sub":"me","org":"org1 "`,
 			"organization claim: space at an end"},
-		{"scope a number", ``, `"sub":"me","scope":1`, "scopes claim: neither a string nor an array of strings"},
-		{"scope an object", ``, `"sub":"me","scope":{}`, "scopes claim: neither a string nor an array of strings"},
-		{"scope with a number in it", ``, `"sub":"me","scope":["a",1]`,
-			"scopes claim: neither a string nor an array of strings"},
-		{"scope with null in it", ``, `"sub":"me","scope":["a",null]`,
-			"scopes claim: neither a string nor an array of strings"},
-		{"scope with a space in an array", ``, `"sub":"me","scope":["a admin"]`,
-			"scopes claim: an element with the separator in it"},
 		{"scope with a line end", ``, `"sub":"me","scope":"a\nb"`, "scopes claim: a control character"},
-		{"roles a boolean", roles, `"sub":"me","roles":true`, "roles claim: neither a string nor an array of strings"},
-		{"role with a comma", roles, `"sub":"me","roles":["a,admin"]`,
-			"roles claim: an element with the separator in it"},
 		{"role with a control character", roles, `"sub":"me","roles":["a\u0001"]`, "roles claim: a control character"},
-		{"role that the upstream would trim", roles, `"sub":"me","roles":["x"," admin"]`,
-			"roles claim: space at an end"},
-		{"consumer key a number", ``, `"sub":"me","azp":7`, "consumer key claim: not a string"},
+		{"role with a control character beside one with a comma", roles, `"sub":"me","roles":["a\u0001","b,c"]`,
+			"roles claim: a control character"},
 		{"consumer key with a control character", ``, `"sub":"me","client_id":"a\u0000"`,
 			"consumer key claim: a control character"},
 		{"mapped claim with a line end", tier, `"sub":"me","tier":"a\r\nb"`, "mapped claim: a control character"},
-		{"mapped array with a comma", tier, `"sub":"me","tier":["a,b"]`,
-			"mapped claim: an element with the separator in it"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := policyOf(t, []string{issuer("idp", "org1", tt.issuer)}, nil)
@@ -227,9 +358,12 @@ func TestAuthorize(t *testing.T) {
 	claim := func(name string, in ...string) string {
 		return `"claims": [{"claim": ` + quote(name) + `, "in": ` + marshal(in) + `}]`
 	}
+	anyOf := func(alternatives ...string) string {
+		return `"anyOf": [{` + strings.Join(alternatives, "}, {") + "}]"
+	}
 	const org2 = `"organization": "org2"`
 	const token = `"sub":"me","scope":"read write","roles":["user","editor"],"azp":"app","tier":"gold","level":7.0,"vip":true,
-		"groups":["a",2,null,{"x":1}],"none":null,"realm":{"tier":"silver"},"o":{"a":1}`
+		"aud":["b","c"],"groups":["a",2,null,{"x":1}],"none":null,"realm":{"tier":"silver"},"o":{"a":1}`
 	for _, tt := range []struct {
 		name, rule string
 		token      string // "" for the one above
@@ -273,12 +407,32 @@ func TestAuthorize(t *testing.T) {
 		{"scope before role", any("scopes", "admin") + ", " + any("roles", "admin"), "", ErrScope},
 		{"role before consumer key", any("roles", "admin") + ", " + any("consumerKeys", "x"), "", ErrRole},
 		{"consumer key before claim", any("consumerKeys", "x") + ", " + claim("gone", "x"), "", ErrConsumerKey},
+		{"any of two, the first", anyOf(any("scopes", "read"), any("roles", "admin")), "", nil},
+		{"any of two, the second", anyOf(any("scopes", "admin"), any("roles", "user")), "", nil},
+		{"any of two, none: the first one's refusal", anyOf(any("scopes", "admin"), any("roles", "admin")), "", ErrScope},
+		{"any of two, none, in another order", anyOf(any("roles", "admin"), any("scopes", "admin")), "", ErrRole},
+		{"an alternative asks for all that it says", anyOf(any("scopes", "read") + ", " + any("roles", "admin")), "",
+			ErrRole},
+		{"an alternative with all scopes", anyOf(all("scopes", "read", "admin"), all("scopes", "read", "write")), "", nil},
+		{"an alternative for clients", anyOf(any("consumerKeys", "x")), "", ErrConsumerKey},
+		{"an alternative for claims", anyOf(claim("tier", "silver"), claim("vip", "true")), "", nil},
+		{"an alternative for claims of another value", anyOf(claim("tier", "silver")), "", ErrClaimRule},
+		{"alternatives besides the rule's own", any("roles", "admin") + ", " + anyOf(any("scopes", "read")), "", ErrRole},
+		{"the rule's own besides alternatives", any("roles", "user") + ", " + anyOf(any("scopes", "admin")), "", ErrScope},
+		{"alternatives for an audience", anyOf(any("audiences", "a")+", "+any("scopes", "admin"), any("audiences", "b")),
+			"", nil},
+		{"alternatives for other audiences",
+			any("audiences", "b") + ", " + anyOf(any("audiences", "x"), any("audiences", "y")), "", ErrClaimRule},
+		{"an alternative for another issuer", anyOf(any("issuers", "other"), any("scopes", "read")), "", nil},
+		{"an alternative for another issuer, refused", anyOf(any("issuers", "other"), any("scopes", "admin")), "", ErrScope},
+		{"organization before alternatives", org2 + ", " + anyOf(any("scopes", "read")), "", ErrOrganization},
 		{"missing username before organization", org2, `"scope":"read"`, ErrMissingClaim},
 		{"null username", ``, `"sub":null`, ErrMissingClaim},
+		{"empty username", ``, `"sub":""`, ErrMissingClaim},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			// A rule before it asks for claims of its own.
-			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`)},
+			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`), issuer("other", "org1", of("other"))},
 				[]string{`{"match": {"path": "/x"}, ` + claim("other", "x") + "}", "{" + tt.rule + "}"})
 			if tt.token == "" {
 				tt.token = token
@@ -421,5 +575,48 @@ func TestIdentityHeaders(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { p.IsIdentityHeader("x_wso2_username") }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestAlternatives: which issuers and audiences a rule takes.
+func TestAlternatives(t *testing.T) {
+	entries := []string{issuer("a", "org1", of("a"), `"audiences": ["api"]`), issuer("b", "org1", of("b")),
+		issuer("c", "org1", of("c"), `"audiences": ["api"]`)}
+	for _, tt := range []struct {
+		name, rule string
+		want       map[string][]string // audiences by the issuers that are allowed
+	}{
+		{"no audiences", `"anyOf": [{"scopes": ["x"]}]`, map[string][]string{"a": {"api"}, "b": nil, "c": {"api"}}},
+		{"audiences of its own", `"audiences": ["own"], "anyOf": [{"audiences": ["x"]}]`,
+			map[string][]string{"a": {"own"}, "b": {"own"}, "c": {"own"}}},
+		{"audiences in each", `"anyOf": [{"audiences": ["x"]}, {"audiences": ["y"]}]`,
+			map[string][]string{"a": {"x", "y"}, "b": {"x", "y"}, "c": {"x", "y"}}},
+		{"audiences in one", `"anyOf": [{"audiences": ["x"]}, {"scopes": ["y"]}]`,
+			map[string][]string{"a": {"x", "api"}, "b": nil, "c": {"x", "api"}}},
+		{"one for an issuer", `"anyOf": [{"issuers": ["a"], "audiences": ["x"]}, {"scopes": ["y"]}]`,
+			map[string][]string{"a": {"x", "api"}, "b": nil, "c": {"api"}}},
+		{"each for an issuer", `"anyOf": [{"issuers": ["a"]}, {"issuers": ["b"], "audiences": ["x"]}]`,
+			map[string][]string{"a": {"api"}, "b": {"x"}}},
+		{"for an issuer that the rule does not take", `"issuers": ["b", "c"], "anyOf": [{"issuers": ["a", "b"]}]`,
+			map[string][]string{"b": nil}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := policyOf(t, entries, []string{"{" + tt.rule + "}"})
+			got := map[string][]string{}
+			for iss := range p.groups {
+				proof, err := p.Proof(payloadClaims(t, `{"iss":`+quote(iss)+`}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if i, err := proof.Issuer(p.rules[0], "org1"); err == nil {
+					got[iss] = p.rules[0].Audiences(i)
+				} else if !errors.Is(err, ErrUnknownIssuer) {
+					t.Error(err)
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
 	}
 }

@@ -3,6 +3,7 @@ package policy
 import (
 	"iter"
 	"maps"
+	"strings"
 
 	"orgate/config"
 	"orgate/jwt"
@@ -49,13 +50,19 @@ type group struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
+	groups := make(map[string]*group, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n
-		g := p.groups[entry.Issuer]
+		g := groups[entry.Issuer]
 		if g == nil {
 			g = &group{byOrganization: map[string]*Issuer{}}
-			p.groups[entry.Issuer] = g
+			groups[entry.Issuer] = g
+			if entry.ManyTenants() {
+				p.tenants = append(p.tenants, tenants{entry.Issuer, g})
+			} else {
+				p.groups[entry.Issuer] = g
+			}
 		}
 		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
 		if len(entry.RoleMappings) > 0 {
@@ -66,7 +73,7 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 		}
 		g.add(i)
 	}
-	for _, g := range p.groups {
+	for _, g := range groups {
 		if len(g.issuers) == 1 {
 			g.sole = &Proof{group: g}
 		}
@@ -124,8 +131,11 @@ type Proof struct {
 // Proof reads the organization out of the claims. The error is
 // [ErrUnknownIssuer] if no issuer has the token's "iss".
 func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
-	g := p.groups[claims.Issuer()]
+	iss := claims.Issuer()
+	g := p.group(claims)
 	switch {
+	case g == nil && (p.groups[strings.TrimSuffix(iss, "/")] != nil || p.groups[iss+"/"] != nil):
+		return nil, errSlash
 	case g == nil:
 		return nil, ErrUnknownIssuer
 	case g.sole != nil:
@@ -310,10 +320,14 @@ type claimed struct {
 }
 
 func (c *organizationClaim) read(claims jwt.Claims) claimed {
-	value, err := stringClaim(claims, "organization", c.name)
+	value, problem := "", missing
+	if v, ok := lookup(claims, c.name); ok {
+		value, problem = organizationIn(v)
+	}
 	switch {
-	case err != nil:
-		return claimed{err: err, absent: isMissing(err)}
+	case problem != "":
+		err := &ClaimError{Use: "organization", Claim: c.name, Problem: problem}
+		return claimed{err: err, absent: problem == missing}
 	case value == config.Any:
 		return claimed{err: errAsterisk}
 	}

@@ -16,7 +16,7 @@ func (id *Identity) Own() (owned *Identity, size int) {
 		texts.WriteString(s)
 		return texts.String()[begin:]
 	}
-	c := *id
+	c := *id // what is left out is the configuration's, too
 	c.Headers = make([][2]string, len(id.Headers))
 	for i, h := range id.Headers {
 		c.Headers[i] = [2]string{h[0], own(h[1])} // The name is the configuration's.
@@ -46,7 +46,8 @@ func (id *Identity) Own() (owned *Identity, size int) {
 		size += int(unsafe.Sizeof(v)) + len(v.texts)*int(unsafe.Sizeof(""))
 	}
 	return &c, size + int(unsafe.Sizeof(c)) + texts.Cap() +
-		len(c.Headers)*int(unsafe.Sizeof([2]string{})) + len(lists)*int(unsafe.Sizeof(""))
+		len(c.Headers)*int(unsafe.Sizeof([2]string{})) + len(c.LeftOut)*int(unsafe.Sizeof(LeftOut{})) +
+		len(lists)*int(unsafe.Sizeof(""))
 }
 
 // textBytes is the length of all texts but the headers' names.

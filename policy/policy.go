@@ -65,15 +65,17 @@
 // booleans as true and false, arrays of those joined with ",", objects and
 // other arrays as compact JSON; scopes are joined with spaces (RFC 6749 §3.3),
 // roles with ",". Null, missing and empty values, alone or in an array, give
-// nothing. A value that the upstream could not read as it was meant refuses
-// the token with [ErrClaim]: one with a control character, one that begins or
-// ends with a space (which HTTP cuts off), a joined element with a "," in it,
-// a scope with a space in it. No header is written twice.
+// nothing. No header is written twice.
+//
+// A header is left out if the upstream could not read its value as it was meant: one
+// that begins or ends with a space (which HTTP cuts off), a joined element with a
+// "," in it, a scope with a space in it, a role that is an object. In lists that
+// are JSON there is no such element. Rules see the values as the token has them.
+// The token is refused with [ErrClaim] if it is the username or the organization
+// that no header could carry, or if a header would hold a control character.
 package policy
 
 import (
-	"slices"
-
 	"orgate/config"
 	"orgate/internal/httptext"
 )
@@ -87,6 +89,7 @@ type Policy struct {
 	grammar      httptext.Paths
 
 	groups  map[string]*group // by "iss"
+	tenants []tenants
 	headers headerSet
 }
 
@@ -116,7 +119,7 @@ const (
 // New prepares a configuration that [config.Parse] has returned: all that it
 // promises is taken for granted.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: map[string]*group{}, headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*group, len(c.Issuers)), headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
 	places := p.addIssuers(c, known)
 	for i := range c.Rules {
@@ -183,50 +186,30 @@ type Rule struct {
 
 	config       *config.Rule
 	organization organizationSource
-	issuers      []int // each Issuer.Index; nil: all
-	scopeError   *ScopeError
-	claims       []claimRule
+	own          demands
+	alternatives []demands // one of which must hold, if there are any
+	apart        bool      // alternatives name audiences
+	audience     int       // if so: the place of "aud" in the claim table
 }
 
-type claimRule struct {
-	slot int // in the claim table
-	in   []string
-}
-
-// newRule prepares a rule. The issuers' places are by name; a rule may name those
-// of other environments.
-func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int, known *claimTable) *Rule {
+// newRule prepares a rule.
+func newRule(index int, entry *config.Rule, fallback config.Organization, places map[string]int,
+	known *claimTable) *Rule {
 	organization := entry.Organization
 	if organization.IsZero() {
 		organization = fallback
 	}
+	own := entry.Own()
 	r := &Rule{
 		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
-		config: entry, organization: newOrganizationSource(organization), scopeError: newScopeError(entry.Scopes),
+		config: entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
 	}
-	for _, claim := range entry.Claims {
-		r.claims = append(r.claims, claimRule{slot: known.slot(claim.Claim), in: claim.In})
+	for n := range entry.AnyOf {
+		r.alternatives = append(r.alternatives, newDemands(&entry.AnyOf[n], places, known))
+		r.apart = r.apart || len(entry.AnyOf[n].Audiences) > 0
 	}
-	if len(entry.Issuers) > 0 {
-		r.issuers = make([]int, 0, len(entry.Issuers))
-		for _, name := range entry.Issuers {
-			if place, ok := places[name]; ok {
-				r.issuers = append(r.issuers, place)
-			}
-		}
+	if r.apart {
+		r.audience = known.slot(audience)
 	}
 	return r
-}
-
-// allows reports whether the issuer's tokens may be used here.
-func (r *Rule) allows(i *Issuer) bool { return r.issuers == nil || slices.Contains(r.issuers, i.Index) }
-
-// Audiences returns the audiences of which the issuer's token must name one:
-// the rule's, or the issuer's if the rule names none. There may be none:
-// the audience is not checked.
-func (r *Rule) Audiences(i *Issuer) []string {
-	if len(r.config.Audiences) > 0 {
-		return r.config.Audiences
-	}
-	return i.Config.Audiences
 }

@@ -1,106 +1,21 @@
 package policy
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/tidwall/gjson"
-
-	"orgate/config"
-	"orgate/jwt"
 )
 
+// Why a value can't be written to a header as it is meant. A control character
+// refuses the token. With anything else the header is left out: somebody would
+// read another value.
 const (
-	notString   = "not a string"
-	notStrings  = "neither a string nor an array of strings"
-	empty       = "empty"
 	controlChar = "a control character"
 	spaceAround = "space at an end"
 	// Elements that would be others once joined and split again.
 	joinedSeparator = "an element with the separator in it"
+	notText         = "an element that is no text"
 )
-
-// stringClaim returns a claim that must be a string, neither empty nor
-// unfit for a header.
-func stringClaim(claims jwt.Claims, use string, name config.ClaimName) (string, error) {
-	v, ok := claims.Lookup(name.Name, name.Path...)
-	problem := ""
-	switch {
-	case !ok || v.Type == gjson.Null:
-		problem = missing
-	case v.Type != gjson.String:
-		problem = notString
-	case v.Str == "":
-		problem = empty
-	default:
-		problem = textFault(v.Str)
-	}
-	if problem != "" {
-		return "", &ClaimError{Use: use, Claim: name, Problem: problem}
-	}
-	return v.Str, nil
-}
-
-// listClaim returns a claim that is a string or an array of strings: the
-// string split at its spaces, or as it is. Empty elements are left out. The
-// texts are not checked.
-func listClaim(claims jwt.Claims, use string, name config.ClaimName, split bool) ([]string, error) {
-	v, ok := claims.Lookup(name.Name, name.Path...)
-	if !ok || v.Type == gjson.Null {
-		return nil, nil
-	}
-	var list []string
-	add := func(s string) {
-		if s != "" {
-			list = append(list, s)
-		}
-	}
-	fit := true
-	switch {
-	case v.Type == gjson.String && split:
-		list = make([]string, 0, strings.Count(v.Str, " ")+1)
-		for s := range strings.SplitSeq(v.Str, " ") {
-			add(s)
-		}
-	case v.Type == gjson.String:
-		add(v.Str)
-	case v.IsArray():
-		v.ForEach(func(_, e gjson.Result) bool {
-			fit = e.Type == gjson.String
-			add(e.Str)
-			return fit
-		})
-	default:
-		fit = false
-	}
-	if !fit {
-		return nil, &ClaimError{Use: use, Claim: name, Problem: notStrings}
-	}
-	return list, nil
-}
-
-// checkElements refuses what a header could not carry or an upstream would
-// split once it is joined.
-func checkElements(use string, name config.ClaimName, list []string, separator byte) error {
-	for _, s := range list {
-		problem := textFault(s)
-		if strings.IndexByte(s, separator) >= 0 {
-			problem = joinedSeparator
-		}
-		if problem != "" {
-			return &ClaimError{Use: use, Claim: name, Problem: problem}
-		}
-	}
-	return nil
-}
-
-func isMissing(err error) bool {
-	if err == nil {
-		return false
-	}
-	var claim *ClaimError
-	return errors.As(err, &claim) && claim.Problem == missing
-}
 
 // textFault says why a header could not carry a text as it is, or "". Control
 // characters are those of Unicode, U+0080 to U+009F among them; space at an end
@@ -120,18 +35,67 @@ func textFault(s string) string {
 	return ""
 }
 
+// renderList returns a list as a header's value, "" for none, and what is wrong
+// with it, "" for nothing: joined, or as a JSON array.
+func renderList(l list, separator string, asJSON bool) (value, problem string) {
+	problem = l.problem
+	for _, text := range l.texts {
+		switch fault := textFault(text); {
+		case fault == controlChar:
+			return "", controlChar
+		case asJSON:
+		case fault != "":
+			problem = fault
+		case strings.Contains(text, separator):
+			problem = joinedSeparator
+		}
+	}
+	for _, other := range l.others {
+		if textFault(other) != "" {
+			return "", controlChar
+		}
+	}
+	switch {
+	case asJSON:
+		return jsonArray(l), problem
+	case len(l.others) > 0:
+		problem = notText
+	}
+	return strings.Join(l.texts, separator), problem
+}
+
+// jsonArray returns a list as JSON, "" if there is nothing in it. No text has a
+// control character in it.
+func jsonArray(l list) string {
+	var b []byte
+	for _, text := range l.texts {
+		b = append(b, ',', '"')
+		for i := 0; i < len(text); i++ {
+			if text[i] == '"' || text[i] == '\\' {
+				b = append(b, '\\')
+			}
+			b = append(b, text[i])
+		}
+		b = append(b, '"')
+	}
+	for _, other := range l.others {
+		b = append(append(b, ','), other...)
+	}
+	if len(b) == 0 {
+		return ""
+	}
+	b[0] = '['
+	return string(append(b, ']'))
+}
+
 // render returns a claim as a header's value, "" for none, and what is wrong
 // with it, "" for nothing.
-func render(v gjson.Result) (value, problem string) {
+func render(v gjson.Result, asJSON bool) (value, problem string) {
 	if v.IsArray() {
-		value, problem = renderArray(v)
-	} else {
-		value = renderOne(v)
+		return renderArray(v, asJSON)
 	}
-	if problem == "" {
-		problem = textFault(value)
-	}
-	return value, problem
+	value = renderOne(v)
+	return value, textFault(value)
 }
 
 // renderOne returns what is no array as text.
@@ -150,35 +114,23 @@ func renderOne(v gjson.Result) string {
 	return v.Raw
 }
 
-// renderArray joins scalars with commas; an array with anything else in it is
-// JSON.
-func renderArray(v gjson.Result) (value, problem string) {
-	var b strings.Builder
-	nested := false
+// renderArray joins scalars with commas, or writes them as JSON; an array with
+// anything else in it is JSON.
+func renderArray(v gjson.Result, asJSON bool) (value, problem string) {
+	var l list
 	v.ForEach(func(_, e gjson.Result) bool {
-		if e.Type == gjson.JSON {
-			nested = true
-			return false
-		}
-		text := renderOne(e)
-		switch {
-		case text == "":
-			return true
-		case strings.IndexByte(text, ',') >= 0:
-			problem = joinedSeparator
-		case strings.TrimSpace(text) != text:
-			problem = spaceAround
-		}
-		if b.Len() > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(text)
+		l.add(e)
 		return true
 	})
-	if nested {
-		return compact(v.Raw), ""
+	if len(l.others) > 0 {
+		value = compact(v.Raw)
+		return value, textFault(value)
 	}
-	return b.String(), problem
+	value, problem = renderList(l, ",", asJSON)
+	if asJSON && value != "" {
+		value = compact(v.Raw) // in which numbers are numbers
+	}
+	return value, problem
 }
 
 // compact returns a JSON text without the space between its tokens.
@@ -200,24 +152,4 @@ func compact(text string) string {
 		b = append(b, c)
 	}
 	return string(b)
-}
-
-// texts returns the values of a claim that a rule compares: a scalar, or the
-// scalars in an array, as text.
-func texts(v gjson.Result) []string {
-	var list []string
-	add := func(v gjson.Result) {
-		if v.Type != gjson.Null && v.Type != gjson.JSON {
-			list = append(list, renderOne(v))
-		}
-	}
-	if !v.IsArray() {
-		add(v)
-		return list
-	}
-	v.ForEach(func(_, e gjson.Result) bool {
-		add(e)
-		return true
-	})
-	return list
 }

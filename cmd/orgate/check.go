@@ -20,7 +20,7 @@ import (
 
 // checkOptions are the flags of "orgate check" as they were given.
 type checkOptions struct {
-	output                string
+	output, ca            string
 	clusters              []string
 	print, online, strict bool
 }
@@ -32,12 +32,12 @@ func newCheck() *cobra.Command {
 
 		Short: "Say what is wrong with a configuration",
 		Long: `Read the plugin's configuration as the plugin does, and say what it would
-say: every mistake at once, each with its file, line, column and field. Keys
+say: every error at once, each with its file, line, column and field. Keys
 that are written down in it are read as well. It may be JSON, as the plugin has
 it, or YAML.
 
-A configuration without mistakes is given advice: on what the plugin accepts
-and its author will hardly have meant. Each piece ends with its kind:
+A configuration without errors is given warnings: of what the plugin accepts
+and its author will hardly have meant. Each ends with its kind:
 
   no-audience              tokens for other services are good here, too
   issuer-slash             the provider is known to write its issuer otherwise
@@ -47,6 +47,7 @@ and its author will hardly have meant. Each piece ends with its kind:
   unusable-key             a key that is written down is not used
   published-key            everybody has the private key
   shared-issuer            tokens may be of several organizations
+  any-tenant               tenants that nobody named have an organization
   unmapped-roles           roles pass that no mapping names
   no-sharing-key           workers in Istio cannot share the keys that they fetch
   unreachable-rule         other rules take all of its requests
@@ -57,17 +58,19 @@ and its author will hardly have meant. Each piece ends with its kind:
   yaml                     the plugin reads JSON alone
 
 With --online the keys are fetched from the URLs in the configuration, as the
-plugin would, and listed: which are used, and why the others are not.
+plugin would, and listed: which are used, and why the others are not. Over
+https the certificate has to be that of the URL's host, wherever --cluster says
+that it is, and of an authority in --ca.
 
 FILE may be "-" for standard input. Findings go to standard output, or, with
 --print, to standard error. They are coloured on a terminal, unless the
 environment has NO_COLOR.
 
-The exit status is 0 if there are no mistakes, 1 if there are (or keys cannot
-be fetched, or, with --strict, there is advice), and 2 if a flag is wrong.`,
+The exit status is 0 if there are no errors, 1 if there are (or keys cannot be
+fetched, or, with --strict, there are warnings), and 2 if a flag is wrong.`,
 		Example: `  orgate check orgate.json
 
-  # In a pipeline: advice fails, too, and the result is for a program.
+  # In a pipeline: warnings fail, too, and the result is for a program.
   orgate check --strict --output json orgate.json
 
   # Whether each identity provider has keys that the plugin can use.
@@ -85,19 +88,29 @@ be fetched, or, with --strict, there is advice), and 2 if a flag is wrong.`,
 			if len(clusters) > 0 && !o.online {
 				return errors.New("--cluster: has no meaning without --online")
 			}
+			if o.ca != "" && !o.online {
+				return errors.New("--ca: has no meaning without --online")
+			}
 			if o.output != "text" && o.output != "json" {
 				return fmt.Errorf("--output: must be text or json, got %q", o.output)
 			}
-			c := &checker{checkOptions: o, file: args[0], client: keyfetch.Client{Clusters: clusters}, out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
+			roots, err := authorities(o.ca, cmd.InOrStdin())
+			if err != nil {
+				return &failure{err}
+			}
+			c := &checker{checkOptions: o, file: args[0], client: keyfetch.Client{Clusters: clusters, RootCAs: roots},
+				out: cmd.OutOrStdout(), err: cmd.ErrOrStderr()}
 			return c.run(cmd.Context(), cmd.InOrStdin())
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.print, "print", false, "print the effective configuration as JSON, with every default")
 	f.BoolVar(&o.online, "online", false, "fetch the issuers' keys, and tell which are used")
+	f.StringVar(&o.ca, "ca", "",
+		"with --online, trust the certificate authorities in `FILE` alone (default those of the system)")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "with --online, ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.output, "output", "text", "write findings as `FORMAT`: text or json")
-	f.BoolVar(&o.strict, "strict", false, "fail on advice as on mistakes")
+	f.BoolVar(&o.strict, "strict", false, "fail on warnings as on errors")
 	complete(cmd, "output", "text", "json")
 	return cmd
 }
@@ -139,6 +152,21 @@ func parseClusters(flags []string) (map[string]*url.URL, error) {
 	return clusters, nil
 }
 
+// oneStdin refuses standard input for two things. The flags' values are files,
+// or NAME=FILE.
+func oneStdin(flags ...string) error {
+	n := 0
+	for _, file := range flags {
+		if file == "-" || strings.HasSuffix(file, "=-") {
+			n++
+		}
+	}
+	if n > 1 {
+		return errors.New("only one file can be standard input")
+	}
+	return nil
+}
+
 // read reads a file, or standard input if it is "-".
 func read(file string, stdin io.Reader) ([]byte, error) {
 	if file == "-" {
@@ -166,8 +194,8 @@ type checker struct {
 // result is the result for programs.
 type result struct {
 	File          string           `json:"file"`
-	Mistakes      []advice.Finding `json:"mistakes"`
-	Advice        []advice.Finding `json:"advice"`
+	Errors        []advice.Finding `json:"errors"`
+	Warnings      []advice.Finding `json:"warnings"`
 	Keys          []keyfetch.Keys  `json:"keys,omitempty"`
 	Configuration json.RawMessage  `json:"configuration,omitempty"`
 }
@@ -180,8 +208,8 @@ func (c *checker) run(ctx context.Context, stdin io.Reader) error {
 	report := advice.Read(string(document))
 	r := result{
 		File:     nameOf(c.file),
-		Mistakes: append([]advice.Finding{}, report.Mistakes...),
-		Advice:   append([]advice.Finding{}, report.Advice...),
+		Errors:   append([]advice.Finding{}, report.Errors...),
+		Warnings: append([]advice.Finding{}, report.Warnings...),
 	}
 	if report.Config != nil && c.online {
 		c.fetch(ctx, report, &r)
@@ -196,14 +224,14 @@ func (c *checker) run(ctx context.Context, stdin io.Reader) error {
 	if err := write(&r); err != nil {
 		return &failure{err}
 	}
-	if len(r.Mistakes) > 0 || c.strict && len(r.Advice) > 0 {
+	if len(r.Errors) > 0 || c.strict && len(r.Warnings) > 0 {
 		return &failure{errReported}
 	}
 	return nil
 }
 
 // fetch fetches the keys of each issuer that names a location. An issuer
-// without keys is a mistake.
+// without keys is an error.
 func (c *checker) fetch(ctx context.Context, report *advice.Result, r *result) {
 	for i := range report.Config.Issuers {
 		issuer := &report.Config.Issuers[i]
@@ -216,7 +244,7 @@ func (c *checker) fetch(ctx context.Context, report *advice.Result, r *result) {
 		if keys.Error != "" {
 			path := report.IssuerPath(issuer.Name) + ".signatureValidation.jwks." + keys.Path
 			line, column := report.Place(path)
-			r.Mistakes = append(r.Mistakes, advice.Finding{Path: path, Line: line, Column: column, Message: keys.Error})
+			r.Errors = append(r.Errors, advice.Finding{Path: path, Line: line, Column: column, Message: keys.Error})
 		}
 	}
 }
@@ -242,16 +270,16 @@ func (c *checker) writeText(r *result) error {
 		}
 		fmt.Fprintf(&b, "%s:%d:%d: %s: %s\n", r.File, f.Line, f.Column, kind, message)
 	}
-	for i := range r.Mistakes {
-		line(&r.Mistakes[i], p.red("error"), r.Mistakes[i].Message)
+	for i := range r.Errors {
+		line(&r.Errors[i], p.red("error"), r.Errors[i].Message)
 	}
-	for i := range r.Advice {
-		line(&r.Advice[i], p.yellow("advice"), r.Advice[i].Message+" ("+r.Advice[i].Code+")")
+	for i := range r.Warnings {
+		line(&r.Warnings[i], p.yellow("warning"), r.Warnings[i].Message+" ("+r.Warnings[i].Code+")")
 	}
 	for i := range r.Keys {
 		writeKeys(&b, p, r.File, &r.Keys[i])
 	}
-	fmt.Fprintf(&b, "%s: %s, %s\n", r.File, count(len(r.Mistakes), "mistake", "mistakes"), count(len(r.Advice), "piece of advice", "pieces of advice"))
+	fmt.Fprintf(&b, "%s: %s, %s\n", r.File, count(len(r.Errors), "error", "errors"), count(len(r.Warnings), "warning", "warnings"))
 	if _, err := to.Write(b.Bytes()); err != nil {
 		return err
 	}

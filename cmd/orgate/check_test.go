@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -41,6 +42,9 @@ func answers() http.Handler {
 			if r.Host != "idp.example.com" {
 				http.Error(w, "asked for "+r.Host, http.StatusMisdirectedRequest)
 				return
+			}
+			if strings.HasPrefix(body, "{") {
+				w.Header().Set("Content-Type", "application/json")
 			}
 			_, _ = w.Write([]byte(body))
 		})

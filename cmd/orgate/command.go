@@ -72,13 +72,28 @@ way, and 1 otherwise.`,
   eval "$(orgate completion bash)"`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("a command is missing")
+		Version:       version(),
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args[0])
 		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newVerify(), newVersion())
+	root.SetVersionTemplate("orgate {{.Version}}\n")
+	root.AddCommand(newRun(), newCheck(), newExplain(), newImport(), newRender(), newToken(), newVerify(), newVersion())
 	return root
+}
+
+// unknownCommand is the error for a command that is none, with the one that was
+// meant if one is near.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(name); len(near) > 0 {
+		return fmt.Errorf("unknown command %q; did you mean %q?", name, near[0])
+	}
+	return fmt.Errorf("unknown command %q", name)
 }
 
 func newVersion() *cobra.Command {

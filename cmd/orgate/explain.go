@@ -3,13 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,8 +25,8 @@ import (
 
 // explainOptions are the flags of "orgate explain" as they were given.
 type explainOptions struct {
-	config, request, requestFile, token, at, output string
-	headers, keySets, clusters, metadatas           []string
+	config, request, requestFile, token, at, output, clientCert string
+	headers, keySets, clusters, metadatas                       []string
 }
 
 func newExplain() *cobra.Command {
@@ -53,11 +54,12 @@ printed, and the values that the plugin decides by or hands on.
 
 Nothing leaves the machine but requests for keys: those of the issuer that the
 token names are fetched from the URLs in the configuration, from the address
-given with --cluster, or read from the file given with --jwks.
+given with --cluster, or read from the file given with --jwks. Any one file may
+be "-", standard input.
 
 The exit status is 0 if the plugin lets the request pass, 3 if it refuses it, 2
 if a flag is wrong, and 1 if a file cannot be read or the configuration has
-mistakes.`,
+errors.`,
 		Example: `  orgate explain --config orgate.json --request 'GET https://api.example.com/orders' --token token.txt
 
   # The token never touches the disk, the keys come from a file.
@@ -80,7 +82,7 @@ mistakes.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE` (required)")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
 	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`'")
 	f.StringVar(&o.requestFile, "request-file", "", "read the whole request from `FILE`, \"-\" for standard input")
 	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
@@ -88,6 +90,7 @@ mistakes.`,
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
 	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringVar(&o.clientCert, "client-cert", "", "have the client show the certificate in `FILE`, PEM (default none)")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
 	f.StringVar(&o.output, "output", "text", "print `text` or json")
 	return cmd
@@ -105,13 +108,7 @@ type explainer struct {
 func (o *explainOptions) check() (*explainer, error) {
 	x := &explainer{explainOptions: *o, keyFile: map[string]string{}}
 	x.input.Now = time.Now()
-	stdin := 0
-	for _, file := range []string{o.config, o.token, o.requestFile} {
-		if file == "-" {
-			stdin++
-		}
-	}
-	var err error
+	err := oneStdin(append([]string{o.config, o.token, o.requestFile}, o.keySets...)...)
 	switch {
 	case o.config == "":
 		return nil, errors.New("--config is missing")
@@ -119,8 +116,8 @@ func (o *explainOptions) check() (*explainer, error) {
 		return nil, errors.New("one of --request and --request-file is needed")
 	case o.requestFile != "" && (o.token != "" || len(o.headers) > 0):
 		return nil, errors.New("--request-file: the request's headers, its token among them, belong in the file")
-	case stdin > 1:
-		return nil, errors.New("only one of --config, --token and --request-file can be standard input")
+	case err != nil:
+		return nil, err
 	case o.output != "text" && o.output != "json":
 		return nil, fmt.Errorf("--output: must be text or json, got %q", o.output)
 	}
@@ -234,6 +231,11 @@ func (x *explainer) run(ctx context.Context, stdin io.Reader, stdout io.Writer) 
 		}
 		return &failure{err}
 	}
+	return x.write(ctx, stdout)
+}
+
+// write explains the request, and returns errRefused if the plugin refuses it.
+func (x *explainer) write(ctx context.Context, stdout io.Writer) error {
 	e, err := explain.Explain(ctx, &x.input)
 	if err != nil {
 		return &failure{err}
@@ -267,13 +269,22 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	}
 	report := advice.Read(string(document))
 	if report.Config == nil {
-		return mistakes(nameOf(x.config), report)
+		return faults(nameOf(x.config), report)
 	}
 	x.input.Config = report.Config
 	if err := x.prepareRequest(stdin); err != nil {
 		return err
 	}
-	given, err := x.keyDocuments()
+	if x.input.Request.Certificate, err = certificateDigest(x.clientCert, stdin); err != nil {
+		return err
+	}
+	return x.fetchWith(stdin)
+}
+
+// fetchWith says how keys are fetched: from files, if they stand in for their
+// locations.
+func (x *explainer) fetchWith(stdin io.Reader) error {
+	given, err := x.keyDocuments(stdin)
 	if err != nil {
 		return err
 	}
@@ -288,6 +299,22 @@ func (x *explainer) prepare(stdin io.Reader) error {
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
 	return nil
+}
+
+// certificateDigest is what a proxy tells of the client's certificate in a file.
+func certificateDigest(file string, stdin io.Reader) (string, error) {
+	if file == "" {
+		return "", nil
+	}
+	text, err := read(file, stdin)
+	if err != nil {
+		return "", err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil || block.Type != "CERTIFICATE" {
+		return "", fmt.Errorf("%s: no PEM certificate", nameOf(file))
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(block.Bytes)), nil
 }
 
 // prepareRequest reads the request's file, or puts the token in the first place
@@ -320,6 +347,13 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	if token == "" {
 		return fmt.Errorf("%s: there is no token in it", nameOf(x.token))
 	}
+	x.place(token)
+	return nil
+}
+
+// place puts a token in the first place that the configuration names.
+func (x *explainer) place(token string) {
+	r := &x.input.Request
 	switch places := &x.input.Config.TokenSources; {
 	case len(places.Headers) > 0:
 		r.Headers = append(r.Headers, [2]string{places.Headers[0].Name, places.Headers[0].Prefix + token})
@@ -332,7 +366,6 @@ func (x *explainer) prepareRequest(stdin io.Reader) error {
 	default:
 		r.Headers = append(r.Headers, [2]string{"cookie", places.Cookies[0] + "=" + token})
 	}
-	return nil
 }
 
 // trimToken takes away what may stand around a token in a file.
@@ -377,7 +410,7 @@ func (x *explainer) refuseTokens() error {
 // keyDocuments reads the files that stand in for locations, by cluster and URL.
 // Where the location is a discovery document, one is made that leads to the
 // file.
-func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
+func (x *explainer) keyDocuments(stdin io.Reader) (map[string]*explain.Document, error) {
 	documents := map[string]*explain.Document{}
 	for name, file := range x.keyFile {
 		i := slices.IndexFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name })
@@ -389,20 +422,20 @@ func (x *explainer) keyDocuments() (map[string]*explain.Document, error) {
 		if keys == nil || keys.Cluster == "" {
 			return nil, fmt.Errorf("--jwks: issuer %q fetches no keys", name)
 		}
-		text, err := os.ReadFile(file)
+		text, err := read(file, stdin)
 		if err != nil {
 			return nil, err
 		}
 		location := keys.URL
 		if keys.WellKnown != "" {
 			location = keys.WellKnown + "/jwks"
-			discovery, err := json.Marshal(map[string]string{"issuer": issuer.Issuer, "jwks_uri": location})
+			discovery, err := json.Marshal(map[string]string{"issuer": issuer.DiscoveryIssuer(), "jwks_uri": location})
 			if err != nil {
 				return nil, err
 			}
 			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK, Body: string(discovery)}
 		}
-		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: file}
+		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: nameOf(file)}
 	}
 	return documents, nil
 }

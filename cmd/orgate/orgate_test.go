@@ -25,6 +25,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"orgate/e2e/echo"
+	"orgate/e2e/envoy"
 	"orgate/e2e/idp"
 	"orgate/e2e/scenario"
 	"orgate/host/hosttest"
@@ -169,13 +170,106 @@ func TestRunServesUntilASignal(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status, body := fetch(t, req); status != 200 || !bytes.Contains(body, []byte("orgate_requests")) {
-				t.Errorf("stats: %d %s", status, body)
+			status, stats := fetch(t, req)
+			if status != 200 || !bytes.Contains(stats, []byte("orgate_requests")) {
+				t.Errorf("stats: %d %s", status, stats)
+			}
+			req.URL.Path = "/metrics"
+			_, metrics := fetch(t, req)
+			if diff := cmp.Diff(asEnvoy(t, string(stats)), samples(string(metrics))); diff != "" {
+				t.Errorf("metrics (-Envoy's +ours):\n%s", diff)
+			}
+			req.URL.Path = "/ready"
+			if status, body := fetch(t, req); status != 200 {
+				t.Errorf("ready: %d %s", status, body)
 			}
 			if log := g.stop(t, signal); strings.Contains(log, "secret") || strings.Contains(log, token) {
 				t.Errorf("the log has what it must not:\n%s", log)
 			}
 		})
+	}
+}
+
+// asEnvoy are the series that Envoy makes of stats by the rules in envoy.yaml.
+func asEnvoy(t *testing.T, stats string) []string {
+	t.Helper()
+	text, err := os.ReadFile(root + "/envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bootstrap, err := envoy.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tags, err := bootstrap.StatsTags()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var series []string
+	for line := range strings.Lines(stats) {
+		name, _, _ := strings.Cut(line, ": ")
+		family, labels := tags.Prometheus(name)
+		var pairs []string
+		for label, value := range labels {
+			pairs = append(pairs, label+`="`+value+`"`)
+		}
+		slices.Sort(pairs)
+		series = append(series, family+"{"+strings.Join(pairs, ",")+"}")
+	}
+	slices.Sort(series)
+	return series
+}
+
+// samples are the series of a text for Prometheus, their labels sorted.
+func samples(text string) []string {
+	var series []string
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)\{(.*)\} \d+$`).FindAllStringSubmatch(text, -1) {
+		pairs := strings.Split(m[2], ",")
+		slices.Sort(pairs)
+		series = append(series, m[1]+"{"+strings.Join(pairs, ",")+"}")
+	}
+	slices.Sort(series)
+	return series
+}
+
+// TestReadyWithoutKeys: the gateway serves, and is not ready.
+func TestReadyWithoutKeys(t *testing.T) {
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "idp.1", "issuer": "https://idp1.example/", "organization": "org1",
+		"signatureValidation": {"jwks": {"url": "http://idp1.example/jwks", "cluster": "idp"}}}]}`))
+	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--workers", "1",
+		"--admin", "127.0.0.1:0", "--cluster", "idp=http://127.0.0.1:1")
+	req, err := http.NewRequest("GET", "http://"+g.admin+"/ready", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, body := fetch(t, req); status != 503 || string(body) != "waiting for orgate_jwks_keysissuer=.=idp%2E1;.;\n" {
+		t.Errorf("ready: %d %s", status, body)
+	}
+	g.stop(t, os.Interrupt)
+}
+
+// TestLogAsJSON: each line is an object, with the verdict of a request.
+func TestLogAsJSON(t *testing.T) {
+	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
+	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+		"signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}]}`))
+	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--workers", "1", "--log-format", "json")
+	req, err := http.NewRequest("GET", "http://"+g.listen+"/orders", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fetch(t, req)
+	found := false
+	for line := range strings.Lines(g.stop(t, os.Interrupt)) {
+		var l struct{ Msg, Reason, Client string }
+		if err := json.Unmarshal([]byte(line), &l); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		found = found || l.Msg == "request" && l.Reason == "missing" && l.Client == "127.0.0.1"
+	}
+	if !found {
+		t.Errorf("the request is not logged:\n%s", &g.log)
 	}
 }
 
@@ -232,7 +326,7 @@ func run(t *testing.T, command string, args ...string) *running {
 		t.Fatal(err)
 	}
 	lines := bufio.NewReader(io.TeeReader(stderr, &g.log))
-	at := regexp.MustCompile(`msg=(\w+) .*address=(\S+)`)
+	at := regexp.MustCompile(`msg"?[=:]"?(\w+)"?.*address"?[=:]"?([^\s",]+)`)
 	for g.listen == "" {
 		line, err := lines.ReadString('\n')
 		if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
-	"os"
 	"regexp"
 	"strings"
 
@@ -36,10 +35,13 @@ configuration is.`,
 
   orgate render istio --config orgate.json --image registry.example.com/orgate:1.0 |
     kubectl apply --server-side -f -`,
-		Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			return errors.New("a target is missing: envoy, istio or envoy-gateway")
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("a target is missing: envoy, istio or envoy-gateway")
+			}
+			return unknownCommand(cmd, args[0])
 		},
+		RunE: func(*cobra.Command, []string) error { return nil },
 	}
 	cmd.AddCommand(newRenderEnvoy(), newRenderIstio(), newRenderEnvoyGateway())
 	return cmd
@@ -54,9 +56,10 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 	var file, clusters string
 	cmd.Args = cobra.NoArgs
 	cmd.DisableFlagsInUseLine = true
-	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, or with - from standard input (required)")
+	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
 	if cmd.Name() != "envoy" {
-		cmd.Flags().StringVar(&clusters, "clusters", "", "trust the certificate authorities in the clusters that \"orgate import\" wrote to `FILE`")
+		cmd.Flags().StringVar(&clusters, "clusters", "",
+			"trust the certificate authorities in the clusters that \"orgate import\" wrote to `FILE`")
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file == "" {
@@ -66,11 +69,12 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		doc, err := readConfiguration(file, cmd.InOrStdin())
+		content, err := read(file, cmd.InOrStdin())
 		if err != nil {
 			return &failure{err}
 		}
-		authorities, err := readAuthorities(clusters)
+		doc := string(content)
+		authorities, err := readAuthorities(clusters, cmd.InOrStdin())
 		if err != nil {
 			return &failure{err}
 		}
@@ -86,35 +90,25 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 	return cmd
 }
 
-func readConfiguration(file string, stdin io.Reader) (string, error) {
-	var doc []byte
-	var err error
-	if file == "-" {
-		doc, err = io.ReadAll(stdin)
-	} else {
-		doc, err = os.ReadFile(file)
-	}
-	return string(doc), err
-}
-
 // readAuthorities reads the certificate authorities in a file of clusters, if
 // there is one.
-func readAuthorities(file string) (map[string]string, error) {
+func readAuthorities(file string, stdin io.Reader) (map[string]string, error) {
 	if file == "" {
 		return nil, nil
 	}
-	clusters, err := os.ReadFile(file)
+	clusters, err := read(file, stdin)
 	if err != nil {
 		return nil, err
 	}
 	authorities, err := render.Authorities(string(clusters))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", nameOf(file), err)
 	}
 	return authorities, nil
 }
 
-func renderDocument(doc string, authorities map[string]string, write func(*render.Document) (string, error)) (string, error) {
+func renderDocument(
+	doc string, authorities map[string]string, write func(*render.Document) (string, error)) (string, error) {
 	d, err := render.Read(doc)
 	if err != nil {
 		return "", err
@@ -213,7 +207,7 @@ if the configuration has a secret for it, sharing.key. None is made here: the
 same configuration gives the same manifests. "openssl rand -base64 32" makes one.
 
 For Istio's metrics, the pods of the proxies need the annotation
-sidecar.istio.io/extraStatTags: rule,issuer,reason,result`,
+sidecar.istio.io/extraStatTags: rule,issuer,reason,result,version`,
 		Example: `  orgate render istio --config orgate.json \
     --image registry.example.com/orgate:1.0 | kubectl apply --server-side -f -
 

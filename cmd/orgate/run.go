@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orgate/config"
+	"orgate/filter"
 	"orgate/host"
 	"orgate/host/gateway"
 )
@@ -27,10 +29,10 @@ const maxWorkers = 8
 
 // runOptions are the flags of "orgate run" as they were given.
 type runOptions struct {
-	config, listen, admin, upstream, wasm, ca, logLevel string
-	clusters                                            []string
-	workers                                             int
-	verifySignature                                     bool
+	config, listen, admin, upstream, wasm, ca, clientCA, logLevel, logFormat string
+	clusters                                                                 []string
+	workers                                                                  int
+	verifySignature                                                          bool
 }
 
 func newRun() *cobra.Command {
@@ -46,16 +48,23 @@ upstream. It takes the place of Envoy while you develop: it is not for
 production.
 
 FILE is the plugin's configuration, the same JSON document that Envoy gives
-it. Each cluster that the configuration names is given its address with
---cluster; a path belongs in the configuration's URLs, not here. Over https the
-certificate has to be that of the host in the configuration's URL, wherever the
-cluster is, and of an authority in --ca: as in the proxies of "orgate render".
+it; any one file may be "-", standard input. Each cluster that the configuration
+names is given its address with --cluster; a path belongs in the configuration's
+URLs, not here. Over https the certificate has to be that of the host in the
+configuration's URL, wherever the cluster is, and of an authority in --ca: as in
+the proxies of "orgate render".
 
-Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). WebSockets pass, and gRPC,
+Clients speak HTTP/1.1 or HTTP/2 without TLS (h2c). With --client-ca they speak
+TLS, and may show a certificate of one of these authorities, for tokens that are
+bound to one (RFC 8705). The server's own is made for the run. WebSockets pass, and gRPC,
 which goes on over HTTP/2; everything else goes on over HTTP/1.1.
 
 Each request is logged on standard error, with the plugin's verdict and without
-its query. SIGINT and SIGTERM let requests finish, for ten seconds at most.
+its query. With --admin there are metrics for Prometheus under /metrics, with
+the names and labels that Envoy gives them; /ready answers 200 once each issuer
+that fetches keys has some.
+
+SIGINT and SIGTERM let requests finish, for ten seconds at most.
 
 The exit status is 0 after such a stop, 2 if a flag is wrong, and 1 if anything
 else is: a file that cannot be read, a configuration that the plugin refuses,
@@ -69,14 +78,24 @@ a port in use.`,
 
   # A provider on this machine, with the name and the certificate that it will have.
   orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
-    --cluster sso=https://127.0.0.1:8443 --ca ca.pem`,
+    --cluster sso=https://127.0.0.1:8443 --ca ca.pem
+
+  # Tokens that are bound to a client certificate.
+  orgate run --config orgate.json --upstream http://127.0.0.1:9000 \
+    --cluster keycloak=http://127.0.0.1:8180 --client-ca clients.pem
+  curl -k --cert client.pem --key client.key -H @token https://127.0.0.1:8080/`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := o.check()
 			if err != nil {
 				return err
 			}
-			s.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: s.level}))
+			options := &slog.HandlerOptions{Level: s.level}
+			s.log = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), options))
+			if o.logFormat == "json" {
+				s.log = slog.New(slog.NewJSONHandler(cmd.ErrOrStderr(), options))
+			}
+			s.stdin = cmd.InOrStdin()
 			if err := s.serve(cmd.Context()); err != nil {
 				return &failure{err}
 			}
@@ -89,14 +108,17 @@ a port in use.`,
 	f.StringArrayVar(&o.clusters, "cluster", nil,
 		"let the plugin call the cluster NAME at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
-	f.StringVar(&o.admin, "admin", "", "serve /stats and /ready on `ADDR` (default none)")
+	f.StringVar(&o.admin, "admin", "", "serve /metrics, /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
+	f.StringVar(&o.clientCA, "client-ca", "", "speak TLS with clients, and take certificates of the authorities in `FILE`")
 	f.StringVar(&o.wasm, "wasm", "",
 		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
 	f.StringVar(&o.logLevel, "log-level", "info", "log from this `LEVEL` on: debug, info, warn or error")
+	f.StringVar(&o.logFormat, "log-format", "text", "log lines as `FORMAT`: text or json")
 	f.BoolVar(&o.verifySignature, "verify-signature", false,
 		"offer the plugin the function verify_signature, as Envoy does")
+	complete(cmd, "log-format", "text", "json")
 	// The default depends on the machine; help should not.
 	f.Lookup("workers").DefValue = "GOMAXPROCS, at most 8"
 	return cmd
@@ -105,7 +127,7 @@ a port in use.`,
 // server is what "orgate run" is to do.
 type server struct {
 	configFile, wasmFile string
-	caFile               string
+	caFile, clientCAFile string
 	listen, admin        string
 	upstream             *url.URL
 	clusters             map[string]*url.URL
@@ -113,6 +135,7 @@ type server struct {
 	verifySignature      bool
 	level                slog.Level
 	log                  *slog.Logger
+	stdin                io.Reader
 }
 
 // check reads the flags. Its errors are those of usage.
@@ -121,14 +144,20 @@ func (o *runOptions) check() (*server, error) {
 		configFile: o.config,
 		wasmFile:   o.wasm,
 		caFile:     o.ca,
-		listen:     o.listen,
-		admin:      o.admin,
-		workers:    o.workers,
+
+		clientCAFile: o.clientCA,
+
+		listen:  o.listen,
+		admin:   o.admin,
+		workers: o.workers,
 
 		verifySignature: o.verifySignature,
 	}
 	if o.config == "" {
 		return nil, errors.New("--config is missing")
+	}
+	if err := oneStdin(o.config, o.wasm, o.ca); err != nil {
+		return nil, err
 	}
 	if o.upstream == "" {
 		return nil, errors.New("--upstream is missing")
@@ -154,6 +183,9 @@ func (o *runOptions) check() (*server, error) {
 	if err := s.level.UnmarshalText([]byte(o.logLevel)); err != nil {
 		return nil, fmt.Errorf("--log-level: must be debug, info, warn or error, got %q", o.logLevel)
 	}
+	if o.logFormat != "text" && o.logFormat != "json" {
+		return nil, fmt.Errorf("--log-format: must be text or json, got %q", o.logFormat)
+	}
 	return s, nil
 }
 
@@ -167,7 +199,7 @@ func parseServer(text string) (*url.URL, error) {
 }
 
 // compile compiles the plugin in the flag's file, or where "make build" leaves it.
-func compile(ctx context.Context, file string) (*host.Plugin, error) {
+func compile(ctx context.Context, file string, stdin io.Reader) (*host.Plugin, error) {
 	if file == "" {
 		file = "build/orgate.wasm"
 		if self, err := os.Executable(); err == nil {
@@ -177,29 +209,29 @@ func compile(ctx context.Context, file string) (*host.Plugin, error) {
 			}
 		}
 	}
-	wasm, err := os.ReadFile(file)
+	wasm, err := read(file, stdin)
 	if err != nil {
 		return nil, fmt.Errorf("%w (make build builds the plugin)", err)
 	}
 	plugin, err := host.Compile(ctx, wasm)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
+		return nil, fmt.Errorf("%s: %w", nameOf(file), err)
 	}
 	return plugin, nil
 }
 
 // authorities reads the certificates in a file; nil are those of the system.
-func authorities(file string) (*x509.CertPool, error) {
+func authorities(file string, stdin io.Reader) (*x509.CertPool, error) {
 	if file == "" {
 		return nil, nil
 	}
-	text, err := os.ReadFile(file)
+	text, err := read(file, stdin)
 	if err != nil {
 		return nil, err
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no PEM certificate", file)
+		return nil, fmt.Errorf("%s: no PEM certificate", nameOf(file))
 	}
 	return pool, nil
 }
@@ -219,15 +251,19 @@ func checkAddress(address string) error {
 
 // serve runs until the context ends.
 func (s *server) serve(ctx context.Context) error {
-	configuration, err := os.ReadFile(s.configFile)
+	configuration, err := read(s.configFile, s.stdin)
 	if err != nil {
 		return err
 	}
-	roots, err := authorities(s.caFile)
+	roots, err := authorities(s.caFile, s.stdin)
 	if err != nil {
 		return err
 	}
-	serverNames, err := s.checkClusters(configuration)
+	clients, err := authorities(s.clientCAFile, s.stdin)
+	if err != nil {
+		return err
+	}
+	serverNames, ready, err := s.checkClusters(configuration)
 	if err != nil {
 		return err
 	}
@@ -236,7 +272,7 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	plugin, err := compile(ctx, s.wasmFile)
+	plugin, err := compile(ctx, s.wasmFile, s.stdin)
 	if err != nil {
 		return err
 	}
@@ -248,8 +284,12 @@ func (s *server) serve(ctx context.Context) error {
 		Clusters:      s.clusters,
 		ServerNames:   serverNames,
 		RootCAs:       roots,
+		ClientCAs:     clients,
 		Workers:       s.workers,
 		Log:           s.log,
+
+		Labels: []string{"rule", "issuer", "reason", "result", "version"},
+		Ready:  ready,
 
 		VerifySignature: s.verifySignature,
 	})
@@ -299,14 +339,15 @@ func (s *server) serveAdmin(g *gateway.Gateway) (stop func(), err error) {
 	}, nil
 }
 
-// checkClusters returns the hosts that the configuration has its clusters at. It
+// checkClusters returns the hosts that the configuration has its clusters at, and
+// the metrics that say that an issuer has keys. It
 // finds clusters that the flags do not name, and those whose certificate would
-// have to be of several hosts. A configuration with mistakes is left for the
+// have to be of several hosts. A configuration with errors is left for the
 // plugin to judge.
-func (s *server) checkClusters(configuration []byte) (hosts map[string]string, err error) {
+func (s *server) checkClusters(configuration []byte) (hosts map[string]string, ready []string, err error) {
 	c, err := config.Parse(string(configuration))
 	if err != nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	hosts = map[string]string{}
 	var wrong []string
@@ -315,11 +356,12 @@ func (s *server) checkClusters(configuration []byte) (hosts map[string]string, e
 		if keys == nil || keys.Cluster == "" {
 			continue
 		}
+		ready = append(ready, filter.MetricName("orgate_jwks_keys", "issuer", c.Issuers[i].Name))
 		line, address, first := "", s.clusters[keys.Cluster], hosts[keys.Cluster]
 		u, err := url.Parse(keys.URL + keys.WellKnown) // one of them is empty
 		switch {
 		case err != nil:
-			return nil, err
+			return nil, nil, err
 		case address == nil:
 			line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL",
 				c.Issuers[i].Name, keys.Cluster, keys.Cluster)
@@ -334,9 +376,10 @@ func (s *server) checkClusters(configuration []byte) (hosts map[string]string, e
 		}
 	}
 	if len(wrong) > 0 {
-		return nil, errors.New(s.configFile + ": " + strings.Join(wrong, "\n"+s.configFile+": "))
+		file := nameOf(s.configFile)
+		return nil, nil, errors.New(file + ": " + strings.Join(wrong, "\n"+file+": "))
 	}
-	return hosts, nil
+	return hosts, ready, nil
 }
 
 // refusal is the error for a gateway that did not start: the plugin's own
@@ -350,5 +393,5 @@ func (s *server) refusal(configuration string, err error) error {
 	for i, line := range refused.Lines {
 		lines[i] = strings.TrimPrefix(line, "configuration: ")
 	}
-	return located(s.configFile, configuration, lines)
+	return located(nameOf(s.configFile), configuration, lines)
 }

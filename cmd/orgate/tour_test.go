@@ -61,7 +61,7 @@ func TestTourConfigurationIsGood(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker.VM.Close()
-	if mistakes := advice.Read(string(document)).Mistakes; len(mistakes) > 0 {
+	if mistakes := advice.Read(string(document)).Errors; len(mistakes) > 0 {
 		t.Errorf("mistakes: %v", mistakes)
 	}
 }

@@ -49,7 +49,7 @@ any other way, and 2 if a flag is wrong.`,
 			if err := o.check(); err != nil {
 				return err
 			}
-			client, err := o.client()
+			client, err := o.client(cmd.InOrStdin())
 			if err != nil {
 				return &failure{err}
 			}
@@ -91,8 +91,8 @@ func (o *verifyOptions) check() error {
 }
 
 // client takes neither proxies nor redirects: the first answer counts.
-func (o *verifyOptions) client() (*http.Client, error) {
-	roots, err := authorities(o.ca)
+func (o *verifyOptions) client(stdin io.Reader) (*http.Client, error) {
+	roots, err := authorities(o.ca, stdin)
 	if err != nil {
 		return nil, err
 	}

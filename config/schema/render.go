@@ -108,11 +108,11 @@ func absentIfZero(f reflect.StructField) bool {
 	switch f.Type.Kind() {
 	case reflect.Pointer, reflect.Map:
 		return true
-	case reflect.Slice, reflect.Bool, reflect.Int:
+	case reflect.Bool, reflect.Int:
 		return false
 	case reflect.String:
 		return f.Tag.Get("min") == "1" || f.Type == reflect.TypeFor[config.JSON]()
-	case reflect.Int64: // a duration
+	case reflect.Slice, reflect.Int64: // a list, a duration
 		_, ok := f.Tag.Lookup("default")
 		return !ok
 	}

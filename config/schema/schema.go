@@ -25,6 +25,7 @@ import (
 // 2020-12).
 type node struct {
 	Schema               string          `json:"$schema,omitempty"`
+	ID                   string          `json:"$id,omitempty"`
 	Title                string          `json:"title,omitempty"`
 	Description          string          `json:"description,omitempty"`
 	Ref                  string          `json:"$ref,omitempty"`
@@ -129,6 +130,7 @@ func build(source string) (*node, error) {
 	b := &builder{comments: comments}
 	root := b.object(reflect.TypeFor[config.Config]())
 	root.Schema = "https://json-schema.org/draft/2020-12/schema"
+	root.ID = "urn:orgate:configuration" // a name, not a place
 	root.Title = "orgate plugin configuration"
 	root.Defs = b.defs
 	if len(b.bare) > 0 {

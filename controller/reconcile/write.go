@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -9,6 +8,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -137,7 +137,7 @@ func isMeddling(m metav1.ManagedFieldsEntry) bool {
 	if m.Manager == Owner || m.Subresource != "" || m.FieldsV1 == nil {
 		return false
 	}
-	return slices.ContainsFunc(parts, func(part string) bool { return bytes.Contains(m.FieldsV1.Raw, []byte(`"f:`+part+`"`)) })
+	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(m.FieldsV1.GetRawString(), `"f:`+part+`"`) })
 }
 
 // covers reports whether an object has all that is wanted, and in free-form

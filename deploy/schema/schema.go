@@ -25,6 +25,7 @@ import (
 	extensionsv1alpha1 "istio.io/api/extensions/v1alpha1"
 	networkingv1 "istio.io/api/networking/v1"
 	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
+	telemetryv1 "istio.io/api/telemetry/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -58,6 +59,7 @@ var istio = map[string]func() proto.Message{
 	"networking.istio.io/v1/ServiceEntry":      func() proto.Message { return new(networkingv1.ServiceEntry) },
 	"networking.istio.io/v1/DestinationRule":   func() proto.Message { return new(networkingv1.DestinationRule) },
 	"networking.istio.io/v1alpha3/EnvoyFilter": func() proto.Message { return new(networkingv1alpha3.EnvoyFilter) },
+	"telemetry.istio.io/v1/Telemetry":          func() proto.Message { return new(telemetryv1.Telemetry) },
 }
 
 // dnsSubdomain is what names of objects must be (RFC 1123 §2.1).

@@ -61,6 +61,7 @@ type guide struct {
 	claims        map[string]any
 	providers     []*idp.Provider // of the issuers, in their order
 	signer        int             // whose token it is
+	token         string
 }
 
 // readGuide reads a page with a configuration, a token and a request, and
@@ -100,14 +101,17 @@ func readGuide(file string) (*guide, error) {
 	}
 	g.header, g.claims = string(header), token.Payload
 	kid, _ := token.Header["kid"].(string)
-	g.signer = slices.IndexFunc(g.parsed.Issuers, func(i config.Issuer) bool { return i.Issuer == token.Payload["iss"] })
+	tid, _ := token.Payload["tid"].(string)
+	g.signer = slices.IndexFunc(g.parsed.Issuers, func(i config.Issuer) bool {
+		return strings.ReplaceAll(i.Issuer, config.Tenant, tid) == token.Payload["iss"]
+	})
 	if g.signer < 0 {
 		return nil, fmt.Errorf("%s: the token is of no issuer of the configuration", file)
 	}
 	for _, issuer := range g.parsed.Issuers {
 		g.providers = append(g.providers, idp.New(
 			idp.WithURL(origin(location(issuer))),
-			idp.WithTenant(idp.Tenant{Name: tenant(issuer), Issuer: issuer.Issuer, KeyID: kid}),
+			idp.WithTenant(idp.Tenant{Name: tenant(issuer), Issuer: issuer.DiscoveryIssuer(), KeyID: kid}),
 		))
 	}
 	return g, nil
@@ -143,7 +147,7 @@ func (g *guide) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	token := g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header),
+	g.token = g.providers[g.signer].Mint(tenant(g.parsed.Issuers[g.signer]), idp.RawHeader(g.header),
 		idp.RawPayload(string(payload)))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -151,11 +155,12 @@ func (g *guide) write(dir string) error {
 	if err := os.WriteFile(filepath.Join(dir, "orgate.json"), []byte(g.configuration+"\n"), 0o644); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "token.txt"), []byte(token+"\n"), 0o600)
+	return os.WriteFile(filepath.Join(dir, "token.txt"), []byte(g.token+"\n"), 0o600)
 }
 
 // locations serves each issuer's documents under the path that the
-// configuration has for them.
+// configuration has for them, and the discovery document in any case. Whoever
+// asks the token's issuer for a token gets the guide's.
 func (g *guide) locations() http.Handler {
 	mux := http.NewServeMux()
 	served := map[string]bool{}
@@ -169,17 +174,32 @@ func (g *guide) locations() http.Handler {
 		provider := g.providers[n]
 		own := "/" + tenant(issuer) + "/"
 		document := own + "jwks"
+		discovery := own + ".well-known/openid-configuration"
 		if issuer.SignatureValidation.JWKS.WellKnown != "" {
-			document = own + ".well-known/openid-configuration"
+			document = discovery
 			mux.Handle("GET "+own, provider)
+		} else if i, err := url.Parse(issuer.Issuer); err == nil && i.Hostname() == u.Hostname() {
+			mux.HandleFunc("GET "+i.Hostname()+strings.TrimSuffix(i.Path, "/")+"/.well-known/openid-configuration",
+				serve(provider, discovery))
 		}
-		mux.HandleFunc("GET "+u.Hostname()+u.Path, func(w http.ResponseWriter, r *http.Request) {
-			r = r.Clone(r.Context())
-			r.URL.Path = document
-			provider.ServeHTTP(w, r)
-		})
+		mux.HandleFunc("GET "+u.Hostname()+u.Path, serve(provider, document))
+		if n == g.signer {
+			mux.HandleFunc("POST "+own+"token", func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				_ = json.NewEncoder(w).Encode(map[string]string{"access_token": g.token, "token_type": "Bearer"})
+			})
+		}
 	}
 	return mux
+}
+
+// serve serves one of a provider's documents.
+func serve(provider http.Handler, path string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		r = r.Clone(r.Context())
+		r.URL.Path = path
+		provider.ServeHTTP(w, r)
+	}
 }
 
 // commands are what to do next, for a shell.

@@ -237,12 +237,16 @@ func (w *walk) try(t *testing.T, command string) {
 		if diff := cmp.Diff(w.want, got); diff != "" {
 			t.Errorf("%s: headers (-guide +upstream):\n%s", command, diff)
 		}
+	case strings.Contains(command, " token "):
+		if !strings.Contains(text, "The plugin lets the request pass.\n") {
+			t.Errorf("%s:\n%s", command, text)
+		}
 	case strings.Contains(command, " check --online "):
 		if !strings.Contains(text, "  used ") {
 			t.Errorf("%s:\n%s", command, text)
 		}
 	case strings.Contains(command, " check "):
-		if !strings.Contains(text, "no mistakes") {
+		if !strings.Contains(text, "no errors") {
 			t.Errorf("%s:\n%s", command, text)
 		}
 	case strings.Contains(command, " explain "):

@@ -99,12 +99,22 @@ func (c *checker) connections(path string, m *hcmv3.HttpConnectionManager) {
 
 	for i, log := range m.GetAccessLog() {
 		written := string(log.GetTypedConfig().GetValue()) // the strings of a message stand in its bytes as they are
-		for _, property := range []string{"reason", "issuer", "organization"} {
-			if want := "%FILTER_STATE(wasm.orgate." + property + ":PLAIN)%"; !strings.Contains(written, want) {
+		for _, want := range LogFields() {
+			if !strings.Contains(written, want) {
 				c.problem(fmt.Sprintf("%s.access_log[%d]", path, i), "lacks %s", want)
 			}
 		}
 	}
+}
+
+// LogFields are what an access log needs of a refusal to find its cause without
+// the token.
+func LogFields() []string {
+	fields := []string{"%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%", "%REQ_WITHOUT_QUERY(:PATH)%", "%RESPONSE_CODE%"}
+	for _, property := range []string{"reason", "issuer", "organization", "required", "rule", "source"} {
+		fields = append(fields, "%FILTER_STATE(wasm.orgate."+property+":PLAIN)%")
+	}
+	return fields
 }
 
 // plugin checks how the plugin is loaded and what it is told.

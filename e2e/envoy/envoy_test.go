@@ -37,6 +37,18 @@ func TestBootstrap(t *testing.T) {
 	}
 }
 
+// TestBootstrapWithClientCertificates takes the lines in that are commented out.
+func TestBootstrapWithClientCertificates(t *testing.T) {
+	doc := document(t)
+	with := strings.Replace(strings.ReplaceAll(doc, "#:", ""), "        - filters:\n", "", 1)
+	if diff := cmp.Diff([]string(nil), parse(t, with).Check()); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if !strings.Contains(with, "        - transport_socket:") || with == doc {
+		t.Error("there is no transport socket")
+	}
+}
+
 // Every check is seen failing on the repository's bootstrap with one change.
 func TestCheckSeesWhatWouldLetRequestsPass(t *testing.T) {
 	const plugin = "- name: orgate\n                    typed_config:"

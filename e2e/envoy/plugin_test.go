@@ -56,6 +56,8 @@ func TestStatsTagsOfThePlugin(t *testing.T) {
 		{"orgate_requests", map[string]string{"rule": rule, "issuer": issuer, "reason": "bad_signature"}},
 		{"orgate_requests", map[string]string{"rule": "open", "issuer": "none", "reason": "public"}},
 		{"orgate_requests", map[string]string{"rule": "none", "issuer": "none", "reason": "no_rule"}},
+		{"orgate_requests", map[string]string{"rule": "none", "issuer": "none", "reason": "internal"}},
+		{"orgate_build", map[string]string{"version": "dev"}},
 		{"orgate_jwks_fetches", map[string]string{"issuer": issuer, "result": "ok"}},
 		{"orgate_jwks_fetches", map[string]string{"issuer": other, "result": "status"}},
 		{"orgate_token_cache", map[string]string{"result": "hit"}},

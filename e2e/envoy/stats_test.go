@@ -50,8 +50,10 @@ var labelSets = map[string][]string{
 	"orgate_requests":         {"rule", "issuer", "reason"},
 	"orgate_jwks_fetches":     {"issuer", "result"},
 	"orgate_token_cache":      {"result"},
+	"orgate_headers_left_out": {"issuer"},
 	"orgate_jwks_keys":        {"issuer"},
 	"orgate_jwks_age_seconds": {"issuer"},
+	"orgate_build":            {"version"},
 }
 
 // names calls f with the labels and the encoded name of every family under
@@ -174,7 +176,7 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9_/%-]+$`)
 // sidecar.istio.io/extraStatTags, next to some for its own metrics.
 func TestStatsTagsOfIstio(t *testing.T) {
 	rules := ""
-	for _, label := range []string{"rule", "issuer", "reason", "result"} {
+	for _, label := range []string{"rule", "issuer", "reason", "result", "version"} {
 		rules += fmt.Sprintf("    - {tag_name: %s, regex: '(%s=\\.=(.*?);\\.;)'}\n", label, label)
 	}
 	for i, regex := range []string{

@@ -12,10 +12,8 @@ import (
 	"orgate/e2e/scenario"
 )
 
-// Check says what is wrong with the outcome of a request, "" for nothing. A
-// proxy that merges headers of the same name, as the SDK's emulator does, is
-// not asked about those that occur more than once.
-func (k *Case) Check(r scenario.Request, got scenario.Outcome, merges bool) string {
+// Check says what is wrong with the outcome of a request, "" for nothing.
+func (k *Case) Check(r scenario.Request, got scenario.Outcome) string {
 	j := k.Config.judge(r)
 	switch {
 	case got.Waiting:
@@ -31,7 +29,7 @@ func (k *Case) Check(r scenario.Request, got scenario.Outcome, merges bool) stri
 	if problem != "" {
 		return problem
 	}
-	return k.Config.checkUpstream(r, got, headers, j.forwards, merges)
+	return k.Config.checkUpstream(r, got, headers, j.forwards)
 }
 
 // checkRefusal says why the request should not have been refused, or not like
@@ -112,7 +110,7 @@ func (c *claimant) identity(config *Config) map[string]string {
 
 // checkUpstream compares what the upstream sees with what it should.
 func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, identity map[string]string,
-	forwards, merges bool) string {
+	forwards bool) string {
 	identities := map[string]bool{"x-orgate-report": true}
 	for _, c := range []*Config{config, {}} { // the default names are no client's, either
 		for _, name := range headerNames(c) {
@@ -157,12 +155,6 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 			have[h[0]] = append(have[h[0]], h[1])
 		}
 	}
-	for name := range have {
-		if merges && len(sent.Values(name)) > 1 && !identities[fold(name)] {
-			delete(have, name)
-			delete(want, name)
-		}
-	}
 	if diff := cmp.Diff(want, have, cmpopts.EquateEmpty()); diff != "" {
 		return "headers to the upstream (-want +got):\n" + diff
 	}
@@ -171,7 +163,7 @@ func (config *Config) checkUpstream(r scenario.Request, got scenario.Outcome, id
 		return fmt.Sprintf("path to the upstream %q, want %q", after, before)
 	}
 	if before, after := cookiesAfter(&s, forwards, sent),
-		s.cookies(got.Upstream); !(merges && len(sent.Values("cookie")) > 1) && !slices.Equal(before, texts(after)) {
+		s.cookies(got.Upstream); !slices.Equal(before, texts(after)) {
 		return fmt.Sprintf("cookies to the upstream %q, want %q", texts(after), before)
 	}
 	for _, h := range got.Trailers {

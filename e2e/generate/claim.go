@@ -2,7 +2,9 @@ package generate
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -16,9 +18,16 @@ func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*
 	c := &claimant{issuer: i, headers: map[string]string{}, payload: t.payload}
 	c.unproven = append(t.timeFaults(i), t.signatureFaults(i)...)
 	c.typeAndAudience(rule, t)
-	username := c.text(t, orElse(i.UsernameClaim, "sub"))
+	consumerKey := c.consumerKey(t)
+	username := c.username(t, consumerKey)
 	if claim := organizationClaim(config, i); claim != nil && !(silent(t, claim) && i.MissingOrganization == "issuer") {
-		c.text(t, claim)
+		raw, ok := t.lookup(claim)
+		switch {
+		case !ok || isNull(raw):
+			c.soft.add(badClaim)
+		case !single(raw).isName():
+			c.hard.add(badClaim)
+		}
 	}
 	c.findOrganization(required, proven)
 	for _, name := range i.RequiredClaims {
@@ -26,26 +35,29 @@ func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*
 			c.soft.add(badClaim)
 		}
 	}
-	consumerKey := c.consumerKey(t)
-	scopes := c.list(t, orElse(i.ScopesClaim, "scope"), true)
+	scopes := listed(t, orElse(i.ScopesClaim, "scope"), spaces)
 	roles := c.roles(t)
 
 	names := headerNames(config)
 	taken := map[string]bool{"x-orgate-report": true, fold(config.ForwardPayload): true}
-	write := func(name, value string) {
+	write := func(name string, v value) {
 		if name == "" || taken[fold(name)] {
 			return
 		}
 		taken[fold(name)] = true
-		if value != "" {
-			c.headers[strings.ToLower(name)] = value
+		switch {
+		case v.harmful():
+			c.hard.add(badClaim)
+		case v.fits() && v.text != "":
+			c.headers[strings.ToLower(name)] = v.text
 		}
 	}
-	write(names["organization"], c.organization)
+	asJSON := config.Headers["lists"] == "json"
+	write(names["organization"], value{text: c.organization})
 	write(names["username"], username)
 	write(names["consumerKey"], consumerKey)
-	write(names["scopes"], strings.Join(scopes, " "))
-	write(names["roles"], strings.Join(roles, ","))
+	write(names["scopes"], scopes.write(" ", asJSON))
+	write(names["roles"], roles.write(",", asJSON))
 	for _, m := range i.ClaimMappings {
 		if taken[fold(m.LocalClaim)] {
 			continue
@@ -54,24 +66,44 @@ func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*
 		if !ok {
 			raw = json.RawMessage("null")
 		}
-		write(m.LocalClaim, c.render(raw))
+		write(m.LocalClaim, render(raw, asJSON))
 	}
 
 	if !c.proves {
 		c.soft.add("organization 403")
 	}
-	if !has(scopes, rule.Scopes) {
-		c.soft.add("scope 403")
+	lacks := func(d *Demands) (f faults) {
+		if !has(scopes.texts, d.Scopes) {
+			f.add("scope 403")
+		}
+		if !has(roles.texts, d.Roles) {
+			f.add("role 403")
+		}
+		if len(d.ConsumerKeys) > 0 && !slices.Contains(d.ConsumerKeys, consumerKey.text) {
+			f.add("claim 403")
+		}
+		for _, claim := range d.Claims {
+			raw, _ := t.lookup(claim.Claim)
+			if !slices.ContainsFunc(scalars(raw), func(s string) bool { return slices.Contains(claim.In, s) }) {
+				f.add("claim 403")
+			}
+		}
+		return f
 	}
-	if !has(roles, rule.Roles) {
-		c.soft.add("role 403")
+	c.soft = append(c.soft, lacks(&Demands{Scopes: rule.Scopes, Roles: rule.Roles, ConsumerKeys: rule.ConsumerKeys,
+		Claims: rule.Claims})...)
+	var lacking faults
+	holds := len(rule.AnyOf) == 0
+	for _, d := range rule.alternatives(i) {
+		if t.isFor(rule.audiencesOf(d, i)) {
+			f := lacks(d)
+			holds = holds || len(f) == 0
+			lacking = append(lacking, f...)
+		}
 	}
-	if len(rule.ConsumerKeys) > 0 && !slices.Contains(rule.ConsumerKeys, consumerKey) {
-		c.soft.add("claim 403")
-	}
-	for _, claim := range rule.Claims {
-		raw, _ := t.lookup(claim.Claim)
-		if !slices.ContainsFunc(scalars(raw), func(s string) bool { return slices.Contains(claim.In, s) }) {
+	if !holds {
+		c.soft = append(c.soft, lacking...)
+		if len(lacking) == 0 {
 			c.soft.add("claim 403")
 		}
 	}
@@ -86,18 +118,19 @@ func orElse(name, otherwise any) any {
 }
 
 func (c *claimant) typeAndAudience(rule *Rule, t *token) {
-	audiences := c.issuer.Audiences
-	if len(rule.Audiences) > 0 {
-		audiences = rule.Audiences
+	fits := false
+	switch {
+	case len(rule.Audiences) > 0:
+		fits = t.isFor(rule.Audiences)
+	case len(rule.AnyOf) > 0:
+		for _, d := range rule.alternatives(c.issuer) {
+			fits = fits || t.isFor(rule.audiencesOf(d, c.issuer))
+		}
+	default:
+		fits = t.isFor(c.issuer.Audiences)
 	}
-	if len(audiences) > 0 {
-		var named []string
-		if raw, ok := t.claims["aud"]; ok {
-			named, _ = stringOrStrings(raw)
-		}
-		if !slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) }) {
-			c.hard.add("audience 401")
-		}
+	if !fits {
+		c.hard.add("audience 401")
 	}
 	if types := c.issuer.TokenTypes; len(types) > 0 {
 		typ := strings.ToLower(t.typ)
@@ -110,29 +143,113 @@ func (c *claimant) typeAndAudience(rule *Rule, t *token) {
 	}
 }
 
-// text is a claim that must be a string.
-func (c *claimant) text(t *token, name any) string {
-	raw, ok := t.lookup(name)
-	if !ok || isNull(raw) {
-		c.soft.add(badClaim)
-		return ""
+// audiencesOf are those that an alternative is for, besides the rule's own.
+func (rule *Rule) audiencesOf(d *Demands, i *Issuer) []string {
+	if len(d.Audiences) > 0 || len(rule.Audiences) > 0 {
+		return d.Audiences
 	}
-	text := ""
-	if !isString(raw, &text) || text == "" || unfit(text) {
-		c.hard.add(badClaim)
-	}
-	return text
+	return i.Audiences
 }
 
-// unfit says that a header cannot carry a text as it is.
-func unfit(text string) bool {
-	return strings.ContainsFunc(text, unicode.IsControl) || strings.TrimSpace(text) != text
+// isBound says that a token may be used over a connection with a certificate's
+// digest, or without one.
+func (i *Issuer) isBound(t *token, digest string) bool {
+	if i.CertificateBinding == "ignore" {
+		return true
+	}
+	cnf, ok := t.claims["cnf"]
+	thumbprint, bound := t.lookup([]string{"cnf", "x5t#S256"})
+	switch {
+	case ok && !isNull(cnf) && cnf[0] != '{':
+		return false
+	case !bound || isNull(thumbprint):
+		return i.CertificateBinding != "require"
+	}
+	text := ""
+	sum, err := hex.DecodeString(digest)
+	return err == nil && len(sum) > 0 && isString(thumbprint, &text) && text == b64(string(sum))
+}
+
+// isFor says that a token names one of the audiences, if there are any.
+func (t *token) isFor(audiences []string) bool {
+	var named []string
+	if raw, ok := t.claims["aud"]; ok {
+		named, _ = stringOrStrings(raw)
+	}
+	return len(audiences) == 0 || slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) })
+}
+
+// value is what a header may be made of.
+type value struct {
+	text string
+	bad  bool // it could be read as another one
+}
+
+// harmful says that the value could end the header.
+func (v value) harmful() bool { return strings.ContainsFunc(v.text, unicode.IsControl) }
+
+func (v value) fits() bool {
+	return !v.bad && !v.harmful() && strings.TrimSpace(v.text) == v.text
+}
+
+// isName says that the value may name somebody.
+func (v value) isName() bool { return v.text != "" && v.fits() }
+
+// name is a string, or a number's digits.
+func name(raw json.RawMessage) value {
+	text := ""
+	switch {
+	case isString(raw, &text):
+		return value{text: text}
+	case strings.ContainsRune("-0123456789", rune(raw[0])):
+		return value{text: string(raw)}
+	}
+	return value{bad: true}
+}
+
+// single is a name, alone in an array, or as an object's only member.
+func single(raw json.RawMessage) value {
+	switch list := elements(raw); {
+	case raw[0] == '[' && len(list) == 1:
+		return name(list[0])
+	case raw[0] == '{' && len(list) == 1:
+		text := ""
+		for member := range members(raw) {
+			text = member
+		}
+		return value{text: text}
+	case raw[0] == '[', raw[0] == '{':
+		return value{bad: true}
+	}
+	return name(raw)
+}
+
+func (c *claimant) username(t *token, consumerKey value) value {
+	raw, ok := t.lookup(orElse(c.issuer.UsernameClaim, "sub"))
+	v := value{}
+	if ok && !isNull(raw) && string(raw) != `""` {
+		v = name(raw)
+	} else {
+		switch {
+		case c.issuer.MissingUsername == "omit":
+			return v
+		case c.issuer.MissingUsername == "consumerKey" && consumerKey.text != "":
+			v = consumerKey
+		default:
+			c.soft.add(badClaim)
+			return v
+		}
+	}
+	if !v.isName() {
+		c.hard.add(badClaim)
+	}
+	return v
 }
 
 // prove finds the organization that the token proves to each entry for its
 // issuer, whatever the rule allows. Entries to which it proves none are left out.
 func (config *Config) prove(t *token) map[*Issuer]string {
-	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return i.Issuer != t.issuer })
+	entries := slices.DeleteFunc(config.inUse(), func(i *Issuer) bool { return !i.hasIssued(t) })
 	proven := map[*Issuer]string{}
 	for _, i := range entries {
 		if organization := claimed(t, organizationClaim(config, i), i.OrganizationMapping); organization != "" &&
@@ -191,14 +308,14 @@ func claimed(t *token, claim any, mapping map[string]string) string {
 		return ""
 	}
 	raw, _ := t.lookup(claim)
-	value := ""
-	if !isString(raw, &value) || unfit(value) || value == "*" {
+	v := single(raw)
+	if !v.isName() || v.text == "*" {
 		return ""
 	}
 	if mapping != nil {
-		return mapping[value]
+		return mapping[v.text]
 	}
-	return value
+	return v.text
 }
 
 // findOrganization is whom the token speaks for. If it proves several, which are
@@ -212,64 +329,142 @@ func (c *claimant) findOrganization(required string, proven map[*Issuer]string) 
 	}
 }
 
-func (c *claimant) consumerKey(t *token) string {
-	for _, name := range []any{orElse(c.issuer.ConsumerKeyClaim, "azp"), "client_id"} {
-		raw, ok := t.lookup(name)
+func (c *claimant) consumerKey(t *token) value {
+	for _, claim := range []any{orElse(c.issuer.ConsumerKeyClaim, "azp"), "client_id"} {
+		raw, ok := t.lookup(claim)
 		if ok && !isNull(raw) && string(raw) != `""` {
-			return c.text(t, name)
+			return name(raw)
 		}
 	}
-	return ""
+	return value{}
 }
 
-// list is a claim that is a string or an array of strings.
-func (c *claimant) list(t *token, name any, scopes bool) []string {
-	raw, ok := t.lookup(name)
-	if !ok || isNull(raw) {
-		return nil
+// list is a claim with several values.
+type list struct {
+	texts  []string
+	others []json.RawMessage // arrays and objects
+	bad    bool
+}
+
+// What a list may be besides an array and a scalar.
+const (
+	spaces = "words between spaces"
+	names  = "names of members"
+)
+
+// listed is the values of a claim.
+func listed(t *token, claim any, also string) list {
+	raw, ok := t.lookup(claim)
+	text := ""
+	switch {
+	case !ok || isNull(raw):
+		return list{}
+	case also == spaces && isString(raw, &text):
+		return list{texts: slices.DeleteFunc(strings.Split(text, " "), func(s string) bool { return s == "" })}
+	case also == names && raw[0] == '{':
+		l := list{}
+		for member := range members(raw) {
+			if member != "" {
+				l.texts = append(l.texts, member)
+			}
+		}
+		return l
+	case raw[0] == '{':
+		return list{bad: true}
 	}
-	list, ok := stringOrStrings(raw)
-	if !ok {
-		c.hard.add(badClaim)
-		return nil
-	}
-	if scopes && raw[0] == '"' {
-		list = strings.Split(list[0], " ")
-	}
-	list = slices.DeleteFunc(list, func(s string) bool { return s == "" })
-	for _, s := range list {
-		if scopes && (unfit(s) || strings.Contains(s, " ")) {
-			c.hard.add(badClaim)
+	l := list{texts: slices.DeleteFunc(scalars(raw), func(s string) bool { return s == "" })}
+	if raw[0] == '[' {
+		for _, e := range elements(raw) {
+			if e[0] == '[' || e[0] == '{' {
+				l.others = append(l.others, e)
+			}
 		}
 	}
-	return list
+	return l
 }
 
-func (c *claimant) roles(t *token) []string {
+// write writes a list to a header.
+func (l list) write(separator string, asJSON bool) value {
+	v := value{text: strings.Join(l.texts, separator), bad: l.bad}
+	for _, text := range l.texts {
+		if (value{text: text}).harmful() {
+			return value{text: "\x00"}
+		}
+		v.bad = v.bad || !asJSON && (strings.Contains(text, separator) || strings.TrimSpace(text) != text)
+	}
+	for _, other := range l.others {
+		if (value{text: string(compact(other))}).harmful() {
+			return value{text: "\x00"}
+		}
+	}
+	if !asJSON {
+		v.bad = v.bad || len(l.others) > 0
+		return v
+	}
+	var all []string
+	for _, text := range l.texts {
+		all = append(all, plainJSON(text))
+	}
+	for _, other := range l.others {
+		all = append(all, string(compact(other)))
+	}
+	if v.text = ""; len(all) > 0 {
+		v.text = "[" + strings.Join(all, ",") + "]"
+	}
+	return v
+}
+
+// plainJSON is a text as JSON in which nothing is escaped that need not be.
+func plainJSON(text string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(text) + `"`
+}
+
+func compact(raw json.RawMessage) []byte {
+	var b bytes.Buffer
+	if err := json.Compact(&b, raw); err != nil {
+		panic(err)
+	}
+	return b.Bytes()
+}
+
+// members goes through the names of an object's members, in order.
+func members(raw json.RawMessage) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		for _, err := d.Token(); err == nil && d.More(); {
+			member, _ := d.Token()
+			var skipped json.RawMessage
+			if err = d.Decode(&skipped); !yield(member.(string)) {
+				return
+			}
+		}
+	}
+}
+
+func (c *claimant) roles(t *token) list {
 	i := c.issuer
 	if i.RolesClaim == nil {
-		return nil
+		return list{}
 	}
-	var roles []string
-	for _, remote := range c.list(t, i.RolesClaim, false) {
+	all := len(i.RoleMappings) == 0 || i.ExcludeUnmappedRoles != nil && !*i.ExcludeUnmappedRoles
+	remote, roles := listed(t, i.RolesClaim, names), list{}
+	if all {
+		roles.others = remote.others
+	}
+	for _, role := range remote.texts {
 		local := []string{}
 		for _, m := range i.RoleMappings {
-			if m.RemoteRole == remote {
+			if m.RemoteRole == role {
 				local = append(local, m.LocalRole)
 			}
 		}
-		if len(local) == 0 && (len(i.RoleMappings) == 0 || i.ExcludeUnmappedRoles != nil && !*i.ExcludeUnmappedRoles) {
-			local = append(local, remote)
+		if len(local) == 0 && all {
+			local = append(local, role)
 		}
 		for _, role := range local {
-			if !slices.Contains(roles, role) {
-				roles = append(roles, role)
+			if !slices.Contains(roles.texts, role) {
+				roles.texts = append(roles.texts, role)
 			}
-		}
-	}
-	for _, role := range roles {
-		if unfit(role) || strings.Contains(role, ",") {
-			c.hard.add(badClaim)
 		}
 	}
 	return roles
@@ -312,39 +507,39 @@ func scalars(raw json.RawMessage) []string {
 }
 
 // render writes a claim as a header's value.
-func (c *claimant) render(raw json.RawMessage) string {
-	text := ""
+func render(raw json.RawMessage, asJSON bool) value {
 	switch {
 	case raw[0] == '{', raw[0] == '[' && slices.ContainsFunc(elements(raw),
 		func(e json.RawMessage) bool { return e[0] == '[' || e[0] == '{' }):
-		var b bytes.Buffer
-		if err := json.Compact(&b, raw); err != nil {
-			panic(err)
-		}
-		if text = b.String(); text == "{}" {
+		text := string(compact(raw))
+		if text == "{}" {
 			text = ""
 		}
+		return value{text: text}
 	case raw[0] == '[':
-		list := slices.DeleteFunc(scalars(raw), func(s string) bool { return s == "" })
-		for _, s := range list {
-			if strings.Contains(s, ",") || unfit(s) {
-				c.hard.add(badClaim)
-			}
+		l := list{texts: slices.DeleteFunc(scalars(raw), func(s string) bool { return s == "" })}
+		v := l.write(",", asJSON)
+		if asJSON && v.text != "" && !v.harmful() {
+			v.text = string(compact(raw))
 		}
-		text = strings.Join(list, ",")
-	default:
-		text = strings.Join(scalars(raw), "")
+		return v
 	}
-	if unfit(text) {
-		c.hard.add(badClaim)
-	}
-	return text
+	return value{text: strings.Join(scalars(raw), "")}
 }
 
-func elements(raw json.RawMessage) []json.RawMessage {
-	var list []json.RawMessage
-	if err := json.Unmarshal(raw, &list); err != nil {
-		panic(err)
+// elements are the values in an array or an object.
+func elements(raw json.RawMessage) (list []json.RawMessage) {
+	switch raw[0] {
+	case '[':
+		if err := json.Unmarshal(raw, &list); err != nil {
+			panic(err)
+		}
+	case '{':
+		var object map[string]json.RawMessage
+		if err := json.Unmarshal(raw, &object); err != nil {
+			panic(err)
+		}
+		list = slices.Collect(maps.Values(object))
 	}
 	return list
 }
@@ -356,6 +551,7 @@ func headerNames(config *Config) map[string]string {
 		"scopes": "x-wso2-scopes", "roles": "x-wso2-roles",
 	}
 	maps.Copy(names, config.Headers)
+	delete(names, "lists")
 	return names
 }
 

@@ -60,6 +60,7 @@ type Issuer struct {
 	TokenTypes                []string            `json:"tokenTypes,omitempty"`
 	SignatureValidation       SignatureValidation `json:"signatureValidation"`
 	UsernameClaim             any                 `json:"usernameClaim,omitempty"`
+	MissingUsername           string              `json:"missingUsername,omitempty"`
 	OrganizationClaim         any                 `json:"organizationClaim,omitempty"`
 	MissingOrganization       string              `json:"missingOrganization,omitempty"`
 	OrganizationMapping       map[string]string   `json:"organizationMapping,omitempty"`
@@ -70,6 +71,7 @@ type Issuer struct {
 	ExcludeUnmappedRoles      *bool               `json:"excludeUnmappedRoles,omitempty"`
 	ClaimMappings             []ClaimMapping      `json:"claimMappings,omitempty"`
 	RequiredClaims            []any               `json:"requiredClaims,omitempty"`
+	CertificateBinding        string              `json:"certificateBinding,omitempty"`
 	ClockSkew                 string              `json:"clockSkew,omitempty"`
 	RequireExpiration         *bool               `json:"requireExpiration,omitempty"`
 	MaxTokenAge               string              `json:"maxTokenAge,omitempty"`
@@ -127,9 +129,20 @@ type Rule struct {
 	Claims       []ClaimRule `json:"claims,omitempty"`
 	Issuers      []string    `json:"issuers,omitempty"`
 	Audiences    []string    `json:"audiences,omitempty"`
+	AnyOf        []*Demands  `json:"anyOf,omitempty"`
 	ForwardToken *bool       `json:"forwardToken,omitempty"`
 	Public       bool        `json:"public,omitempty"`
 	Optional     bool        `json:"optional,omitempty"`
+}
+
+// Demands are an alternative.
+type Demands struct {
+	Scopes       any         `json:"scopes,omitempty"`
+	Roles        any         `json:"roles,omitempty"`
+	ConsumerKeys []string    `json:"consumerKeys,omitempty"`
+	Claims       []ClaimRule `json:"claims,omitempty"`
+	Issuers      []string    `json:"issuers,omitempty"`
+	Audiences    []string    `json:"audiences,omitempty"`
 }
 
 // All asks for every one of a list.
@@ -156,7 +169,7 @@ type ClaimRule struct {
 type From map[string]string
 
 var (
-	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x"}
+	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x", "https://{tid}.c.example/{tid}"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
 	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
@@ -165,6 +178,19 @@ var (
 	claimNames    = []any{"tier", "https://x.example/tier", "user.tier", []string{"user", "tier"}, []string{"a.b"}}
 	audienceNames = []string{"https://api.example", "api"}
 )
+
+// signers are whose keys are configured.
+func (v *SignatureValidation) signers() (list []*scenario.Signer) {
+	if v.JWKS != nil {
+		for _, k := range v.JWKS.keys {
+			list = append(list, k.signer)
+		}
+	}
+	if v.Certificate != nil {
+		list = append(list, v.Certificate.signer)
+	}
+	return list
+}
 
 // signers are whose keys may be configured. Two have the same kid.
 func signers() []*scenario.Signer {
@@ -179,6 +205,9 @@ func (c *choices) config() *Config {
 		config.Headers = map[string]string{}
 		for _, name := range some(c, 1, "organization", "username", "consumerKey", "scopes", "roles") {
 			config.Headers[name] = pick(c, "", "X-"+name, "x_"+name)
+		}
+		if c.n(2) == 1 {
+			config.Headers["lists"] = pick(c, "json", "json", "comma")
 		}
 	}
 	config.ForwardPayload = pick(c, "", "", "x-jwt-payload", "X-WSO2-Payload")
@@ -278,19 +307,28 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	}
 	i.TokenTypes = pick(c, nil, nil, nil, []string{"at+jwt"}, []string{"JWT", "AT+jwt"})
 	i.SignatureValidation = c.keys()
+	if c.n(4) != 3 { // more often than not the keys are good for something
+		for _, s := range i.SignatureValidation.signers() {
+			if !slices.ContainsFunc(i.Algorithms, s.Can) {
+				i.Algorithms = append(i.Algorithms, s.Algorithm())
+			}
+		}
+	}
 	if c.chance(4) {
 		i.UsernameClaim = pick[any](c, "email", "user.name", []string{"user", "name"}, "https://x.example/name")
 	}
+	i.MissingUsername = pick(c, "", "", "", "consumerKey", "omit")
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"})
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
 	}
 	if c.n(2) == 1 {
-		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"})
+		i.RolesClaim = pick[any](c, "roles", "realm_access.roles", []string{"groups"},
+			"https://x.example/meta.data.roles")
 		if c.n(2) == 1 {
 			i.RoleMappings = some(c, 1, RoleMapping{"r1", "boss"}, RoleMapping{"r1", "clerk"},
 				RoleMapping{"r2", "clerk"}, RoleMapping{"boss", "R&D"})
@@ -302,6 +340,7 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	if c.chance(4) {
 		i.RequiredClaims = some(c, 1, claimNames...)
 	}
+	i.CertificateBinding = pick(c, "", "", "", "", "enforce", "require", "ignore")
 	i.ClockSkew = pick(c, "", "", "0s", "5m")
 	if c.chance(6) {
 		i.RequireExpiration = new(bool)
@@ -328,17 +367,20 @@ func (c *choices) claimMappings(config *Config, i *Issuer) {
 }
 
 func (c *choices) organizationClaim(config *Config, i *Issuer) {
-	if i.Organization != "*" && c.n(3) == 0 {
+	if i.Organization != "*" && !i.manyTenants() && c.n(3) == 0 {
 		return
 	}
 	claim := pick[any](c, "org_id", "https://x.example/org", "org.id", []string{"org", "id"}, "sub")
+	if i.manyTenants() && c.n(2) == 0 {
+		claim = "tid"
+	}
 	header := headerNames(config)["organization"]
 	if header != "" && c.chance(3) {
 		i.ClaimMappings = append(i.ClaimMappings, ClaimMapping{claim, strings.ToUpper(header)})
 	} else {
 		i.OrganizationClaim = claim
 	}
-	if i.Organization != "*" && c.chance(3) {
+	if i.Organization != "*" && !i.manyTenants() && c.chance(3) {
 		i.MissingOrganization = "issuer"
 	}
 	if c.chance(3) {
@@ -351,6 +393,9 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 		}
 	}
 }
+
+// manyTenants says that the issuer is that of many tenants.
+func (i *Issuer) manyTenants() bool { return strings.Contains(i.Issuer, "{tid}") }
 
 // share makes valid what several entries for the same issuer have in common.
 func (c *choices) share(config *Config) {
@@ -502,7 +547,33 @@ func (c *choices) rule(config *Config, n int) *Rule {
 	if c.chance(6) {
 		r.Audiences = some(c, 1, "api", "other")
 	}
+	for c.chance(4) {
+		r.AnyOf = append(r.AnyOf, c.demands(config))
+	}
 	return r
+}
+
+// demands are an alternative, which asks for something.
+func (c *choices) demands(config *Config) *Demands {
+	d := &Demands{Scopes: c.anyOrAll(scopeNames), Roles: c.anyOrAll(roleNames)}
+	if c.chance(6) {
+		d.ConsumerKeys = some(c, 1, clientNames...)
+	}
+	if c.chance(6) {
+		d.Claims = append(d.Claims, ClaimRule{pick(c, claimNames...), some(c, 1, "gold", "1")})
+	}
+	if c.chance(4) {
+		for _, i := range some(c, 1, config.Issuers...) {
+			d.Issuers = append(d.Issuers, i.Name)
+		}
+	}
+	if c.chance(3) {
+		d.Audiences = some(c, 1, "api", "other", "https://api.example")
+	}
+	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil && d.Audiences == nil {
+		d.Scopes = some(c, 1, scopeNames...)
+	}
+	return d
 }
 
 func (c *choices) anyOrAll(from []string) any {

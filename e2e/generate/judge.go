@@ -100,10 +100,15 @@ func (config *Config) judge(r scenario.Request) judgement {
 	j := judgement{forwards: config.forwards(rule)}
 	var chosen *claimant
 	for _, i := range config.inUse() {
-		if i.Issuer != t.issuer || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) {
+		alternatives := rule.alternatives(i)
+		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) ||
+			len(rule.AnyOf) > 0 && len(alternatives) == 0 {
 			continue
 		}
 		c := config.claim(i, rule, required, proven, t)
+		if !i.isBound(t, r.Digest()) {
+			c.hard.add("binding 401")
+		}
 		j.claimants = append(j.claimants, c)
 		// The entry bound to what is required comes before the one for any.
 		if c.proves && (chosen == nil || i.Organization != "*") {
@@ -117,6 +122,13 @@ func (config *Config) judge(r scenario.Request) judgement {
 		j.claimants = []*claimant{chosen}
 	}
 	return j
+}
+
+// alternatives are those for an issuer's tokens.
+func (rule *Rule) alternatives(i *Issuer) []*Demands {
+	return slices.DeleteFunc(slices.Clone(rule.AnyOf), func(d *Demands) bool {
+		return len(d.Issuers) > 0 && !slices.Contains(d.Issuers, i.Name)
+	})
 }
 
 // forwards says whether tokens are passed on under a rule.

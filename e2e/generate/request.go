@@ -85,6 +85,7 @@ func (c *choices) request(config *Config) scenario.Request {
 	if literal, ok := o.(string); ok && literal != "*" {
 		required = literal
 	}
+	r.Certificate = pick(c, "cert", "cert", "", "other")
 	token := c.token(config, rule, required)
 	c.place(config, &r, token)
 	if c.chance(12) {
@@ -267,8 +268,13 @@ func (c claims) set(name any, value string) {
 
 // setAnyhow sets a claim under its name or where the path leads.
 func (c claims) setAnyhow(choose *choices, name any, value string) {
-	if text, ok := name.(string); ok && strings.Contains(text, ".") && choose.n(2) == 1 {
-		name = strings.Split(text, ".")
+	if text, ok := name.(string); ok && strings.Contains(text, ".") {
+		switch last := strings.LastIndexByte(text, '.'); choose.n(4) {
+		case 1, 2:
+			name = strings.Split(text, ".")
+		case 3:
+			name = []string{text[:last], text[last+1:]}
+		}
 	}
 	c.set(name, value)
 }
@@ -300,7 +306,16 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		}
 		payload.setAnyhow(c, name, pick(c, oddities...))
 	}
+	if c.chance(8) || i.CertificateBinding != "" {
+		sum := sha256.Sum256([]byte("cert"))
+		good := b64(string(sum[:]))
+		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"}, "cnf"),
+			pick(c, quote(good), quote(good), `null`, `7`, quote(good+"="), quote(good[:42]), quote(good[1:]+"A")))
+	}
 	c.times(payload)
+	if i.manyTenants() {
+		c.tenant(payload, i)
+	}
 	text, err := json.Marshal(payload)
 	if err != nil {
 		panic(err)
@@ -368,6 +383,9 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 	if i.UsernameClaim != nil {
 		payload.setAnyhow(c, i.UsernameClaim, `"carol"`)
 	}
+	if c.chance(12) { // a machine
+		payload.setAnyhow(c, orElse(i.UsernameClaim, "sub"), pick(c, `""`, "null", "12345678901234567890", `["x"]`))
+	}
 	if c.n(4) != 3 {
 		payload.set("aud", pick(c, `["x","https://api.example"]`, `"https://api.example"`, `["api","other"]`,
 			`"other"`))
@@ -379,13 +397,13 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 		} else if c.chance(8) {
 			value = pick(c, "org1", "org2", "*", "Org1")
 		}
-		payload.setAnyhow(c, claim, quote(value))
+		payload.setAnyhow(c, claim, c.contained(value))
 	}
 	for _, other := range config.Issuers { // what other entries make of the token
 		claim := organizationClaim(config, other)
 		if other.Issuer == i.Issuer && other != i && claim != nil && c.n(3) == 2 {
 			payload.setAnyhow(c, claim,
-				quote(pick(c, other.Organization, organization, "first", "second", "third", "org1", "*")))
+				c.contained(pick(c, other.Organization, organization, "first", "second", "third", "org1", "*")))
 		}
 	}
 	scopes := some(c, 0, scopeNames...)
@@ -398,10 +416,12 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 	}
 	list, _ := json.Marshal(scopes)
 	payload.setAnyhow(c, scopesClaim,
-		pick(c, quote(strings.Join(scopes, " ")), quote(strings.Join(scopes, "  ")), string(list)))
+		pick(c, quote(strings.Join(scopes, " ")), quote(strings.Join(scopes, "  ")), string(list),
+			c.odd(string(list))))
 	if i.RolesClaim != nil {
 		list, _ := json.Marshal(some(c, 0, "r1", "r2", "boss", "clerk", "R&D", "boss"))
-		payload.setAnyhow(c, i.RolesClaim, string(list))
+		payload.setAnyhow(c, i.RolesClaim, pick(c, string(list), string(list), string(list), c.odd(string(list)),
+			`{"r1":{"4711":"acme.example"},"boss":{}}`))
 	}
 	if c.n(4) != 3 {
 		payload.set(pick(c, "azp", "client_id"), quote(pick(c, clientNames...)))
@@ -416,13 +436,48 @@ func (c *choices) goodClaims(config *Config, payload claims, i *Issuer, rule *Ru
 	}
 	for _, m := range i.ClaimMappings {
 		if c.n(4) != 3 && !strings.EqualFold(m.LocalClaim, headerNames(config)["organization"]) {
-			payload.setAnyhow(c, m.RemoteClaim, pick(c, `"gold"`, `12`, `true`, `["gold",1.50]`, `{"a": "b"}`))
+			payload.setAnyhow(c, m.RemoteClaim, pick(c, `"gold"`, `12`, `true`, `["gold",1.50]`, `{"a": "b"}`,
+				c.odd(`["gold"]`), `" gold"`))
 		}
 	}
 	for _, claim := range rule.Claims {
 		if c.n(4) != 3 {
 			payload.setAnyhow(c, claim.Claim, quote(claim.In[0]))
 		}
+	}
+}
+
+// contained is an organization as a claim: alone, or the only one in an array or
+// an object, or not.
+func (c *choices) contained(organization string) string {
+	q := quote(organization)
+	return pick(c, q, q, q, q, "["+q+"]", "{"+q+`:{"id":"7"}}`, "["+q+","+q+"]", "{"+q+`:1,"x":2}`, "[]", "4711")
+}
+
+// odd adds an element to a list that a header can't carry as it is, or makes
+// something else of it.
+func (c *choices) odd(list string) string {
+	inside := strings.TrimSuffix(strings.TrimPrefix(list, "["), "]")
+	if inside != "" {
+		inside += ","
+	}
+	return pick(c, "["+inside+`"CN=API Admins,OU=x"]`, "["+inside+`" edge"]`, "["+inside+`"two words"]`,
+		"["+inside+`{"a": ["x"]}]`, "["+inside+`["y"]]`, "["+inside+`7]`, "["+inside+`"q\"\\"]`, "["+inside+`"\u0007"]`,
+		"["+inside+`null,""]`, `{"a":1}`, "true", "1e3")
+}
+
+// tenant has the token be of the tenant that its claim names, or not.
+func (c *choices) tenant(payload claims, i *Issuer) {
+	if _, ok := payload["tid"]; !ok || c.chance(8) {
+		payload.set("tid", quote(pick(c, "t-1", "org1", "{tid}", "a/b", "", "Ab.9_")))
+	}
+	tenant := ""
+	if raw, ok := payload["tid"].(json.RawMessage); ok {
+		_ = json.Unmarshal(raw, &tenant)
+	}
+	payload.set("iss", quote(strings.ReplaceAll(i.Issuer, "{tid}", tenant)))
+	if c.chance(8) {
+		payload.set("tid", pick(c, `"t-2"`, `null`, `7`, `["t-1"]`))
 	}
 }
 

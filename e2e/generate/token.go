@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,17 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 		return nil, faults{"bad_algorithm 401"}
 	}
 	return t, nil
+}
+
+var tenantName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// hasIssued says that the token's "iss" is the issuer's, or its tenant's.
+func (i *Issuer) hasIssued(t *token) bool {
+	tenant := ""
+	if raw, ok := t.claims["tid"]; i.manyTenants() && !(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
+		return false
+	}
+	return t.issuer == strings.ReplaceAll(i.Issuer, "{tid}", tenant)
 }
 
 // readObject reads a part: base64url of strict JSON.
@@ -292,26 +304,44 @@ func (t *token) isSignedBy(s *scenario.Signer) bool {
 	return err == nil
 }
 
-// lookup finds a claim: under its literal name, or where the path leads.
-func (t *token) lookup(name any) (json.RawMessage, bool) {
-	path, ok := name.([]string)
-	if !ok {
-		if raw, ok := t.claims[name.(string)]; ok {
-			return raw, true
-		}
-		path = strings.Split(name.(string), ".")
+// lookup finds a claim: by the longest beginnings of its name, or where the path
+// leads.
+func (t *token) lookup(name any) (raw json.RawMessage, ok bool) {
+	path, isPath := name.([]string)
+	if !isPath {
+		return byName(t.claims, name.(string))
 	}
 	members := t.claims
-	for _, step := range path[:len(path)-1] {
-		var inner map[string]json.RawMessage
-		raw, ok := members[step]
-		if !ok || raw[0] != '{' || json.Unmarshal(raw, &inner) != nil {
+	for n, step := range path {
+		if raw, ok = members[step]; !ok || n < len(path)-1 && raw[0] != '{' {
 			return nil, false
 		}
-		members = inner
+		members = inside(raw)
 	}
-	raw, ok := members[path[len(path)-1]]
 	return raw, ok
+}
+
+func byName(members map[string]json.RawMessage, name string) (json.RawMessage, bool) {
+	parts := strings.Split(name, ".")
+	for n := len(parts); n > 0; n-- {
+		raw, ok := members[strings.Join(parts[:n], ".")]
+		switch {
+		case !ok:
+		case n == len(parts):
+			return raw, true
+		default:
+			return byName(inside(raw), strings.Join(parts[n:], "."))
+		}
+	}
+	return nil, false
+}
+
+// inside are the members of a value. What is no object has none.
+func inside(raw json.RawMessage) (members map[string]json.RawMessage) {
+	if raw[0] == '{' {
+		_ = json.Unmarshal(raw, &members)
+	}
+	return members
 }
 
 func isNull(raw json.RawMessage) bool { return string(raw) == "null" }

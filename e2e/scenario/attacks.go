@@ -352,11 +352,12 @@ func claimAttacks() []Case {
 	} {
 		add(fmt.Sprintf("sub %q", sub), Claims{"sub": sub}, claim)
 	}
-	for name, sub := range ordered(map[string]any{"number": 1, "array": []string{"alice"}, "object": Claims{"alice": 1},
+	for name, sub := range ordered(map[string]any{"array": []string{"alice"}, "object": Claims{"alice": 1},
 		"boolean": true}) {
 		add("sub is of type "+name, Claims{"sub": sub}, claim)
 	}
 	raw("sub is null", "sub", "null", claim)
+	raw("sub is a number", "sub", "12345678901234567890", as("12345678901234567890"))
 	add("sub is very long", Claims{"sub": strings.Repeat("x", 5000)}, as(strings.Repeat("x", 5000)))
 	add("sub in Unicode", Claims{"sub": "żółw 🐢"}, as("żółw 🐢"))
 	add("sub like a list", Claims{"sub": "alice, bob"}, as("alice, bob"))
@@ -375,11 +376,17 @@ func claimAttacks() []Case {
 		add(fmt.Sprintf("org_id %q", org), Claims{"org_id": org}, claim)
 	}
 	for name, org := range ordered(map[string]any{
-		"number": 1, "array": []string{"org1"}, "array of several": []string{"org1", "org2"},
-		"object": Claims{"org1": 1}, "boolean": true, "empty array": []string{},
+		"array of several": []string{"org1", "org2"}, "array of one twice": []string{"org1", "org1"},
+		"array of arrays": [][]string{{"org1"}}, "object of several": Claims{"org1": 1, "org2": 1},
+		"boolean": true, "empty array": []string{}, "empty object": Claims{},
 	}) {
 		add("org_id is of type "+name, Claims{"org_id": org}, claim)
 	}
+	add("org_id is a number", Claims{"org_id": 1}, foreign)
+	add("org_id is an array of one", Claims{"org_id": []string{"org1"}}, isAlice)
+	add("org_id is an array of another one", Claims{"org_id": []string{"org2"}}, foreign)
+	add("org_id is an object of one", Claims{"org_id": Claims{"org1": 1}}, isAlice)
+	add("org_id is an object of another one", Claims{"org_id": Claims{"org2": "org1"}}, foreign)
 	raw("org_id is null", "org_id", "null", claim)
 	add("org_id under another case", Claims{"org_id": nil, "ORG_ID": "org1"}, claim)
 	add("org_id further in", Claims{"org_id": nil, "org": Claims{"id": "org1"}}, claim)
@@ -433,7 +440,7 @@ func claimAttacks() []Case {
 	}
 	for _, s := range []string{
 		"orders:writer", "ORDERS:WRITE", "orders:write,profile", "orders", "*", "orders:*", "xorders:write",
-		"orders:write\u200b", "", "  ", `"orders:write"`, "orders%3awrite",
+		"orders:write\u200b", "", "  ", `"orders:write"`, "orders%3awrite", "orders:write\u00a0",
 	} {
 		admin(fmt.Sprintf("%q", s), Claims{"scope": s}, scope)
 	}
@@ -442,24 +449,28 @@ func claimAttacks() []Case {
 	admin("under another case", Claims{"scope": nil, "Scope": "orders:write"}, scope)
 	admin("in scopes", Claims{"scope": nil, "scopes": []string{"orders:write"}}, scope)
 	for _, s := range []string{"profile\torders:write", "profile\norders:write", "orders:write\r\n", "orders:write\x00",
-		"profile\u00a0\u0085orders:write", "orders:write\u00a0"} {
+		"profile\u00a0\u0085orders:write"} {
 		admin(fmt.Sprintf("%q", s), Claims{"scope": s}, claim)
 	}
 	for name, s := range ordered(map[string]any{
 		"number": 1, "boolean": true, "object": Claims{"orders:write": true},
-		"array of arrays":     [][]string{{"orders:write"}},
-		"array with a number": []any{"orders:write", 1}, "array with two in one": []string{"profile orders:write"},
+		"array of arrays": [][]string{{"orders:write"}}, "array with two in one": []string{"profile orders:write"},
 	}) {
-		admin("of type "+name, Claims{"scope": s}, claim)
+		admin("of type "+name, Claims{"scope": s}, scope)
 	}
+	admin("of type array with a number", Claims{"scope": []any{"orders:write", 1}},
+		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "orders:write 1")})
+	admin("beside one that looks like two", Claims{"scope": []string{"orders:write", "a b"}},
+		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes")})
 	admin("array", Claims{"scope": []string{"profile", "orders:write", ""}},
 		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "profile orders:write")})
 	admin("many spaces", Claims{"scope": "  orders:write   profile "},
 		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-scopes", "orders:write profile")})
 
-	add("azp is a number", Claims{"azp": 1}, claim)
+	add("azp is a number", Claims{"azp": 1}, Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-consumer-key", "1")})
 	add("azp with CR LF", Claims{"azp": "client\r\nx-wso2-username: root"}, claim)
-	add("azp empty, client_id an array", Claims{"azp": "", "client_id": []string{"a"}}, claim)
+	add("azp empty, client_id an array", Claims{"azp": "", "client_id": []string{"a"}},
+		Want{Status: 200, Reason: "ok", Upstream: with(alice, "x-wso2-consumer-key")})
 	add("client_id beside azp", Claims{"client_id": "other"}, isAlice)
 
 	roles := func(name string, claims Claims, want Want) {
@@ -468,16 +479,17 @@ func claimAttacks() []Case {
 	}
 	roles("as they are", Claims{"realm_access": Claims{"roles": []string{"admin", "user"}}},
 		Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "admin,user")})
-	roles("one that looks like two", Claims{"realm_access": Claims{"roles": []string{"user,admin"}}}, claim)
+	roles("one that looks like two", Claims{"realm_access": Claims{"roles": []string{"user,admin"}}}, isBob)
 	roles("with a newline", Claims{"realm_access": Claims{"roles": []string{"user\nadmin"}}}, claim)
-	roles("with a space before", Claims{"realm_access": Claims{"roles": []string{" admin"}}}, claim)
-	roles("of numbers", Claims{"realm_access": Claims{"roles": []int{1}}}, claim)
+	roles("with a space before", Claims{"realm_access": Claims{"roles": []string{" admin"}}}, isBob)
+	roles("of numbers", Claims{"realm_access": Claims{"roles": []int{1}}},
+		Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "1")})
 	roles("under the name with a dot",
 		Claims{"realm_access.roles": []string{"a"}, "realm_access": Claims{"roles": []string{"b"}}},
 		Want{Status: 200, Reason: "ok", Upstream: with(bob, "x-wso2-roles", "a")})
 	roles("in an array", Claims{"realm_access": []Claims{{"roles": []string{"b"}}}}, isBob)
 	roles("a mapped claim with CR LF", Claims{"https://example.com/tier": "gold\r\nx-wso2-organization: org1"}, claim)
-	roles("a mapped claim with an element like two", Claims{"https://example.com/tier": []string{"gold,silver"}}, claim)
+	roles("a mapped claim with an element like two", Claims{"https://example.com/tier": []string{"gold,silver"}}, isBob)
 	return cases
 }
 
@@ -792,8 +804,7 @@ func sourceAttacks() []Case {
 		"a cookie is no source here": {Headers{{"cookie", "token=" + good}}, missing},
 	}) {
 		cases = append(cases, Case{Name: "authorization: " + name, Request: Request{Path: "/org1", Headers: c.headers},
-			Want:  c.want,
-			Apart: len(c.headers) > 1 && c.want.Status == 200})
+			Want: c.want})
 	}
 
 	passes := func(path string, headers map[string][]string) Want {
@@ -914,8 +925,7 @@ func sourceAttacks() []Case {
 			passes("/a", map[string][]string{"x_jwt-payload": nil})},
 	}) {
 		cases = append(cases, Case{Name: "source: " + name, Config: sources,
-			Request: Request{Host: c.host, Path: c.path, Headers: c.headers}, Want: c.want,
-			Apart: strings.Contains(name, "two schemes of a header")})
+			Request: Request{Host: c.host, Path: c.path, Headers: c.headers}, Want: c.want})
 	}
 	return cases
 }
@@ -1286,7 +1296,7 @@ func organizationAttacks() []Case {
 	}{
 		{"t-1", isAlice}, {"t-2", foreign}, {"org1", foreign}, {"t-3", foreign}, {"*", foreign}, {"T-1", foreign},
 		{"t-1,t-2", foreign},
-		{[]string{"t-1"}, invalid("claim")}, {"", invalid("claim")}, {nil, invalid("claim")}, {1, invalid("claim")},
+		{[]string{"t-1"}, isAlice}, {[]string{"org1"}, foreign}, {1, foreign}, {"", invalid("claim")}, {nil, invalid("claim")},
 		{" t-1", invalid("claim")},
 	} {
 		cases = append(cases, Case{Name: fmt.Sprintf("organization: mapped, claim %q", fmt.Sprint(c.claim)),

@@ -32,7 +32,7 @@ func Fields() []Case {
 	var cases []Case
 	for _, group := range [][]Case{
 		sourceFields(), headerFields(), errorFields(), issuerFields(), keyFields(), claimFields(), mappingFields(),
-		reportFields(), ruleFields(), organizationFields(), pathFields(),
+		listFields(), reportFields(), ruleFields(), organizationFields(), pathFields(), tenantFields(), bindingFields(),
 	} {
 		for _, c := range group {
 			c.Name = "field: " + c.Name
@@ -380,6 +380,14 @@ func claimFields() []Case {
 			Fields: []string{"issuers[].usernameClaim"}},
 		{Name: "username claim missing", Config: issued(`, "usernameClaim": "preferred_username"`), Request: token(nil),
 			Want: invalid("claim"), Fields: []string{"issuers[].usernameClaim"}},
+		{Name: "missing username, the client stands in", Config: issued(`, "missingUsername": "consumerKey"`),
+			Request: token(Claims{"sub": ""}), Fields: []string{"issuers[].missingUsername"},
+			Want: passing(map[string][]string{"x-wso2-username": {"client-1"}})},
+		{Name: "missing username, no client either", Config: issued(`, "missingUsername": "consumerKey"`),
+			Request: token(Claims{"sub": nil, "azp": nil}), Want: invalid("claim"),
+			Fields: []string{"issuers[].missingUsername"}, Instead: map[string]string{"issuers[].missingUsername": `"omit"`}},
+		{Name: "missing username, omitted", Config: issued(`, "missingUsername": "omit"`), Request: token(Claims{"sub": nil}),
+			Want: passing(map[string][]string{"x-wso2-username": nil}), Fields: []string{"issuers[].missingUsername"}},
 		{Name: "username claim further in", Config: issued(`, "usernameClaim": ["act.or", "sub"]`),
 			Request: token(Claims{"act.or": Claims{"sub": "al"}}), Want: as("al"),
 			Fields: []string{"issuers[].usernameClaim"}},
@@ -478,10 +486,14 @@ func mappingFields() []Case {
 	for name, value := range ordered(map[string]string{
 		"newline": `"a\nb"`, "carriage return": `"a\rb"`, "NUL": `"a\u0000b"`, "DEL": `"a\u007fb"`, "C1": `"a\u0085b"`,
 		"tab": `"a\tb"`, "newline in an array": `["a", "b\n"]`,
-		"DEL in an object": "{\"a\":\"\x7f\"}", "comma in an array": `["a,b"]`, "space around": `" a"`,
-		"space around in an array": `["a", "b "]`,
+		"DEL in an object": "{\"a\":\"\x7f\"}",
 	}) {
 		add(name, `"tier"`, `"tier":`+value, invalid("claim"), true)
+	}
+	for name, value := range ordered(map[string]string{
+		"comma in an array": `["a,b"]`, "space around": `" a"`, "space around in an array": `["a", "b "]`,
+	}) {
+		add(name, `"tier"`, `"tier":`+value, passing(map[string][]string{"x-tier": nil}), true)
 	}
 	gold := passing(map[string][]string{"x-tier": {"gold"}})
 	add("by URL", `"https://example.com/a.b"`, `"https://example.com/a.b":"gold"`, gold, true)
@@ -493,6 +505,24 @@ func mappingFields() []Case {
 	add("with a number as in an array", `"tiers.0"`, `"tiers":["gold"]`, passing(map[string][]string{"x-tier": nil}),
 		true)
 	return cases
+}
+
+// listFields are lists as JSON.
+func listFields() []Case {
+	config := issued(`, "rolesClaim": "roles", "claimMappings": [{"remoteClaim": "tiers", "localClaim": "x-tiers"}]`,
+		`, "headers": {"lists": "json"}`)
+	return []Case{
+		{Name: "lists as JSON", Config: config, Fields: []string{"headers.lists"},
+			Request: get("/", First().Raw(`"roles":["CN=API Admins,OU=x"," b "],"tiers":["a,b", 1.50]`)),
+			Want: passing(map[string][]string{"x-wso2-scopes": {`["orders:read","profile"]`},
+				"x-wso2-roles": {`["CN=API Admins,OU=x"," b "]`}, "x-tiers": {`["a,b",1.50]`}})},
+		{Name: "lists as JSON, empty", Config: config, Fields: []string{"headers.lists"},
+			Request: get("/", First().Raw(`"roles":[],"tiers":[""]`)),
+			Want: passing(map[string][]string{"x-wso2-scopes": {`["orders:read","profile"]`},
+				"x-wso2-roles": nil, "x-tiers": nil})},
+		{Name: "lists as JSON, a control character", Config: config, Request: get("/", First().Raw(`"roles":["a\n"]`)),
+			Want: invalid("claim")},
+	}
 }
 
 // reportFields are refusals that are reported, and those that never are.
@@ -557,10 +587,11 @@ func reportFields() []Case {
 		"audience":                {get("/scope", first.Token(Claims{"aud": "x"})), invalid("audience")},
 		"type":                    {get("/scope", first.With(Claims{"typ": "x"})), invalid("claim")},
 		"username of a bad form":  {get("/", first.Token(Claims{"sub": "a\nb"})), invalid("claim")},
-		"organization, ill-typed": {get("/", first.Token(Claims{"org_id": []string{"org1"}})), invalid("claim")},
-		"scopes, ill-typed":       {get("/", first.Token(Claims{"scope": 1})), invalid("claim")},
-		"issuer not allowed":      {get("/other", first.Token()), invalid("unknown_issuer")},
-		"unknown issuer":          {get("/", first.Token(Claims{"iss": "x"})), invalid("unknown_issuer")},
+		"organization, ill-typed": {get("/", first.Token(Claims{"org_id": []string{"org1", "org2"}})), invalid("claim")},
+		"scopes, ill-typed": {get("/", first.Token(Claims{"scope": Claims{"x": 1}})),
+			passing(map[string][]string{"x-wso2-scopes": nil})},
+		"issuer not allowed": {get("/other", first.Token()), invalid("unknown_issuer")},
+		"unknown issuer":     {get("/", first.Token(Claims{"iss": "x"})), invalid("unknown_issuer")},
 		"another issuer": {get("/scope", Second().Token(Claims{"iss": "https://idp2.example/"})),
 			Want{Status: 403, Code: "900910", Reason: "scope"}},
 		"no token":       {get("/scope", ""), missing},
@@ -613,6 +644,9 @@ func ruleFields() []Case {
 				Fields: []string{field}, Instead: in},
 		}
 	}
+	alternatives := ruled(`"anyOf": [{"scopes": {"all": ["orders:read", "profile"]}},
+		{"roles": {"all": ["reader", "auditor"]}, "consumerKeys": ["client-1"],
+			"claims": [{"claim": "sub", "in": ["alice"]}]}]`)
 	cases := []Case{
 		{Name: "rule's name in metrics", Config: ruled(`"name": "orders"`), Request: get("/", good), Want: isAlice,
 			Fields: []string{"rules[].name"}},
@@ -671,6 +705,35 @@ func ruleFields() []Case {
 			Config: strings.Replace(ruled(""), `"rules"`, `"forwardToken": true, "rules"`, 1)},
 		{Name: "rule's forwardToken, off", Request: get("/", good), Want: isAlice, Fields: []string{"rules[].forwardToken"},
 			Config: strings.Replace(ruled(`"forwardToken": false`), `"rules"`, `"forwardToken": true, "rules"`, 1)},
+		{Name: "alternatives, a user's scope", Config: alternatives, Request: get("/", good), Want: isAlice,
+			Fields:  []string{"rules[].anyOf[].scopes", "rules[].anyOf[].scopes.all"},
+			Instead: map[string]string{"rules[].anyOf[].scopes": `["x"]`, "rules[].anyOf[].scopes.all": `["x"]`}},
+		{Name: "alternatives, a daemon's role", Config: alternatives,
+			Request: get("/", first.Token(Claims{"scope": nil, "roles": []string{"reader", "auditor"}})),
+			Want:    passing(map[string][]string{"x-wso2-scopes": nil, "x-wso2-roles": {"reader,auditor"}}),
+			Fields: []string{"rules[].anyOf[].roles", "rules[].anyOf[].roles.all", "rules[].anyOf[].consumerKeys",
+				"rules[].anyOf[].claims[].claim", "rules[].anyOf[].claims[].in"},
+			Instead: map[string]string{"rules[].anyOf[].roles": `["x"]`, "rules[].anyOf[].roles.all": `["x"]`,
+				"rules[].anyOf[].consumerKeys": `["x"]`, "rules[].anyOf[].claims[].claim": `"x"`,
+				"rules[].anyOf[].claims[].in": `["x"]`}},
+		{Name: "alternatives, none of them", Config: alternatives, Request: get("/", first.Token(Claims{"scope": nil})),
+			Want: scope, Fields: []string{"rules[].anyOf"}},
+		{Name: "alternatives for an audience", Request: get("/", first.Token(Claims{"aud": "https://admin.example"})),
+			Config: ruled(`"anyOf": [{"audiences": ["https://admin.example"]}, {"roles": ["admin"]}]`), Want: isAlice,
+			Fields: []string{"rules[].anyOf[].audiences"}, Instead: map[string]string{"rules[].anyOf[].audiences": `["x"]`}},
+		{Name: "alternatives for an audience, not of this one", Request: get("/", good),
+			Config: ruled(`"anyOf": [{"audiences": ["https://admin.example"]}, {"roles": ["admin"]}]`),
+			Want:   forbidden("role")},
+		{Name: "alternatives for an audience, of neither", Request: get("/", first.Token(Claims{"aud": "x"})),
+			Config: ruled(`"anyOf": [{"audiences": ["https://admin.example"]}, {"roles": ["admin"]}]`),
+			Want:   invalid("audience")},
+		{Name: "alternatives for an issuer", Config: `{"issuers": [
+			{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
+				"signatureValidation": {"jwks": {"inline": $FIRST}}},
+			{"name": "idp2", "issuer": "https://idp2.example/realms/org2", "organization": "org1",
+				"signatureValidation": {"jwks": {"inline": $SECOND}}}],
+			"rules": [{"anyOf": [{"issuers": ["idp2"]}]}]}`, Request: get("/", good), Want: invalid("unknown_issuer"),
+			Fields: []string{"rules[].anyOf[].issuers"}, Instead: map[string]string{"rules[].anyOf[].issuers": `["idp1"]`}},
 		{Name: "rule's issuers", Config: `{"issuers": [
 			{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
 				"signatureValidation": {"jwks": {"inline": $FIRST}}},

@@ -6,6 +6,8 @@ package scenario
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,7 +37,9 @@ type Request struct {
 	Headers Headers
 	// RouteMetadata is the metadata of the route: filter name, key, value.
 	RouteMetadata map[[2]string]string
-	Trailers      Headers
+	// Certificate is the client's, in DER, "" if it has shown none.
+	Certificate string
+	Trailers    Headers
 }
 
 // Map is the header map that the proxy hands to the plugin.
@@ -50,6 +54,14 @@ func (r Request) Map() Headers {
 		h = append(h, [2]string{"authorization", "Bearer " + r.Token})
 	}
 	return append(h, r.Headers...)
+}
+
+// Digest is what the proxy tells of the client's certificate.
+func (r Request) Digest() string {
+	if r.Certificate == "" {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(r.Certificate)))
 }
 
 // Outcome is what became of a request.
@@ -75,9 +87,6 @@ type Case struct {
 	Config  string // [Config], if empty; see [Expand]
 	Request Request
 	Want    Want
-	// Apart: the case needs a proxy that treats headers of one name each by
-	// itself, which the SDK's emulator does not.
-	Apart bool
 	// Fields are the fields of the configuration that the case is for, as
 	// paths without indexes: "issuers[].clockSkew". Without any one of them
 	// the outcome is another.
@@ -97,7 +106,7 @@ func (c *Case) Configuration() string {
 
 // All are all cases. No two have the same name.
 func All() []Case {
-	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations())
+	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Sent())
 }
 
 // Want is a verdict. Its zero value is never right.

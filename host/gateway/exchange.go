@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"strconv"
@@ -89,6 +90,9 @@ func (x *exchange) RoundTrip(req *http.Request) (*http.Response, error) {
 		started = true
 		x.stream = x.w.root.NewStream()
 		x.stream.OnChange = x.changed
+		if digest := certificateDigest(x.r); digest != "" {
+			x.stream.SetProperty([]byte(digest), "connection", "sha256_peer_certificate_digest")
+		}
 		x.w.live[x] = struct{}{}
 		action = x.stream.RequestHeaders(requestHeaders(req.Header, x.r, x.path), req.Body == nil)
 	})
@@ -226,6 +230,15 @@ func (x *exchange) respond(res *http.Response) error {
 // and hides the Content-Length beside it; of HTTP/1.0 it hides the former.
 func (x *exchange) doubtful() bool { return x.r.ProtoMinor == 0 || len(x.r.TransferEncoding) > 0 }
 
+// clientOf is the client's address, without the port.
+func clientOf(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
 // finish ends the stream in the VM, stops reading the request and writes the
 // log line.
 func (x *exchange) finish() {
@@ -246,7 +259,7 @@ func (x *exchange) finish() {
 		if x.stream == nil {
 			return
 		}
-		for _, name := range []string{"reason", "issuer", "organization", "rule"} {
+		for _, name := range []string{"reason", "issuer", "organization", "required", "rule", "source"} {
 			if v, ok := x.stream.Property("orgate." + name); ok {
 				verdict = append(verdict, name, string(v))
 			}
@@ -260,7 +273,7 @@ func (x *exchange) finish() {
 		}
 		x.body.reading.Wait()
 	}
-	line := append([]any{"method", x.r.Method, "path", withoutQuery(x.path), "status", x.status}, verdict...)
+	line := append([]any{"method", x.r.Method, "path", withoutQuery(x.path), "status", x.status, "client", clientOf(x.r)}, verdict...)
 	if x.note != "" {
 		line = append(line, "note", x.note)
 	}

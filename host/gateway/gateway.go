@@ -15,7 +15,8 @@
 //
 // # What the plugin sees
 //
-// The request's headers and trailers. Its body and the response pass without
+// The request's headers and trailers, and the digest of the client's certificate
+// if the gateway asks for one. Its body and the response pass without
 // the plugin, which has no use for them. The headers are the pseudo-headers
 // :authority, :path, :method and :scheme, then the others in lower case, sorted
 // by name, because net/http does not keep the order between names; those of one
@@ -72,14 +73,23 @@ type Config struct {
 	// RootCAs are the certificate authorities of the upstream and of clusters.
 	// nil: those of the system.
 	RootCAs *x509.CertPool
+	// ClientCAs are the certificate authorities of clients, which may then show a
+	// certificate: the gateway speaks TLS. nil: it does not.
+	ClientCAs *x509.CertPool
 	// Workers is the number of workers. Zero or less: one.
 	Workers int
+	// Labels are those that the plugin writes into its metrics' names, as
+	// "label=.=value;.;".
+	Labels []string
+	// Ready are the names of metrics that are above 0 once the plugin can do its
+	// work.
+	Ready []string
 	// VerifySignature offers the plugin the foreign function verify_signature,
 	// as Envoy does.
 	VerifySignature bool
-	// Log receives a line for each request, with the properties
-	// orgate.reason, orgate.issuer, orgate.organization and orgate.rule if the
-	// plugin set them, and the plugin's own lines. nil: nothing is logged.
+	// Log receives a line for each request, with the client's address, the
+	// properties orgate.reason, issuer, organization, required, rule and source if
+	// the plugin set them, and the plugin's own lines. nil: nothing is logged.
 	// Queries, headers and bodies are never logged.
 	Log *slog.Logger
 	// backOff is the pause before the first restart of a VM that trapped; it
@@ -158,6 +168,7 @@ func New(c Config) (*Gateway, error) {
 	g.ctx, g.endAll = context.WithCancelCause(context.Background())
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	protocols.SetUnencryptedHTTP2(true)
 	g.server = &http.Server{
 		Handler:           http.HandlerFunc(g.serve),
@@ -223,7 +234,14 @@ func (g *Gateway) transport(headers host.Headers) *http.Transport {
 // Serve answers requests that come to the listener until [Gateway.Shutdown],
 // and then returns nil.
 func (g *Gateway) Serve(l net.Listener) error {
-	if err := g.server.Serve(&listener{l, g.log}); !errors.Is(err, http.ErrServerClosed) {
+	l = &listener{l, g.log}
+	if g.config.ClientCAs != nil {
+		var err error
+		if l, err = withClientCertificates(l, g.config.ClientCAs); err != nil {
+			return err
+		}
+	}
+	if err := g.server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
 	return nil

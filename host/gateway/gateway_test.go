@@ -637,9 +637,9 @@ func TestLog(t *testing.T) {
 	s.do(t, "GET", "/a?token=secret1", nil, "authorization", "Bearer secret2", "x-reason", "ok", "x-issuer", "i1",
 		"x-organization", "o1", "x-rule", "r1")
 	s.do(t, "POST", "/b?token=secret1", strings.NewReader("secret3"), "x-do", "answer", "x-reason", "missing")
-	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 reason=ok issuer=i1 organization=o1 "+
+	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 client=127.0.0.1 reason=ok issuer=i1 organization=o1 "+
 		"rule=r1 duration=")
-	s.log.wait(t, "level=INFO msg=request worker=0 method=POST path=/b status=401 reason=missing duration=")
+	s.log.wait(t, "level=INFO msg=request worker=0 method=POST path=/b status=401 client=127.0.0.1 reason=missing duration=")
 	s.log.wait(t, `level=INFO msg="guest started" worker=0 source=plugin`)
 	if text := s.log.text(); strings.Contains(text, "secret") {
 		t.Errorf("the log has secrets:\n%s", text)
@@ -747,13 +747,47 @@ func TestAdmin(t *testing.T) {
 	s := serve(t, nil)
 	s.do(t, "GET", "/", nil)
 	s.log.wait(t, "msg=request")
-	tests := map[string]string{"/stats": "guest_live: 0\nguest_streams: 1\n", "/ready": "LIVE\n"}
+	tests := map[string]string{
+		"/stats":   "guest_live: 0\nguest_streams: 1\n",
+		"/metrics": "# TYPE guest_live gauge\nguest_live{} 0\n# TYPE guest_streams counter\nguest_streams{} 1\n",
+		"/ready":   "LIVE\n",
+	}
 	for path, want := range tests {
 		w := httptest.NewRecorder()
 		s.Admin().ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if w.Code != 200 || w.Body.String() != want {
 			t.Errorf("%s: %d %q, want %q", path, w.Code, w.Body, want)
 		}
+	}
+}
+
+// TestReadyMeansThatTheMetricsAreAboveZero: one that is 0 or not there is named.
+func TestReadyMeansThatTheMetricsAreAboveZero(t *testing.T) {
+	s := serve(t, func(c *Config) { c.Ready = []string{"guest_streams", "guest_keys"} })
+	w := httptest.NewRecorder()
+	s.Admin().ServeHTTP(w, httptest.NewRequest("GET", "/ready", nil))
+	if want := "waiting for guest_streams, guest_keys\n"; w.Code != 503 || w.Body.String() != want {
+		t.Errorf("%d %q, want %q", w.Code, w.Body, want)
+	}
+}
+
+func TestPrometheus(t *testing.T) {
+	got := prometheus(map[string]uint64{
+		"a_requestsrule=.=a%2Eb;.;reason=.=ok;.;":     3,
+		"a_requestsrule=.=none;.;reason=.=expired;.;": 1,
+		"a_keysissuer=.=i\"1\\;.;":                    2,
+		"b.plain":                                     0,
+	}, map[string]bool{"a_keysissuer=.=i\"1\\;.;": true}, []string{"rule", "issuer", "reason"})
+	const want = `# TYPE a_keys gauge
+a_keys{issuer="i\"1\\"} 2
+# TYPE a_requests counter
+a_requests{rule="a%2Eb",reason="ok"} 3
+a_requests{rule="none",reason="expired"} 1
+# TYPE b_plain counter
+b_plain{} 0
+`
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metrics (-want +got):\n%s", diff)
 	}
 }
 

@@ -56,11 +56,15 @@ func headerOf(list host.Headers) http.Header {
 // requestHeaders are the headers of a request as the plugin sees them, given
 // those that are end to end. The path is that of originForm.
 func requestHeaders(h http.Header, r *http.Request, path string) host.Headers {
+	scheme := "http"
+	if r.TLS != nil {
+		scheme = "https"
+	}
 	list := host.Headers{
 		{":authority", r.Host},
 		{":path", path},
 		{":method", r.Method},
-		{":scheme", "http"},
+		{":scheme", scheme},
 	}
 	list = append(list, pairs(h)...)
 	if _, ok := list.Get("x-request-id"); !ok {

@@ -2,8 +2,8 @@
 // wrong with it, and where; and, of one that the plugin takes, what its author
 // will hardly have meant.
 //
-// A mistake keeps the plugin from starting. Advice does not: there are reasons
-// to do each of the things that are advised against, and none of them can be
+// An error keeps the plugin from starting. A warning does not: there are reasons
+// to do each of the things that are warned of, and none of them can be
 // seen in the document.
 //
 // The package is for the command. It fetches nothing.
@@ -20,9 +20,9 @@ import (
 	"orgate/jwks"
 )
 
-// Finding is a mistake in a document, or a piece of advice.
+// Finding is an error in a document, or a warning.
 type Finding struct {
-	// Code names the kind of advice, such as "no-audience". A mistake has
+	// Code names the kind of warning, such as "no-audience". An error has
 	// none.
 	Code string `json:"code,omitempty"`
 	// Path is the field, such as "issuers[1].audiences"; "" is the document.
@@ -34,19 +34,19 @@ type Finding struct {
 	Message string `json:"message"`
 }
 
-// PublishedKey is the code of advice on a key that anybody can sign with.
+// PublishedKey is the code of the warning of a key that anybody can sign with.
 const PublishedKey = "published-key"
 
 // Result is what there is to say about a document.
 type Result struct {
 	// Config is the configuration as the plugin reads it, nil if there are
-	// mistakes.
+	// errors.
 	Config *config.Config
-	// Mistakes are what keeps the plugin from starting, in the document's
+	// Errors are what keeps the plugin from starting, in the document's
 	// order: of the document, and of the keys in it.
-	Mistakes []Finding
-	// Advice is given on documents without mistakes, in the document's order.
-	Advice []Finding
+	Errors []Finding
+	// Warnings are given on documents without errors, in the document's order.
+	Warnings []Finding
 
 	document *document
 }
@@ -55,26 +55,26 @@ type Result struct {
 func Read(doc string) *Result {
 	r := &Result{}
 	text, isYAML := r.open(doc)
-	if len(r.Mistakes) > 0 {
+	if len(r.Errors) > 0 {
 		return r
 	}
 	c, err := config.Parse(text)
-	var mistakes config.ErrorList
-	if errors.As(err, &mistakes) {
-		for _, m := range mistakes {
+	var found config.ErrorList
+	if errors.As(err, &found) {
+		for _, m := range found {
 			if isYAML {
 				m.Line, m.Column = r.Place(m.Path)
 			}
-			r.Mistakes = append(r.Mistakes, Finding{Path: m.Path, Line: m.Line, Column: m.Column, Message: m.Message})
+			r.Errors = append(r.Errors, Finding{Path: m.Path, Line: m.Line, Column: m.Column, Message: m.Message})
 		}
 	}
 	if c == nil {
-		r.sort(r.Mistakes)
+		r.sort(r.Errors)
 		return r
 	}
 	r.checkKeys(c)
-	r.sort(r.Mistakes)
-	if len(r.Mistakes) > 0 {
+	r.sort(r.Errors)
+	if len(r.Errors) > 0 {
 		return r
 	}
 	r.Config = c
@@ -85,7 +85,7 @@ func Read(doc string) *Result {
 	a.issuers()
 	a.rules()
 	a.sharing()
-	r.sort(r.Advice)
+	r.sort(r.Warnings)
 	return r
 }
 
@@ -105,9 +105,9 @@ func (r *Result) sort(findings []Finding) {
 	})
 }
 
-func (r *Result) mistake(path, message string) {
+func (r *Result) refuse(path, message string) {
 	line, column := r.Place(path)
-	r.Mistakes = append(r.Mistakes, Finding{Path: path, Line: line, Column: column, Message: message})
+	r.Errors = append(r.Errors, Finding{Path: path, Line: line, Column: column, Message: message})
 }
 
 // checkKeys reads the keys that are written down, one of which must be usable.
@@ -129,14 +129,14 @@ func (r *Result) checkKeys(c *config.Config) {
 func (r *Result) checkSet(path string, set *jwks.Set, err error) {
 	switch {
 	case err != nil:
-		r.mistake(path, err.Error())
+		r.refuse(path, err.Error())
 	case len(set.Keys) > 0:
 	case len(set.Unusable) > 0:
 		for _, reason := range set.Unusable {
-			r.mistake(path, reason.Error())
+			r.refuse(path, reason.Error())
 		}
 	default:
-		r.mistake(path, "holds no key")
+		r.refuse(path, "holds no key")
 	}
 }
 
@@ -164,7 +164,7 @@ type adviser struct {
 
 func (a *adviser) advise(code, path, format string, args ...any) {
 	line, column := a.result.Place(path)
-	a.result.Advice = append(a.result.Advice, Finding{
+	a.result.Warnings = append(a.result.Warnings, Finding{
 		Code: code, Path: path, Line: line, Column: column, Message: fmt.Sprintf(format, args...),
 	})
 }

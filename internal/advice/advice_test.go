@@ -40,11 +40,11 @@ func named(name, members string) string {
 func lines(t *testing.T, document string) []string {
 	t.Helper()
 	r := advice.Read(document)
-	if len(r.Mistakes) > 0 {
-		t.Fatalf("mistakes: %v\n%s", r.Mistakes, document)
+	if len(r.Errors) > 0 {
+		t.Fatalf("errors: %v\n%s", r.Errors, document)
 	}
 	var all []string
-	for _, a := range r.Advice {
+	for _, a := range r.Warnings {
 		all = append(all, a.Code+" "+a.Path+": "+a.Message)
 	}
 	return all
@@ -61,6 +61,10 @@ func TestAdviceOnIssuers(t *testing.T) {
 	located := func(jwks string) string {
 		return `{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"], ` +
 			`"signatureValidation": {"jwks": ` + jwks + `}}`
+	}
+	tenants := func(organization, members string) string {
+		return `{"name": "idp", "issuer": "https://idp.example/{tid}/", "organization": ` + organization +
+			`, "audiences": ["a"], ` + keys + `, ` + members + `}`
 	}
 	const cognitoAudience = `no-audience issuers[0].audiences: the audience is not checked, and access tokens of ` +
 		`Cognito have none: in each rule, name the clients (consumerKeys) and ask for access tokens (claims: ` +
@@ -83,6 +87,12 @@ func TestAdviceOnIssuers(t *testing.T) {
 			nil},
 		{"no audience but in a rule that does not take everything: the rest is refused",
 			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, nil},
+		{"no audience but in each alternative", `{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, ` +
+			`{"audiences": ["b"], "roles": ["x"]}]}]}`,
+			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used here ` +
+				`has a rolesClaim: it holds for no token`}},
+		{"no audience in one of the alternatives",
+			`{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, {"scopes": ["b"]}]}]}`, []string{noAudience}},
 		{"no audience in one of the rules",
 			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`,
 			[]string{noAudience}},
@@ -104,6 +114,15 @@ func TestAdviceOnIssuers(t *testing.T) {
 				`shared-issuer issuers[1].sharedAcrossOrganizations: a token of https://idp.example that names no ` +
 					`organization may call the APIs of "org1" and "org2" alike`,
 			}},
+		{"many tenants, mapped", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid",
+			"organizationMapping": {"t-1": "org1"}`) + `]}`, nil},
+		{"many tenants, by a claim of their own", `{"issuers": [` + tenants(`"org1"`, `"organizationClaim": "org"`) + `]}`,
+			[]string{"any-tenant issuers[0].organizationClaim: a tenant's administrators decide what its tokens say in it: " +
+				`only "tid" is the provider's`}},
+		{"every tenant", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid"`) + `]}`,
+			[]string{"any-tenant issuers[0].organizationMapping: without one, every tenant of the provider is an " +
+				"organization, also where a rule takes any"}},
+		{"one tenant", `{"issuers": [` + tenants(`"t-1"`, `"organizationClaim": "tid"`) + `]}`, nil},
 		{"shared with nobody", `{"issuers": [` + issuer(`"sharedAcrossOrganizations": true`) + `]}`,
 			[]string{"shared-issuer issuers[0].sharedAcrossOrganizations: allows what nobody asks for: the issuer " +
 				"stands under one organization"}},
@@ -392,6 +411,9 @@ func TestAdviceOnRules(t *testing.T) {
 		{"roles that nobody has", `{"name": "a", "roles": ["admin"]}`,
 			[]string{`roles-without-claim rules[0].roles: rule "a" asks for roles, and no issuer that may be used ` +
 				`here has a rolesClaim: every request is refused`}},
+		{"roles that nobody has, in an alternative", `{"name": "a", "anyOf": [{"scopes": ["x"]}, {"roles": ["admin"]}]}`,
+			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used ` +
+				`here has a rolesClaim: it holds for no token`}},
 		{"organization that nobody has", `{"name": "a", "organization": "org9"}`,
 			[]string{`unprovable-organization rules[0].organization: no issuer can prove "org9": every request under ` +
 				`rule "a" is refused`}},
@@ -482,7 +504,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 		"fine":     `{"issuers": [` + issuer("") + `]}`,
 		"empty":    "",
 		"not JSON": "{\n  \"issuers\": [,]}",
-		"mistakes everywhere": `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": ` +
+		"errors everywhere": `{"issuers": [{"name": "a", "oops": 1}], "rulez": [], "limits": {"tokenBytes": ` +
 			`1}}`,
 		"broken PEM": inline(`{"certificate": {"certificateInline": "-----BEGIN ` +
 			`CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"}}`),
@@ -512,7 +534,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 			}
 			r := advice.Read(document)
 			var found []string
-			for _, m := range r.Mistakes {
+			for _, m := range r.Errors {
 				message := m.Message
 				switch {
 				case m.Path == "" && !strings.Contains(said[0], "column"):
@@ -524,7 +546,7 @@ func TestMistakesAreThePlugins(t *testing.T) {
 				found = append(found, message)
 			}
 			if diff := cmp.Diff(said, found); diff != "" {
-				t.Errorf("mistakes (-plugin +check):\n%s", diff)
+				t.Errorf("errors (-plugin +check):\n%s", diff)
 			}
 			if (r.Config == nil) != (err != nil) {
 				t.Errorf("a configuration: %v, the plugin starts: %v", r.Config != nil, err == nil)
@@ -536,10 +558,10 @@ func TestMistakesAreThePlugins(t *testing.T) {
 func TestPlaces(t *testing.T) {
 	r := advice.Read("{\n  \"issuers\": [" + issuer("") +
 		"],\n  \"rules\": [\n    {\"roles\": [\"é\"], \"name\": \"r\"}\n  ]\n}")
-	if len(r.Advice) != 1 {
-		t.Fatalf("advice %v", r.Advice)
+	if len(r.Warnings) != 1 {
+		t.Fatalf("advice %v", r.Warnings)
 	}
-	got := r.Advice[0]
+	got := r.Warnings[0]
 	got.Message = ""
 	want := advice.Finding{Code: "roles-without-claim", Path: "rules[0].roles", Line: 4, Column: 15}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -21,19 +21,20 @@ type document struct {
 type place struct{ line, column int }
 
 // open finds where the values of a document are, and returns it as JSON. What is
-// neither JSON nor YAML is a mistake.
+// neither JSON nor YAML is an error.
 func (r *Result) open(doc string) (text string, isYAML bool) {
 	r.document = &document{places: map[string]place{"": {1, 1}}, issuers: map[string]string{}}
 	nodes, faults := yamlnode.Split("", doc)
-	isJSON := gjson.Valid(doc) || strings.HasPrefix(strings.TrimSpace(doc), "{") // with a mistake in it
+	start := strings.TrimSpace(doc)
+	isJSON := gjson.Valid(doc) || strings.HasPrefix(start, "{") || strings.HasPrefix(start, "/") // with an error in it
 	switch {
 	case isJSON || len(nodes)+len(faults) == 0:
 	case len(faults) > 0:
-		r.Mistakes = append(r.Mistakes, Finding{Line: max(faults[0].Line, 1), Column: 1,
+		r.Errors = append(r.Errors, Finding{Line: max(faults[0].Line, 1), Column: 1,
 			Message: "neither JSON nor YAML: " + strings.TrimPrefix(faults[0].Message, "not YAML: ")})
 		return "", false
 	case len(nodes) > 1:
-		r.Mistakes = append(r.Mistakes, Finding{Line: nodes[1].ValueLine, Column: nodes[1].ValueColumn,
+		r.Errors = append(r.Errors, Finding{Line: nodes[1].ValueLine, Column: nodes[1].ValueColumn,
 			Message: "a second document: a configuration is one"})
 		return "", false
 	}

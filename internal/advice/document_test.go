@@ -26,7 +26,7 @@ issuers:
   clockSkew: 30s
   signatureValidation: {jwks: {url: "https://idp.example/jwks", cluster: idp}}
 limits: {tokenBytes: 0x4000}
-`, []string{`2:9 x-keys: unknown field (mistake)`}},
+`, []string{`2:9 x-keys: unknown field (error)`}},
 		{"advice", `issuers:
 - name: idp
   issuer: https://tenant.eu.auth0.com
@@ -55,7 +55,7 @@ limits: {tokenBytes: 0x4000}
   name: two
   issuer: https://two.example
 `, []string{isYAML}},
-		{"mistakes", `rules:
+		{"errors", `rules:
 - match: {pathPrefix: orders}
   public: yes
 issuers:
@@ -65,28 +65,29 @@ issuers:
   requireExpiration: "true"
   signatureValidation: {jwks: {url: "https://idp.example/jwks", cluster: idp}}
 `, []string{
-			`2:23 rules[0].match.pathPrefix: must begin with "/", got "orders" (mistake)`,
-			`3:11 rules[0].public: must be true or false, got a string (mistake)`,
-			`5:3 issuers[0].organization: is required (mistake)`,
-			`6:17 issuers[0].organisation: unknown field; did you mean "organization"? (mistake)`,
-			`8:22 issuers[0].requireExpiration: must be true or false, got a string (mistake)`,
+			`2:23 rules[0].match.pathPrefix: must begin with "/", got "orders" (error)`,
+			`3:11 rules[0].public: must be true or false, got a string (error)`,
+			`5:3 issuers[0].organization: is required (error)`,
+			`6:17 issuers[0].organisation: unknown field; did you mean "organization"? (error)`,
+			`8:22 issuers[0].requireExpiration: must be true or false, got a string (error)`,
 		}},
 		{"a key twice", "issuers: []\nissuers: []\n",
-			[]string{`2:1 : neither JSON nor YAML: key "issuers" already set in map (mistake)`}},
+			[]string{`2:1 : neither JSON nor YAML: key "issuers" already set in map (error)`}},
 		{"neither", "issuers:\n\t- name: a\n",
-			[]string{`2:1 : neither JSON nor YAML: found character that cannot start any token (mistake)`}},
+			[]string{`2:1 : neither JSON nor YAML: found character that cannot start any token (error)`}},
 		{"two documents", "issuers: []\n---\nrules: []\n",
-			[]string{`3:1 : a second document: a configuration is one (mistake)`}},
-		{"a word", "orgate.json\n", []string{`1:1 : must be an object, got a string (mistake)`}},
-		{"JSON with a mistake is no YAML", "{\"issuers\": [],}", []string{`1:16 : invalid JSON (mistake)`}},
+			[]string{`3:1 : a second document: a configuration is one (error)`}},
+		{"a word", "orgate.json\n", []string{`1:1 : must be an object, got a string (error)`}},
+		{"JSON with comments", "// ours\n{\"issuers\": []}", []string{`1:1 : invalid JSON: JSON has no comments (error)`}},
+		{"JSON with an error is no YAML", "{\"issuers\": [],}", []string{`1:16 : invalid JSON (error)`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := advice.Read(c.document)
 			var got []string
-			for _, m := range r.Mistakes {
-				got = append(got, fmt.Sprintf("%d:%d %s: %s (mistake)", m.Line, m.Column, m.Path, m.Message))
+			for _, m := range r.Errors {
+				got = append(got, fmt.Sprintf("%d:%d %s: %s (error)", m.Line, m.Column, m.Path, m.Message))
 			}
-			for _, a := range r.Advice {
+			for _, a := range r.Warnings {
 				got = append(got, fmt.Sprintf("%d:%d %s: %s (%s)", a.Line, a.Column, a.Path, a.Message, a.Code))
 			}
 			if diff := cmp.Diff(c.want, got); diff != "" {

@@ -22,6 +22,7 @@ func (a *adviser) issuers() {
 			a.advise("issuer-slash", path+".issuer", "%s", should)
 		}
 		a.claimNames(path, issuer)
+		a.tenants(path, issuer)
 		a.inlineKeys(path, issuer)
 		a.publishedKeys(path, issuer)
 		a.locations(path, issuer)
@@ -72,6 +73,20 @@ func (a *adviser) claimName(path string, name config.ClaimName) {
 		" that is a claim, such as %q; to say which, write [%[3]q, %[2]q]", name.Name, within, claim)
 }
 
+// tenants advises on issuers of many tenants, whose tokens anybody can have who
+// makes a tenant.
+func (a *adviser) tenants(path string, issuer *config.Issuer) {
+	switch {
+	case !issuer.ManyTenants():
+	case issuer.OrganizationClaim.Key() != "tid":
+		a.advise("any-tenant", path+".organizationClaim", "a tenant's administrators decide what its tokens say in it:"+
+			` only "tid" is the provider's`)
+	case issuer.OrganizationMapping == nil && issuer.Organization == config.Any:
+		a.advise("any-tenant", path+".organizationMapping", "without one, every tenant of the provider is an organization,"+
+			" also where a rule takes any")
+	}
+}
+
 func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 	if isCognito(issuer) {
 		a.advise("no-audience", path, "the audience is not checked, and access tokens of Cognito have none: in each rule,"+
@@ -89,8 +104,12 @@ func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]
-		used := !rule.Public && (len(rule.Issuers) == 0 || slices.Contains(rule.Issuers, issuer.Name))
-		if used && len(rule.Audiences) == 0 && !(isCognito(issuer) && namesClients(rule)) {
+		own := rule.Own()
+		open := func(d config.Demands) bool {
+			return (len(d.Issuers) == 0 || slices.Contains(d.Issuers, issuer.Name)) && len(d.Audiences) == 0 &&
+				!(isCognito(issuer) && namesClients(&d))
+		}
+		if !rule.Public && open(own) && (len(rule.AnyOf) == 0 || slices.ContainsFunc(rule.AnyOf, open)) {
 			return false
 		}
 	}
@@ -108,15 +127,15 @@ func cognito(host string) bool {
 	return strings.HasPrefix(host, "cognito-idp.") && (below(host, "amazonaws.com") || below(host, "amazonaws.com.cn"))
 }
 
-// namesClients reports whether a rule takes access tokens of some clients alone.
-func namesClients(rule *config.Rule) bool {
-	return len(rule.ConsumerKeys) > 0 && slices.ContainsFunc(rule.Claims, func(c config.ClaimRule) bool {
+// namesClients reports whether access tokens of some clients alone meet demands.
+func namesClients(d *config.Demands) bool {
+	return len(d.ConsumerKeys) > 0 && slices.ContainsFunc(d.Claims, func(c config.ClaimRule) bool {
 		return c.Claim.Key() == "token_use" && slices.Equal(c.In, []string{"access"})
 	})
 }
 
 // inlineKeys tells of keys that are written down and not used. There are others
-// that are, or else it would be a mistake.
+// that are, or else it would be an error.
 func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	keys := issuer.SignatureValidation.JWKS
 	if keys == nil || keys.Inline == "" {
@@ -124,7 +143,7 @@ func (a *adviser) inlineKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.Parse(string(keys.Inline))
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for _, reason := range set.Unusable {
 		a.advise("unusable-key", path+".signatureValidation.jwks.inline", "%v", reason)
@@ -150,7 +169,7 @@ func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
 	}
 	set, err := jwks.ParsePEM(certificate.CertificateInline)
 	if err != nil {
-		return // which is a mistake
+		return // which is an error
 	}
 	for i := range set.Keys {
 		if slices.Contains(published, set.Keys[i].Thumbprint) {

@@ -25,7 +25,7 @@ func TestPublishedKeys(t *testing.T) {
 	}
 	document := `{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1", "audiences": ["a"],
 		"signatureValidation": {"certificate": {"certificateInline": ` + string(quoted) + `}}}]}`
-	if advice := Read(document).Advice; len(advice) > 0 {
+	if advice := Read(document).Warnings; len(advice) > 0 {
 		t.Errorf("of a key that is nobody else's: %v", advice)
 	}
 	before := published
@@ -34,7 +34,7 @@ func TestPublishedKeys(t *testing.T) {
 	want := []Finding{{Code: "published-key", Path: "issuers[0].signatureValidation.certificate.certificateInline",
 		Line: 2, Column: 64, Message: "the private key is in WSO2's Helm charts for everybody to read: anybody can sign tokens of " +
 			"this issuer with it"}}
-	if diff := cmp.Diff(want, Read(document).Advice); diff != "" {
+	if diff := cmp.Diff(want, Read(document).Warnings); diff != "" {
 		t.Errorf("advice (-want +got):\n%s", diff)
 	}
 }

@@ -20,11 +20,14 @@ func (a *adviser) rules() {
 				a.config.Rules[i].Name, a.describe(before))
 			continue
 		}
-		a.roles(path, &a.config.Rules[i])
-		for _, claim := range a.config.Rules[i].Claims {
-			a.claimName(path+".claims", claim.Claim)
+		rule := &a.config.Rules[i]
+		own := rule.Own()
+		a.demands(path, &own, fmt.Sprintf("rule %q asks for roles", rule.Name), "every request is refused")
+		for j := range rule.AnyOf {
+			at := path + ".anyOf[" + strconv.Itoa(j) + "]"
+			a.demands(at, &rule.AnyOf[j], "it asks for roles", "it holds for no token")
 		}
-		a.organization(path, &a.config.Rules[i])
+		a.organization(path, rule)
 	}
 	for i := range a.config.Rules {
 		if a.config.Rules[i].Public && !unreached[i] {
@@ -86,14 +89,17 @@ func (a *adviser) anyProves(names []string, organization string) bool {
 	return slices.ContainsFunc(a.allowed(names), func(i *config.Issuer) bool { return canProve(i, organization) })
 }
 
-func (a *adviser) roles(path string, rule *config.Rule) {
-	if len(rule.Roles.Values) == 0 {
+// demands advises on what a rule or one of its alternatives asks for.
+func (a *adviser) demands(path string, d *config.Demands, what, then string) {
+	for _, claim := range d.Claims {
+		a.claimName(path+".claims", claim.Claim)
+	}
+	if len(d.Roles.Values) == 0 {
 		return
 	}
-	if !slices.ContainsFunc(a.allowed(rule.Issuers), func(i *config.Issuer) bool { return !i.RolesClaim.IsZero() }) {
+	if !slices.ContainsFunc(a.allowed(d.Issuers), func(i *config.Issuer) bool { return !i.RolesClaim.IsZero() }) {
 		a.advise("roles-without-claim", path+".roles",
-			"rule %q asks for roles, and no issuer that may be used here has a rolesClaim:"+
-				" every request is refused", rule.Name)
+			"%s, and no issuer that may be used here has a rolesClaim: %s", what, then)
 	}
 }
 

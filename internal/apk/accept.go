@@ -6,9 +6,8 @@ import (
 	"orgate/internal/advice"
 )
 
-// fieldsToCome says that package config reads the algorithms ES256 and ES384,
-// missingUsername, tokenHandling and introspection. As long as it does not, they
-// are noted instead of written.
+// fieldsToCome says that package config reads tokenHandling and introspection. As
+// long as it does not, they are noted instead of written.
 var fieldsToCome = false
 
 // The algorithms that are taken from a product.
@@ -20,9 +19,6 @@ var (
 // accept has the issuer take the tokens that its product takes, if that is safe.
 func (im *importer) accept(i *issuer) {
 	i.Algorithms = rsaAlgorithms
-	if !fieldsToCome {
-		return
-	}
 	i.MissingUsername = "omit" // and not the client, which could be called as a user is
 	if i.from.product() == productAPK {
 		i.Algorithms = slices.Concat(rsaAlgorithms, ecAlgorithms)
@@ -37,14 +33,7 @@ func (im *importer) differences() {
 		}
 		var refused []string
 		if product == productAPK {
-			signed := "ES512"
-			if !fieldsToCome {
-				signed = "ES256, ES384 or ES512"
-			}
-			refused = append(refused, "those signed with "+signed)
-		}
-		if !fieldsToCome {
-			refused = append(refused, "those without sub")
+			refused = append(refused, "those signed with ES512")
 		}
 		refused = append(refused, "those that are not valid yet (nbf)")
 		im.findings = append(im.findings, Finding{Message: "tokens: not as in " + product + ", " + advice.Enumerate(refused) +

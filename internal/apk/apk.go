@@ -429,11 +429,11 @@ func (im *importer) document() []byte {
 
 // judge tells what is wrong with the configuration that was written.
 func (im *importer) judge(checked *advice.Result) {
-	for _, m := range checked.Mistakes {
+	for _, m := range checked.Errors {
 		r, at, message := im.origin(m)
 		im.problem(r, at, "%s", message)
 	}
-	for _, a := range checked.Advice {
+	for _, a := range checked.Warnings {
 		if a.Code == advice.PublishedKey {
 			r, at, message := im.origin(a)
 			im.note(r, at, "%s", message)

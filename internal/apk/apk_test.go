@@ -84,8 +84,11 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			{"another organization to its own", "/t/org9/", own(with(tenant, scenario.Claims{"orgId": "org9"})),
 				"403 organization"},
 			{"no organization", "/t/default/", own(tenant), "401 claim"},
-			{"an array of organizations", "/t/default/", own(with(tenant, scenario.Claims{"orgId": []string{"default"}})),
-				"401 claim"},
+			{"an array of organizations", "/t/default/",
+				own(with(tenant, scenario.Claims{"orgId": []string{"default", "apk-system"}})), "401 claim"},
+			{"without sub", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default", "sub": nil})),
+				"200 ok default"},
+			{"ES256", "/t/default/", scenario.P256().Token(tenant, scenario.Claims{"orgId": "default"}), "200 ok default"},
 			{"forged", "/t/default/", scenario.Stranger().Token(with(tenant, scenario.Claims{"orgId": "default"})),
 				"401 bad_signature"},
 			{"without the slash", "/t/default/", own(with(tenant,
@@ -156,7 +159,7 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			}
 			defer w.VM.Close()
 			w.Tick()
-			keys := strings.ReplaceAll(scenario.JWKS(scenario.First()), `"alg":"RS256",`, "") // for any algorithm
+			keys := strings.ReplaceAll(scenario.JWKS(scenario.First(), scenario.P256()), `"alg":"RS256",`, "") // for any algorithm
 			for _, callout := range w.VM.TakeCallouts() {
 				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(keys), nil); err != nil {
 					t.Fatal(err)

@@ -138,8 +138,8 @@ func TestCharts(t *testing.T) {
 			if err := json.Unmarshal(result.Configuration, &document); err != nil {
 				t.Fatal(err)
 			}
-			algorithms := []any{"RS256", "RS384", "RS512"}
-			want := issuer{"algorithms": algorithms, "name": "idp", "issuer": "https://login.acme.test/token",
+			algorithms := []any{"RS256", "RS384", "RS512", "ES256", "ES384"}
+			want := issuer{"algorithms": algorithms, "missingUsername": "omit", "name": "idp", "issuer": "https://login.acme.test/token",
 				"organization": "*"}
 			for name, value := range c.want {
 				want[name] = value

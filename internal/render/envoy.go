@@ -89,6 +89,8 @@ stats_config:
       regex: '^wasmcustom\.orgate_.*?(reason=\.=([^;]*);\.;)'
     - tag_name: result
       regex: '^wasmcustom\.orgate_.*?(result=\.=([^;]*);\.;)'
+    - tag_name: version
+      regex: '^wasmcustom\.orgate_.*?(version=\.=([^;]*);\.;)'
 
 static_resources:
   listeners:
@@ -135,6 +137,7 @@ static_resources:
                           # The query may carry a token.
                           path: "%REQ_WITHOUT_QUERY(:PATH)%"
                           host: "%REQ(:AUTHORITY)%"
+                          client: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"
                           status: "%RESPONSE_CODE%"
                           details: "%RESPONSE_CODE_DETAILS%"
                           duration: "%DURATION%"
@@ -142,6 +145,9 @@ static_resources:
                           reason: "%FILTER_STATE(wasm.orgate.reason:PLAIN)%"
                           issuer: "%FILTER_STATE(wasm.orgate.issuer:PLAIN)%"
                           organization: "%FILTER_STATE(wasm.orgate.organization:PLAIN)%"
+                          required: "%FILTER_STATE(wasm.orgate.required:PLAIN)%"
+                          rule: "%FILTER_STATE(wasm.orgate.rule:PLAIN)%"
+                          source: "%FILTER_STATE(wasm.orgate.source:PLAIN)%"
                 http_filters:
                   - name: orgate
                     typed_config:

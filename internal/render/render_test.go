@@ -695,8 +695,9 @@ func TestTickets(t *testing.T) {
 		return line
 	}
 	secret := strings.TrimSuffix(doc, "}") + `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}}`
-	if ticket(doc) != ticket(doc) || ticket(secret) == ticket(doc) {
-		t.Errorf("%s, with a secret %s", ticket(doc), ticket(secret))
+	plain, again, keyed := ticket(doc), ticket(doc), ticket(secret)
+	if plain != again || plain == keyed {
+		t.Errorf("%s, again %s, with a secret %s", plain, again, keyed)
 	}
 }
 

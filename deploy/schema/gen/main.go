@@ -28,7 +28,7 @@ var sources = []source{
 	{"sigs.k8s.io/gateway-api", "v1.6.1", []string{"config/crd/standard"},
 		[]string{"GatewayClass", "Gateway", "HTTPRoute", "BackendTLSPolicy"}},
 	{"istio.io/api", "v1.31.1", []string{"kubernetes/customresourcedefinitions.gen.yaml"},
-		[]string{"WasmPlugin", "ServiceEntry", "DestinationRule", "EnvoyFilter"}},
+		[]string{"WasmPlugin", "ServiceEntry", "DestinationRule", "EnvoyFilter", "Telemetry"}},
 }
 
 func main() {

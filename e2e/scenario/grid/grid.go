@@ -95,7 +95,10 @@ var Tokens = []Token{
 	{"without a claim", ``, ``, ``},
 	{"with `\"*\"`", `"*"`, `"*"`, ``},
 	{"with the empty string", `""`, `""`, ``},
-	{"with an array", `["org1"]`, `["t-1"]`, ``},
+	{"of `org1` and `org2`, in an array", `["org1","org2"]`, `["t-1","t-2"]`, ``},
+	{"of `org1` and `org2`, in an object", `{"org1":{},"org2":{}}`, `{"t-1":{},"t-2":{}}`, ``},
+	{"of `org1`, in an array", `["org1"]`, `["t-1"]`, ``},
+	{"of `org1`, in an object", `{"org1":{"id":"7"}}`, `{"t-1":{"id":"7"}}`, ``},
 }
 
 // Verdicts are those of one token: for a rule that requires org1, and for
@@ -122,9 +125,8 @@ const (
 	notBound    = "The claim says another organization than the issuer is bound to: the token proves neither."
 	required    = "An organization claim that the issuer names must be there."
 	asterisk    = "`*` in a token is the name of no organization, whatever it is in the configuration."
-	emptyString = "An organization is a string that is not empty. A claim that is there and wrong is not a claim " +
-		"that is missing."
-	noString    = "An organization is a string; the first of several would be a guess."
+	emptyString = "An organization has a name. A claim that is there and wrong is not a claim that is missing."
+	twoNamed    = "A claim says one organization; the first of several would be a guess."
 	decides     = "The claim decides, and it says the organization that the rule requires."
 	decidesElse = "The claim decides: it proves `org2`, which is any organization and is not `org1`."
 	decidesT3   = "The claim decides: without a mapping its value is the organization, which is any organization and " +
@@ -230,11 +232,12 @@ func oneClaim(org1, org2, t3, without Verdicts) []Verdicts {
 	return claimed(org1, org2, t3, org1, org2, without, without, without)
 }
 
-// claimed adds the verdicts of the last tokens, whose "org" is there and names no
-// organization.
-func claimed(verdicts ...Verdicts) []Verdicts {
-	return append(verdicts, Verdicts{Forbidden, Forbidden, asterisk}, Verdicts{Invalid, Invalid, emptyString},
-		Verdicts{Invalid, Invalid, noString})
+// claimed adds the verdicts of the last tokens: those whose "org" is there and names
+// no organization or two, and those whose "org" says org1 in another form.
+func claimed(org1 Verdicts, others ...Verdicts) []Verdicts {
+	two := Verdicts{Invalid, Invalid, twoNamed}
+	return append(append([]Verdicts{org1}, others...), Verdicts{Forbidden, Forbidden, asterisk},
+		Verdicts{Invalid, Invalid, emptyString}, two, two, org1, org1)
 }
 
 // Issuers are the grid's kinds of issuers.
@@ -348,7 +351,10 @@ var Issuers = []Issuer{
 			{Invalid, Invalid, required},
 			{Forbidden, Invalid, asterisk},
 			{Invalid, Invalid, emptyString},
-			{Invalid, Invalid, noString},
+			{Invalid, Invalid, twoNamed},
+			{Invalid, Invalid, twoNamed},
+			{allowsOrg1, allowsOrg1, byTheFirst},
+			{allowsOrg1, allowsOrg1, byTheFirst},
 		}},
 	{"two entries for one `iss`, `org1` with a mapping of `org` and `org2` by `tenant`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: "org", Mapping: mapping},

@@ -58,6 +58,9 @@ type Request struct {
 	Body bool
 	// Metadata is the metadata of the route, by "filter.key".
 	Metadata map[string]string
+	// Certificate is the SHA-256 digest of the client's certificate, as hex, ""
+	// if the client shows none.
+	Certificate string
 }
 
 // headers is the header map, pseudo-headers included.

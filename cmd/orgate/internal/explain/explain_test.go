@@ -44,6 +44,7 @@ func input(t *testing.T, document string, r scenario.Request) *explain.Input {
 			in.Request.Headers = append(in.Request.Headers, [2]string{strings.ToLower(h[0]), h[1]})
 		}
 	}
+	in.Request.Certificate = r.Digest()
 	for name, value := range r.RouteMetadata {
 		in.Request.Metadata[name[0]+"."+name[1]] = value
 	}
@@ -102,17 +103,18 @@ func TestVerdicts(t *testing.T) {
 func TestTheStepThatFailsIsMarked(t *testing.T) {
 	first := scenario.First()
 	for name, c := range map[string]struct{ path, token, step string }{
-		"another organization":       {"/org1", scenario.Second().Token(scenario.OfOrg2()), "organization"},
-		"no organization claim":      {"/org1", first.Token(scenario.Claims{"org_id": nil}), "organization"},
-		"a wrong organization claim": {"/org1", first.Token(scenario.Claims{"org_id": []int{1}}), "identity"},
-		"no username":                {"/org1", first.Token(scenario.Claims{"sub": nil}), "identity"},
-		"scope":                      {"/org1/admin", first.Token(scenario.Claims{"scope": "x"}), "demands"},
-		"expired":                    {"/org1", first.Token(scenario.Claims{"exp": 1}), "time"},
-		"forged":                     {"/org1", scenario.Stranger().Token(), "key"},
-		"audience":                   {"/org1", first.Token(scenario.Claims{"aud": "x"}), "audience"},
-		"malformed":                  {"/org1", "x", "token"},
-		"issuer":                     {"/org1", first.Token(scenario.Claims{"iss": "https://nobody.example"}), "issuer"},
-		"algorithm":                  {"/org1", first.With(scenario.Claims{"alg": "RS512"}), "algorithm"},
+		"another organization":              {"/org1", scenario.Second().Token(scenario.OfOrg2()), "organization"},
+		"no organization claim":             {"/org1", first.Token(scenario.Claims{"org_id": nil}), "organization"},
+		"a wrong organization claim":        {"/org1", first.Token(scenario.Claims{"org_id": []int{1, 2}}), "identity"},
+		"another organization, in an array": {"/org1", first.Token(scenario.Claims{"org_id": []int{1}}), "organization"},
+		"no username":                       {"/org1", first.Token(scenario.Claims{"sub": nil}), "identity"},
+		"scope":                             {"/org1/admin", first.Token(scenario.Claims{"scope": "x"}), "demands"},
+		"expired":                           {"/org1", first.Token(scenario.Claims{"exp": 1}), "time"},
+		"forged":                            {"/org1", scenario.Stranger().Token(), "key"},
+		"audience":                          {"/org1", first.Token(scenario.Claims{"aud": "x"}), "audience"},
+		"malformed":                         {"/org1", "x", "token"},
+		"issuer":                            {"/org1", first.Token(scenario.Claims{"iss": "https://nobody.example"}), "issuer"},
+		"algorithm":                         {"/org1", first.With(scenario.Claims{"alg": "RS512"}), "algorithm"},
 	} {
 		e, err := explain.Explain(t.Context(), input(t, scenario.Config(), scenario.Request{Path: c.path, Token: c.token}))
 		if err != nil {
@@ -183,7 +185,7 @@ func TestKeysAreFetchedForTheTokensIssuerAlone(t *testing.T) {
 		{"a discovery document of another issuer", scenario.First().Token(scenario.OfOrg2()), map[string]*explain.Document{"https://idp2.example/d": document(`{"issuer": "x"}`)},
 			[]string{"https://idp2.example/d"},
 			[]string{`wanted: kid "k1", for RS256`,
-				`no keys: https://idp2.example/d: it is of another issuer (issuer "x", jwks_uri "")`}, 503},
+				`no keys: https://idp2.example/d: discovery document: it is of another issuer (issuer "x", jwks_uri "")`}, 503},
 		{"another key with the same kid", scenario.Stranger().Token(), map[string]*explain.Document{"https://idp1.example/jwks": set},
 			[]string{"https://idp1.example/jwks"},
 			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks", `not signed with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 401},
@@ -316,4 +318,69 @@ func TestManyClaims(t *testing.T) {
 		return
 	}
 	t.Error("no step tells of claims")
+}
+
+// TestWhatIsSaidOfCallers: who calls, which headers are left out, and which
+// alternatives there are.
+func TestWhatIsSaidOfCallers(t *testing.T) {
+	document := scenario.Expand(`{"issuers": [{"name": "a", "issuer": "https://idp1.example/", "organization": "org1",
+		"rolesClaim": "roles", "missingUsername": "omit", "signatureValidation": {"jwks": {"inline": $FIRST}}}],
+		"rules": [{"anyOf": [{"scopes": ["x"], "audiences": ["y"]}, {"roles": {"all": ["CN=a,OU=b"]}, "issuers": ["a"]}]}]}`)
+	token := scenario.First().Token(scenario.Claims{"sub": nil, "azp": nil, "scope": nil, "roles": []string{"CN=a,OU=b"}})
+	e, err := explain.Explain(t.Context(), input(t, document, scenario.Request{Token: token}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string][]string{}
+	for _, s := range e.Steps {
+		got[s.Name] = s.Lines
+	}
+	want := [][]string{
+		{"no username, and the issuer lets that pass (missingUsername)", `roles "CN=a,OU=b"`,
+			"x-wso2-roles is left out: an element with the separator in it"},
+		{"any of these, besides (anyOf):", `- scopes: any of "x"; audience: any of "y"`,
+			`- roles: all of "CN=a,OU=b"; issuer: any of "a"`},
+	}
+	if diff := cmp.Diff(want, [][]string{got["identity"], got["demands"]}); diff != "" || !e.Passed {
+		t.Errorf("passed: %v, -want +got\n%s", e.Passed, diff)
+	}
+}
+
+// TestWhoStandsInIsSaid: a client for a user.
+func TestWhoStandsInIsSaid(t *testing.T) {
+	document := scenario.Expand(`{"issuers": [{"name": "a", "issuer": "https://idp1.example/", "organization": "org1",
+		"missingUsername": "consumerKey", "signatureValidation": {"jwks": {"inline": $FIRST}}}]}`)
+	for sub, want := range map[any][]string{
+		"alice": {`username "alice"`, `consumer key "client-1"`, `scopes "orders:read", "profile"`},
+		"": {`username "client-1"`, "the token names no user: the client stands in (missingUsername)",
+			`consumer key "client-1"`, `scopes "orders:read", "profile"`},
+	} {
+		token := scenario.First().Token(scenario.Claims{"sub": sub})
+		e, err := explain.Explain(t.Context(), input(t, document, scenario.Request{Token: token}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(e.Steps, func(s explain.Step) bool { return s.Name == "identity" })
+		if diff := cmp.Diff(want, e.Steps[i].Lines); diff != "" {
+			t.Errorf("sub %q (-want +got):\n%s", sub, diff)
+		}
+	}
+}
+
+// TestSizesAreSaid: of a token that is too long, and of the longest that is not.
+func TestSizesAreSaid(t *testing.T) {
+	for size, want := range map[int][]string{
+		16385: {"token too large; 16385 bytes, in the header authorization", "limits.tokenBytes is 16384"},
+		16384: {`alg "RS256", kid "k1", typ "JWT", 16384 bytes, in the header authorization`},
+	} {
+		request := scenario.Request{Path: "/org1", Token: scenario.First().Sized(size)}
+		e, err := explain.Explain(t.Context(), input(t, scenario.Config(), request))
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(e.Steps, func(s explain.Step) bool { return s.Name == "token" })
+		if diff := cmp.Diff(want, e.Steps[i].Lines); diff != "" {
+			t.Errorf("%d bytes (-want +got):\n%s", size, diff)
+		}
+	}
 }

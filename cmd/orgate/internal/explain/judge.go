@@ -2,9 +2,6 @@ package explain
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 	"time"
 
 	"orgate/cmd/orgate/internal/keyfetch"
@@ -26,6 +23,7 @@ type tracer struct {
 // fetched is what became of a fetch.
 type fetched struct {
 	document *Document
+	response jwks.Response
 	err      error
 }
 
@@ -49,7 +47,8 @@ func (t *tracer) judge(ctx context.Context) (*gate.Decision, *Response, error) {
 		return nil, nil, err
 	}
 	t.gate = g
-	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body, RouteMetadata: t.in.metadata}
+	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body, RouteMetadata: t.in.metadata,
+		PeerCertificate: func() (string, error) { return t.in.Request.Certificate, nil }}
 	t.tokens = g.Tokens(request)
 	var d gate.Decision
 	for n := 0; ; n++ {
@@ -79,23 +78,19 @@ func (t *tracer) fetch(ctx context.Context, index int) {
 	if j.WellKnown != "" {
 		discovered := t.document(ctx, j, j.WellKnown)
 		if discovered.err != nil {
-			source.Finish(t.in.Now, begun, jwks.Response{})
+			source.Finish(t.in.Now, begun, discovered.response)
 			return
 		}
 		next, err := keyfetch.Follow(issuer, discovered.document.Body)
 		if err != nil {
-			source.Finish(t.in.Now, begun, jwks.Response{Misdirected: err})
+			discovered.response.Misdirected = err
+			source.Finish(t.in.Now, begun, discovered.response)
 			return
 		}
 		location = next
 	}
 	f := t.document(ctx, j, location)
-	answer := jwks.Response{}
-	if f.document != nil {
-		answer.Status, answer.Body = f.document.Status, f.document.Body
-		answer.CacheControl = strings.Join(f.document.Header.Values("Cache-Control"), ", ")
-	}
-	source.Finish(t.in.Now, begun, answer)
+	source.Finish(t.in.Now, begun, f.response)
 }
 
 // document fetches a document, once.
@@ -106,14 +101,9 @@ func (t *tracer) document(ctx context.Context, j *config.JWKS, location string) 
 		return f
 	}
 	f.document, f.err = t.in.Get(ctx, Location{Cluster: j.Cluster, URL: location, Timeout: time.Duration(j.Timeout)})
-	switch {
-	case f.err != nil:
-	case f.document.Status != 200:
-		f.err = fmt.Errorf("status %d", f.document.Status)
-	case f.document.Body == "":
-		f.err = errors.New("no body")
-	case len(f.document.Body) > jwks.MaxDocument:
-		f.err = fmt.Errorf("more than %d bytes", jwks.MaxDocument)
+	if f.err == nil {
+		f.response = keyfetch.Response(f.document.Status, f.document.Header, f.document.Body)
+		_, f.err = f.response.Fault()
 	}
 	t.documents[place] = f
 	return f

@@ -53,6 +53,7 @@ func (t *tracer) Step(s gate.Step, d *gate.Decision, err error) {
 		gate.StepKey:          (*tracer).key,
 		gate.StepType:         (*tracer).typ,
 		gate.StepAudience:     (*tracer).audience,
+		gate.StepBinding:      (*tracer).binding,
 		gate.StepIdentity:     (*tracer).identity,
 		gate.StepOrganization: (*tracer).organization,
 		gate.StepDemands:      (*tracer).demands,
@@ -147,6 +148,9 @@ func (t *tracer) nearMiss(iss string) {
 		issuer := &t.in.Config.Issuers[i]
 		if strings.EqualFold(strings.TrimRight(iss, "/"), strings.TrimRight(issuer.Issuer, "/")) {
 			t.more("issuer %q has %q: case and the slash at the end matter", issuer.Name, issuer.Issuer)
+		}
+		if before, _, ok := strings.Cut(issuer.Issuer, config.Tenant); ok && strings.HasPrefix(iss, before) {
+			t.more("issuer %q has %q: {tid} stands for the token's own claim \"tid\"", issuer.Name, issuer.Issuer)
 		}
 	}
 }
@@ -256,6 +260,8 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 			return nil, "", notFetched(j.WellKnown, f)
 		}
 		if location, err = keyfetch.Follow(issuer, f.document.Body); err != nil {
+			f.response.Misdirected = err
+			_, err = f.response.Fault()
 			return nil, "", fmt.Errorf("%s: %w", j.WellKnown, err)
 		}
 	}
@@ -267,7 +273,7 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 	if f.document.File != "" {
 		from = f.document.File
 	}
-	if set, err = jwks.Parse(f.document.Body); err != nil {
+	if set, _, err = f.response.Set(); err != nil {
 		return nil, "", fmt.Errorf("%s: %w", from, err)
 	}
 	return set, from, nil
@@ -296,6 +302,17 @@ func (t *tracer) audience(d *gate.Decision, _ error) {
 	t.add("audience", "aud %s; any one of %s will do", orNone(aud), quoted(wanted))
 }
 
+func (t *tracer) binding(_ *gate.Decision, err error) {
+	shown := "none"
+	if t.in.Request.Certificate != "" {
+		shown = "SHA-256 " + t.in.Request.Certificate
+	}
+	t.add("binding", "the token is for one client certificate (cnf.x5t#S256); the client shows %s", shown)
+	if err != nil {
+		t.more("%v", err)
+	}
+}
+
 // identity names the claims and what each was used for, and then who calls.
 func (t *tracer) identity(d *gate.Decision, err error) {
 	t.claims(d)
@@ -304,13 +321,27 @@ func (t *tracer) identity(d *gate.Decision, err error) {
 		t.add("identity", "%s", claimProblem(err))
 		return
 	}
-	t.add("identity", "username %q", id.Username)
+	name := d.Issuer.Config.UsernameClaim
+	switch {
+	case id.Username != "":
+		t.add("identity", "username %q", id.Username)
+		if v, _ := d.Token.Claims.Lookup(name.Name, name.Path...); v.String() == "" {
+			t.more("the token names no user: the client stands in (missingUsername)")
+		}
+	case err == nil:
+		t.add("identity", "no username, and the issuer lets that pass (missingUsername)")
+	default:
+		t.add("identity", "no username")
+	}
 	for _, part := range []struct{ name, value string }{
 		{"consumer key", quotedIf(id.ConsumerKey)}, {"scopes", quoted(id.Scopes)}, {"roles", quoted(id.Roles)},
 	} {
 		if part.value != "" {
 			t.more("%s %s", part.name, part.value)
 		}
+	}
+	for _, h := range id.LeftOut {
+		t.more("%s is left out: %s", h.Header, h.Problem)
 	}
 	if err != nil {
 		t.more("%s", claimProblem(err))
@@ -399,20 +430,21 @@ func (t *tracer) demands(d *gate.Decision, err error) {
 	if d.Rule.Index >= 0 {
 		rule = &t.in.Config.Rules[d.Rule.Index]
 	}
-	var asks []string
-	for _, a := range []struct {
-		name string
-		list config.AnyOrAll
-	}{{"scopes", rule.Scopes}, {"roles", rule.Roles}} {
-		if len(a.list.Values) > 0 {
-			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+	own := rule.Own()
+	asks := demandsText(&own)
+	if len(rule.AnyOf) > 0 {
+		asks = append(asks, "any of these, besides (anyOf):")
+	}
+	for i := range rule.AnyOf {
+		d := &rule.AnyOf[i]
+		texts := demandsText(d)
+		if len(d.Issuers) > 0 {
+			texts = append(texts, "issuer: any of "+quoted(d.Issuers))
 		}
-	}
-	if len(rule.ConsumerKeys) > 0 {
-		asks = append(asks, "consumer key: any of "+quoted(rule.ConsumerKeys))
-	}
-	for _, c := range rule.Claims {
-		asks = append(asks, fmt.Sprintf("claim %s: any of %s", claimText(c.Claim), quoted(c.In)))
+		if len(d.Audiences) > 0 {
+			texts = append(texts, "audience: any of "+quoted(d.Audiences))
+		}
+		asks = append(asks, "- "+strings.Join(texts, "; "))
 	}
 	if len(asks) == 0 {
 		return
@@ -424,6 +456,26 @@ func (t *tracer) demands(d *gate.Decision, err error) {
 	if err != nil {
 		t.more("refused: %s", claimProblem(err))
 	}
+}
+
+// demandsText says what is asked of scopes, roles, clients and claims.
+func demandsText(d *config.Demands) []string {
+	var asks []string
+	for _, a := range []struct {
+		name string
+		list config.AnyOrAll
+	}{{"scopes", d.Scopes}, {"roles", d.Roles}} {
+		if len(a.list.Values) > 0 {
+			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+		}
+	}
+	if len(d.ConsumerKeys) > 0 {
+		asks = append(asks, "consumer key: any of "+quoted(d.ConsumerKeys))
+	}
+	for _, c := range d.Claims {
+		asks = append(asks, fmt.Sprintf("claim %s: any of %s", claimText(c.Claim), quoted(c.In)))
+	}
+	return asks
 }
 
 // claims names the token's claims and what each was used for.
@@ -464,8 +516,11 @@ func (t *tracer) claims(d *gate.Decision) {
 		use(m.RemoteClaim, "header "+m.LocalClaim)
 	}
 	if d.Rule.Index >= 0 {
-		for _, rule := range t.in.Config.Rules[d.Rule.Index].Claims {
-			use(rule.Claim, "rule")
+		rule := &t.in.Config.Rules[d.Rule.Index]
+		for _, demands := range append([]config.Demands{rule.Own()}, rule.AnyOf...) {
+			for _, c := range demands.Claims {
+				use(c.Claim, "rule")
+			}
 		}
 	}
 	var used, unused []string

@@ -8,6 +8,8 @@ package keyfetch
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -29,11 +31,21 @@ type Client struct {
 	// Clusters are the addresses of clusters: scheme, host and port. Of one
 	// that is not here, the URL's own host is asked.
 	Clusters map[string]*url.URL
+	// RootCAs are the certificate authorities. nil: those of the system.
+	RootCAs *x509.CertPool
 }
 
 // transport asks for documents as the plugin's callouts do: it follows no
-// redirects and does not decompress.
-var transport = &http.Transport{DisableCompression: true, DisableKeepAlives: true, Proxy: http.ProxyFromEnvironment}
+// redirects, does not decompress, and takes a certificate of the URL's host alone,
+// whatever the address.
+func (c *Client) transport(host string) *http.Transport {
+	return &http.Transport{
+		DisableCompression: true,
+		DisableKeepAlives:  true,
+		Proxy:              http.ProxyFromEnvironment,
+		TLSClientConfig:    &tls.Config{RootCAs: c.RootCAs, ServerName: host, MinVersion: tls.VersionTLS12},
+	}
+}
 
 // Document is an answer.
 type Document struct {
@@ -50,6 +62,7 @@ func (c *Client) Get(ctx context.Context, cluster, location string, timeout time
 	if err != nil {
 		return nil, err
 	}
+	transport := c.transport(request.URL.Hostname())
 	request.Header.Set("Accept", "application/json, application/jwk-set+json")
 	request.Header.Set("User-Agent", "orgate")
 	if address := c.Clusters[cluster]; address != nil {
@@ -105,45 +118,66 @@ func (c *Client) Issuer(ctx context.Context, issuer *config.Issuer) Keys {
 	k.Location = source.URL
 	if source.WellKnown != "" {
 		k.Path = "wellKnown"
-		document, err := c.get(ctx, source.Cluster, source.WellKnown, timeout)
-		if err == nil {
-			k.Location, err = Follow(issuer, document)
-		}
-		if err != nil {
-			k.Error = "discovery document: " + err.Error()
+		var err error
+		if k.Location, err = c.discover(ctx, issuer, timeout); err != nil {
+			k.Error = err.Error()
 			return k
 		}
 	}
-	document, err := c.get(ctx, source.Cluster, k.Location, timeout)
-	if err != nil {
-		k.Error = err.Error()
-		return k
+	var set *jwks.Set
+	response, err := c.get(ctx, source.Cluster, k.Location, timeout)
+	if err == nil {
+		set, _, err = response.Set()
 	}
-	set, err := jwks.Parse(document)
 	if err != nil {
 		k.Error = err.Error()
+		if source.WellKnown != "" {
+			k.Error = k.Location + ": " + k.Error
+		}
 		return k
 	}
 	k.describe(set, issuer)
 	return k
 }
 
-// get returns a document that the plugin would read.
-func (c *Client) get(ctx context.Context, cluster, location string, timeout time.Duration) (string, error) {
-	document, err := c.Get(ctx, cluster, location, timeout)
-	switch {
-	case err != nil:
-		return "", err
-	case document.Status >= 300 && document.Status < 400:
-		return "", fmt.Errorf("status %d: redirects are not followed, name the place itself", document.Status)
-	case document.Status != http.StatusOK:
-		return "", fmt.Errorf("status %d", document.Status)
-	case document.Body == "":
-		return "", errors.New("no body")
-	case len(document.Body) > jwks.MaxDocument:
-		return "", fmt.Errorf("more than %d bytes", jwks.MaxDocument)
+// discover returns where an issuer's discovery document leads.
+func (c *Client) discover(ctx context.Context, issuer *config.Issuer, timeout time.Duration) (string, error) {
+	source := issuer.SignatureValidation.JWKS
+	response, err := c.get(ctx, source.Cluster, source.WellKnown, timeout)
+	if err == nil {
+		_, err = response.Fault()
 	}
-	return document.Body, nil
+	if err != nil {
+		return "", fmt.Errorf("discovery document: %w", err)
+	}
+	location, err := Follow(issuer, response.Body)
+	if err != nil {
+		response.Misdirected = err
+		_, err = response.Fault()
+	}
+	return location, err
+}
+
+// get fetches a document as the plugin sees it.
+func (c *Client) get(ctx context.Context, cluster, location string, timeout time.Duration) (*jwks.Response, error) {
+	document, err := c.Get(ctx, cluster, location, timeout)
+	if err != nil {
+		return nil, err
+	}
+	response := Response(document.Status, document.Header, document.Body)
+	return &response, nil
+}
+
+// Response is an answer as the plugin sees it.
+func Response(status int, header http.Header, body string) jwks.Response {
+	return jwks.Response{
+		Status:          status,
+		CacheControl:    strings.Join(header.Values("Cache-Control"), ", "),
+		Body:            body,
+		ContentType:     header.Get("Content-Type"),
+		ContentEncoding: header.Get("Content-Encoding"),
+		Location:        header.Get("Location"),
+	}
 }
 
 func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
@@ -162,6 +196,8 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 		switch {
 		case !slices.ContainsFunc(pinned.Keys, func(p *jwt.Key) bool { return p == key }):
 			described.Reason = "not pinned"
+		case !strings.Contains(issuer.Issuer, config.Tenant) && !key.IsOf(issuer.Issuer):
+			described.Reason = fmt.Sprintf("its tokens are those of the issuer %q", key.Issuer)
 		case !slices.ContainsFunc(issuer.Algorithms, fits):
 			described.Reason = "alg is none of the issuer's algorithms (" + strings.Join(issuer.Algorithms, ", ") + ")"
 		default:
@@ -183,7 +219,7 @@ func (k *Keys) describe(set *jwks.Set, issuer *config.Issuer) {
 // nowhere.
 func Follow(issuer *config.Issuer, document string) (string, error) {
 	source := issuer.SignatureValidation.JWKS
-	d := jwks.Discovery{Issuer: issuer.Issuer, URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
+	d := jwks.Discovery{Issuer: issuer.DiscoveryIssuer(), URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
 	location, err := d.Follow(document)
 	if err != nil && gjson.Valid(document) {
 		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(), gjson.Get(document, "jwks_uri").String())

@@ -1,4 +1,4 @@
-package filter_test
+package gate_test
 
 import (
 	"math/rand/v2"
@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"orgate/e2e/emulator"
 	"orgate/e2e/generate"
 	"orgate/e2e/scenario"
 )
@@ -30,17 +29,13 @@ func FuzzRequests(f *testing.F) {
 		c := generate.New(data)
 		var first []scenario.Outcome
 		for _, uncached := range []bool{false, true} {
-			proxy, err := emulator.New(c.Document(uncached))
-			if err != nil {
-				t.Fatalf("%v\n%s", err, c.Document(uncached))
-			}
-			defer proxy.Close()
+			proxy := open(t, c.Document(uncached))
 			for round := range 2 {
 				for i, request := range c.Requests {
 					outcome := proxy.Serve(request)
 					if len(first) < len(c.Requests) {
 						first = append(first, outcome)
-						if problem := c.Check(request, outcome, true); problem != "" {
+						if problem := c.Check(request, outcome); problem != "" {
 							t.Errorf("%s\nrequest: %+v\noutcome: %+v\nconfiguration: %s", problem, request, outcome, c.Document(false))
 						}
 						continue
@@ -50,7 +45,6 @@ func FuzzRequests(f *testing.F) {
 					}
 				}
 			}
-			proxy.Close()
 		}
 	})
 }

@@ -8,12 +8,12 @@ import (
 	"orgate/internal/advice"
 )
 
-// mistakes is the error of a configuration with mistakes: a line for each,
+// errors is the error of a configuration with errors: a line for each,
 // with its file, line, column and field.
-func mistakes(file string, report *advice.Result) error {
-	lines := make([]string, len(report.Mistakes))
-	for i := range report.Mistakes {
-		m := &report.Mistakes[i]
+func faults(file string, report *advice.Result) error {
+	lines := make([]string, len(report.Errors))
+	for i := range report.Errors {
+		m := &report.Errors[i]
 		lines[i] = place(file, m) + strings.TrimPrefix(m.Path+": "+m.Message, ": ")
 	}
 	return errors.New(strings.Join(lines, "\n"))
@@ -24,13 +24,13 @@ func place(file string, m *advice.Finding) string {
 }
 
 // located is an error about a configuration from somebody who knows no files: a
-// line for each mistake, which gets the file and, if orgate sees the same
-// mistake, its place.
+// line for each error, which gets the file and, if orgate sees the same
+// error, its place.
 func located(file, document string, lines []string) error {
 	places := map[string]string{}
 	report := advice.Read(document)
-	for i := range report.Mistakes {
-		m := &report.Mistakes[i]
+	for i := range report.Errors {
+		m := &report.Errors[i]
 		if m.Path != "" {
 			places[m.Path+": "+m.Message] = place(file, m)
 		}

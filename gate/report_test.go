@@ -1,4 +1,4 @@
-package filter_test
+package gate_test
 
 import (
 	"strings"
@@ -11,14 +11,14 @@ import (
 // so there is none to tell access logs. The request passes nevertheless.
 func TestReportOnlyWithoutOrganization(t *testing.T) {
 	config := strings.Replace(scenario.Config(), `"name": "idp1",`, `"name": "idp1", "reportOnly": true,`, 1)
-	proxy := start(t, config, nil)
+	proxy := open(t, config)
 	for name, claims := range map[string]scenario.Claims{
 		"no claim":                   {"org_id": nil},
 		"of another than its issuer": {"org_id": "org2"},
 	} {
-		got := proxy.Serve(bearer("/org1", scenario.First().Token(claims)))
+		got := proxy.Serve(scenario.Request{Path: "/org1", Token: scenario.First().Token(claims)})
 		if !got.Passed || len(got.Upstream.Values("x-orgate-report")) != 1 || len(got.Upstream.Values("x-wso2-organization")) != 0 {
-			t.Errorf("%s: %s, upstream %v", name, verdict(got), got.Upstream)
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }
