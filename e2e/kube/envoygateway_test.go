@@ -282,3 +282,32 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
 	c.condition("organizationpolicy", "infra", "later", "Programmed", "False Conflicted")
 }
+
+// TestMergedBackends: the clusters for keys keep their names where EnvoyProxy
+// merges those of backends.
+func TestMergedBackends(t *testing.T) {
+	c := newCluster(t)
+	c.controller()
+	c.apply(`
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {name: merged, namespace: infra}
+spec: {mergeBackends: {}}
+`)
+	c.apply(strings.Replace(gateways, "  gatewayClassName: eg\n",
+		"  gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: merged}}\n", 1))
+	c.apply(strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1))
+	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
+	p := c.envoyGateway()
+	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True")
+	p.until(t, guarded(c.plugin("envoyextensionpolicy", holds("one/a")),
+		map[string]string{"httproute/infra/orgate-keys-a-example-com/rule/0/backend/0": "a.example.com"}))
+	p.until(t, func(s *state) error {
+		for name := range s.Clusters {
+			if strings.Contains(name, "api") && strings.HasPrefix(name, "httproute/") {
+				return fmt.Errorf("nothing is merged: there is %s", name)
+			}
+		}
+		return nil
+	})
+}
