@@ -357,6 +357,12 @@ spec: {url: theirs}`
 	url, _, _ = unstructured.NestedString(c.get("WasmPlugin", "infra", "orgate").Object, "spec", "url")
 	diff(t, "url", "oci://registry.example.com/orgate:1.0.0", url)
 
+	// What a policy of this name left behind is.
+	c.delete("OrganizationPolicy", "infra", "orgate")
+	c.apply(strings.Replace(istioPolicy(), "uid: p1", "uid: p2", 1))
+	diff(t, "left behind", "apply WasmPlugin orgate", c.pass()[0])
+	diff(t, "again", []string(nil), c.pass())
+
 	// Nor is what else has the label deleted.
 	c.apply(`
 apiVersion: networking.istio.io/v1

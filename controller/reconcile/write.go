@@ -14,6 +14,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"orgate/controller/translate"
 )
 
 // write writes what differs, in its order, and then deletes what is no longer
@@ -113,8 +115,8 @@ func attempt(live, wanted *unstructured.Unstructured) string {
 // wrote under the policy's name is taken over.
 func mayTake(o *policy, live *unstructured.Unstructured) error {
 	owner := metav1.GetControllerOf(live)
-	if owner != nil && owner.UID == o.UID {
-		return nil
+	if owner != nil && (owner.UID == o.UID || owner.Kind == translate.PolicyKind.Kind && owner.Name == o.Name) {
+		return nil // of a policy of this name that was deleted, before its objects were
 	}
 	if owner == nil && live.GetLabels()[managedBy] == "orgate" && live.GetLabels()[partOf] == o.Name {
 		return nil

@@ -212,7 +212,7 @@ func byName[T any, M interface {
 // what is missing.
 func (p *proxy) until(t testing.TB, have func(*state) error) {
 	t.Helper()
-	deadline := time.After(90 * time.Second)
+	deadline := time.After(30 * time.Second)
 	for {
 		p.mu.Lock()
 		err, lost, changed := have(&p.state), p.err, p.changed
@@ -231,9 +231,13 @@ func (p *proxy) until(t testing.TB, have func(*state) error) {
 	}
 }
 
-// contexts are the TLS contexts of a cluster, whatever they hang from.
+// contexts are the TLS contexts of a cluster. If there are some by name, Envoy
+// Gateway gives each endpoint one, and the cluster's own is a dummy.
 func contexts(c *clusterv3.Cluster) []*tlsv3.UpstreamTlsContext {
-	sockets := []*corev3.TransportSocket{c.TransportSocket}
+	var sockets []*corev3.TransportSocket
+	if len(c.TransportSocketMatches) == 0 {
+		sockets = append(sockets, c.TransportSocket)
+	}
 	for _, m := range c.TransportSocketMatches {
 		sockets = append(sockets, m.TransportSocket)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -182,7 +183,14 @@ func guarded(want string, hosts map[string]string) func(*state) error {
 				if validation == nil {
 					validation = context.CommonTlsContext.GetValidationContext()
 				}
-				if sans := validation.GetMatchTypedSubjectAltNames(); context.Sni != host || len(sans) == 0 || sans[0].Matcher.GetExact() != host {
+				var sans []string
+				for _, m := range validation.GetMatchTypedSubjectAltNames() {
+					sans = append(sans, m.Matcher.GetExact())
+				}
+				for _, m := range validation.GetMatchSubjectAltNames() { // Istio's
+					sans = append(sans, m.GetExact())
+				}
+				if context.Sni != host || !slices.Equal(sans, []string{host}) {
 					return fmt.Errorf("cluster %s: SNI %q, SANs %v", name, context.Sni, sans)
 				}
 			}
@@ -266,16 +274,40 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 	}
 
 	// An older one for the same Gateway: the younger is ours.
-	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
-		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
 	c.apply(strings.NewReplacer("name: eg, namespace", "name: late, namespace", "port: 80,", "port: 81,", "port: 8080,", "port: 8081,").Replace(
 		strings.Split(gateways, "\n---\n")[1]))
-	c.condition("organizationpolicy", "infra", "later", "Programmed", "True")
-	c.kubectl("", "delete", "organizationpolicy", "later", "-n", "infra")
-	c.kubectl("", "delete", "envoyextensionpolicy", "later", "-n", "infra")
 	c.apply(other("older", "kind: Gateway, name: late", plugins))
 	time.Sleep(1100 * time.Millisecond) // ages are in seconds
 	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
 		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
 	c.condition("organizationpolicy", "infra", "later", "Programmed", "False Conflicted")
+}
+
+// TestMergedBackends: the clusters for keys keep their names where EnvoyProxy
+// merges those of backends.
+func TestMergedBackends(t *testing.T) {
+	c := newCluster(t)
+	c.controller()
+	c.apply(`
+apiVersion: gateway.envoyproxy.io/v1alpha1
+kind: EnvoyProxy
+metadata: {name: merged, namespace: infra}
+spec: {mergeBackends: {}}
+`)
+	c.apply(strings.Replace(gateways, "  gatewayClassName: eg\n",
+		"  gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: merged}}\n", 1))
+	c.apply(strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1))
+	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
+	p := c.envoyGateway()
+	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True")
+	p.until(t, guarded(c.plugin("envoyextensionpolicy", holds("one/a")),
+		map[string]string{"httproute/infra/orgate-keys-a-example-com/rule/0/backend/0": "a.example.com"}))
+	p.until(t, func(s *state) error {
+		for name := range s.Clusters {
+			if strings.Contains(name, "api") && strings.HasPrefix(name, "httproute/") {
+				return fmt.Errorf("nothing is merged: there is %s", name)
+			}
+		}
+		return nil
+	})
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -85,4 +86,75 @@ func TestIstio(t *testing.T) {
 			c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True")
 		})
 	}
+}
+
+// TestAuthorities: the certificate authorities that a TokenIssuer names for the
+// connection to its keys reach the proxy.
+func TestAuthorities(t *testing.T) {
+	c := newCluster(t)
+	c.controller()
+	p := c.istiod()
+	c.apply(ingress)
+	c.apply(istioPolicy(t))
+	authority, err := os.ReadFile(root + "/internal/apk/testdata/chart-ca.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.apply(strings.Replace(string(authority), "namespace: apk", "namespace: one", 1))
+	c.apply(tokenIssuer("one", "a", "org1", `jwks: {url: "https://a.example.com/jwks", tls: {configMapRef: {name: idp-tls, key: ca.crt}}}`))
+	want := c.plugin("wasmplugin", holds("one/a"))
+	p.until(t, guarded(want, map[string]string{"outbound|443||a.example.com": "a.example.com"}))
+	p.until(t, func(s *state) error {
+		for _, context := range contexts(s.Clusters["outbound|443||a.example.com"]) {
+			name := context.CommonTlsContext.GetCombinedValidationContext().GetValidationContextSdsSecretConfig().GetName()
+			if strings.HasPrefix(name, "configmap://infra/orgate-keys-a-example-com") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no authorities: %v", s.Clusters["outbound|443||a.example.com"])
+	})
+}
+
+// TestThousand: a thousand issuers, and how long one more takes.
+func TestThousand(t *testing.T) {
+	c := newCluster(t)
+	c.controller()
+	p := c.istiod()
+	c.apply(ingress)
+	c.apply(istioPolicy(t))
+	var all strings.Builder
+	for i := range 1000 {
+		all.WriteString(strings.Replace(tokenIssuer("apk", fmt.Sprintf("i%d", i), fmt.Sprintf("org%d", i), keysAt(fmt.Sprintf("h%d.example.com", i%10))),
+			"scopesClaim: scope,", "scopesClaim: scope, claimMappings: [{localClaim: x-wso2-organization, remoteClaim: org}],", 1) + "---")
+	}
+	began := time.Now()
+	c.apply(strings.TrimSuffix(all.String(), "---"))
+	t.Log("kubectl apply:", time.Since(began).Round(time.Millisecond))
+	count := func(n int) func(string) error {
+		return func(configuration string) error {
+			if got := strings.Count(configuration, `"name":"apk/`); got != n {
+				return fmt.Errorf("%d issuers, want %d", got, n)
+			}
+			return nil
+		}
+	}
+	want := c.plugin("wasmplugin", count(1000))
+	p.until(t, guarded(want, nil))
+	t.Log("all of them at the proxy:", time.Since(began).Round(time.Millisecond))
+	t.Log("the object:", len(c.kubectl("", "get", "wasmplugin", "orgate", "-n", "infra", "-o", "json")), "bytes; the configuration:", len(want))
+	began = time.Now()
+	c.apply(tokenIssuer("one", "more", "org1", keysAt("h0.example.com")))
+	p.until(t, func(s *state) error {
+		plugins, err := s.plugins()
+		if err != nil || len(plugins) == 0 {
+			return fmt.Errorf("no plugin: %w", err)
+		}
+		text, err := configuration(plugins[0])
+		if err != nil || !strings.Contains(text, "one/more") {
+			return fmt.Errorf("one more is missing: %w", err)
+		}
+		return nil
+	})
+	t.Log("one more:", time.Since(began).Round(time.Millisecond))
+	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True Programmed: 1001 TokenIssuers")
 }
