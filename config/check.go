@@ -178,7 +178,8 @@ func (r *reader) checkAgreement(same []*Issuer) {
 	for _, issuer := range same[1:] {
 		a, b := first.Introspection, issuer.Introspection
 		if first.TokenHandling != issuer.TokenHandling || (a == nil) != (b == nil) {
-			r.refuse(issuer.Path+".tokenHandling", "must be that of "+first.Path+", which has the same issuer, and so must introspection")
+			r.refuse(issuer.Path+".tokenHandling",
+				"must be that of "+first.Path+", which has the same issuer, and so must introspection")
 		} else if a != nil && *a != *b {
 			r.refuse(issuer.Path+".introspection", "must be that of "+first.Path+", which has the same issuer")
 		}

@@ -128,7 +128,8 @@ func (r *reader) checkEvidence(path string, issuer *Issuer) {
 	}
 	switch {
 	case handling.Kind == "REFERENCE" && !asks:
-		r.refuse(path+".introspection", `is required if tokenHandling is "REFERENCE": nothing else tells whether such a token is good`)
+		r.refuse(path+".introspection",
+			`is required if tokenHandling is "REFERENCE": nothing else tells whether such a token is good`)
 	case handling.Kind == "REFERENCE" && hasKeys:
 		r.refuse(keys, `has no meaning if tokenHandling is "REFERENCE": "CUSTOM" is for tokens of both kinds`)
 	case !asks && !hasKeys:
@@ -138,7 +139,8 @@ func (r *reader) checkEvidence(path string, issuer *Issuer) {
 			` "CUSTOM" is for tokens of both kinds`)
 	}
 	if asks && !hasKeys && len(issuer.TokenTypes) > 0 {
-		r.refuse(path+".tokenTypes", "has no meaning without signatureValidation: an introspection does not tell the type")
+		r.refuse(path+".tokenTypes",
+			"has no meaning without signatureValidation: an introspection does not tell the type")
 	}
 	r.checkPattern(path+".tokenHandling.pattern", handling)
 }

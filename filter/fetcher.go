@@ -116,7 +116,8 @@ func (f *fetcher) dismiss() {
 
 // configure puts locations in the fetcher's charge. Those that it had before go on
 // as they are.
-func (f *fetcher) configure(locations []*location, endpoints map[*config.Issuer]*endpoint, most int, sharing sharing, metrics *metrics) {
+func (f *fetcher) configure(locations []*location, endpoints map[*config.Issuer]*endpoint, most int, sharing sharing,
+	metrics *metrics) {
 	f.locations, f.endpoints, f.most, f.sharing, f.metrics = locations, endpoints, most, sharing, metrics
 	f.round, f.warned = round{}, false
 	now := f.now()

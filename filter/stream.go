@@ -108,7 +108,8 @@ func (s *stream) judge(deadline time.Time) types.Action {
 	if err != nil {
 		return s.fault(err)
 	}
-	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata, PeerCertificate: peerCertificate}
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata,
+		PeerCertificate: peerCertificate}
 	if s.held != nil {
 		request.Introspection = s.held.Introspection
 	}

@@ -112,7 +112,8 @@ func (v *verified) verdict(issuer *policy.Issuer) *verdict {
 //
 // Until is how long it is kept; zero is for good. Of a token that is there the
 // earlier time counts.
-func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string, until time.Time) {
+func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string,
+	until time.Time) {
 	v, ok := c.verified.get(compact)
 	if !ok {
 		compact = strings.Clone(compact)

@@ -127,9 +127,10 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 		options: o,
 	}
 	for range g.policy.Providers() {
-		g.providers = append(g.providers, &allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond})
+		g.providers = append(g.providers,
+			&allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond})
 	}
-	g.asked = newLRU[*Introspection](c.Limits.WaitingRequests+c.Limits.Fetches, maxVerifiedBytes)
+	g.asked = newLRU[*Introspection](max(1, c.Limits.WaitingRequests)+c.Limits.Fetches, maxAskedBytes)
 	allowances := map[string]*allowance{}
 	var problems []error
 	for i := range c.Issuers {

@@ -26,6 +26,7 @@ type Introspection struct {
 	Token string
 
 	gate  *Gate
+	asked time.Time
 	begun time.Time
 	// done tells that there is an answer, or there will be none: token, or err.
 	done  bool
@@ -39,8 +40,10 @@ const (
 	maxRefusal = 10 * time.Second
 	// lost is how long after its timeout an introspection is given up.
 	lost = time.Second
-	// maxRefused bounds how many tokens are kept that are not good.
-	maxRefused = 256
+	// maxRefused bounds how many tokens are kept that are not good, and maxAskedBytes
+	// what the tokens take that providers are being asked about.
+	maxRefused    = 256
+	maxAskedBytes = 1 << 20
 	// strangersPerSecond is how many tokens that are not active a provider is asked
 	// about, and maxStrangers how many at once.
 	strangersPerSecond = 10
@@ -124,7 +127,9 @@ func (i *Introspection) fail(err error) {
 // end has the next request with the token ask anew, unless the cache knows better.
 func (i *Introspection) end() {
 	i.done = true
-	i.gate.asked.remove(i.key())
+	if current, _ := i.gate.asked.get(i.key()); current == i {
+		i.gate.asked.remove(i.key())
+	}
 }
 
 func (i *Introspection) key() string {
@@ -134,19 +139,30 @@ func (i *Introspection) key() string {
 
 var (
 	errStrangers = fmt.Errorf("%w: too many tokens were not active", ErrIntrospection)
+	errBusy      = fmt.Errorf("%w: too many tokens are being asked about", ErrIntrospection)
 	errAsked     = errors.New("waiting for an introspection")
 )
 
 // ask returns the introspection that requests with the token wait for.
 func (g *Gate) ask(provider *policy.Provider, token string, now time.Time) (*Introspection, error) {
-	i := &Introspection{Provider: provider, Token: token, gate: g}
+	i := &Introspection{Provider: provider, Token: token, gate: g, asked: now}
 	if other, ok := g.asked.get(i.key()); ok && other.Provider == provider && (other.Pending() || other.Underway(now)) {
 		return other, nil
 	}
 	if !g.providers[provider.Index].left(now) {
 		return nil, errStrangers
 	}
-	g.asked.put(i.key(), i, listEntry+len(token))
+	i.Token = strings.Clone(token) // and nothing else of the request
+	size := listEntry + sha256.Size + len(token)
+	for !g.asked.hasRoom(size) {
+		// Those that nobody waits for any more, or that got lost, make room.
+		oldest := g.asked.root.prev.value
+		if age := now.Sub(oldest.asked); age >= 0 && age <= time.Duration(g.config.Limits.KeyWait) {
+			return nil, errBusy
+		}
+		g.asked.remove(oldest.key())
+	}
+	g.asked.put(i.key(), i, size-sha256.Size)
 	return i, nil
 }
 

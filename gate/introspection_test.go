@@ -3,6 +3,7 @@ package gate
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,5 +98,38 @@ func TestIntrospectionsOfStrangersTokens(t *testing.T) {
 	}
 	if n := len(g.asked.entries); n > 0 {
 		t.Errorf("%d that have ended are kept", n)
+	}
+}
+
+// TestIntrospectionsAreBounded: what waiting tokens take is bounded, and those whose
+// requests have gone make room once nobody can wait for them any more.
+func TestIntrospectionsAreBounded(t *testing.T) {
+	g, now := asking(t)
+	long := strings.Repeat("x", 4000)
+	ask := func(n int) Decision { return about(g, fmt.Sprint("op_", n, "_", long), nil) }
+	n := 0
+	for ; n < 1000; n++ {
+		if d := ask(n); d.Verdict != Wait {
+			if !errors.Is(d.Err, ErrIntrospection) {
+				t.Error(d.Err)
+			}
+			break
+		}
+	}
+	if n < 200 || n > 262 {
+		t.Errorf("%d tokens of 4 kB wait, want about a megabyte of them", n)
+	}
+	*now = noon.Add(5 * time.Second)
+	if d := ask(n); d.Verdict != Refuse {
+		t.Error("there is room while the first may still be waited for")
+	}
+	*now = noon.Add(5*time.Second + 1)
+	for range 1000 {
+		if n++; ask(n).Verdict != Wait {
+			break
+		}
+	}
+	if n < 400 || n > 530 {
+		t.Errorf("%d in all", n)
 	}
 }

@@ -121,7 +121,8 @@ const (
 // New prepares a configuration that [config.Parse] has returned: all that it
 // promises is taken for granted.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*Provider, len(c.Issuers)), headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*Provider, len(c.Issuers)),
+		headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
 	places := p.addIssuers(c, known)
 	for i := range c.Rules {

@@ -53,11 +53,10 @@ func (p *Policy) Asked(r *Rule, token string, claims *jwt.Claims) *Provider {
 		return nil
 	}
 	for _, v := range p.patterns {
-		if v.Config.Introspection == nil || claims != nil && (v.Config.TokenHandling.Kind == reference || v.hasKeys()) ||
-			v.allowedBy(r) == nil || !v.takes(token) {
-			continue
+		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
+		if v.Config.Introspection != nil && (claims == nil || ofJWTs) && v.allowedBy(r) != nil && v.takes(token) {
+			return v
 		}
-		return v
 	}
 	return nil
 }
