@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config/schema"
-	"orgate/internal/advice"
 )
 
 // checkOptions are the flags of "orgate check" as they were given.

@@ -17,10 +17,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
-	"orgate/internal/advice"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.

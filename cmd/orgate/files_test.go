@@ -127,7 +127,7 @@ spec:
 		rows = append(rows, given{name: provider + " with another slash", args: "check orgate.json",
 			files: document(issuers[1], ""), says: []string{fmt.Sprintf("%q (issuer-slash)", issuers[0])}})
 	}
-	charts, err := filepath.Glob("../../internal/apk/testdata/charts/*.yaml")
+	charts, err := filepath.Glob("../../admin/apk/testdata/charts/*.yaml")
 	if err != nil || len(charts) < 7 {
 		t.Fatal(charts, err)
 	}
@@ -139,7 +139,7 @@ spec:
 		case "1.x-truststore.yaml": // which is no values
 			continue
 		case "1.2-primary.yaml":
-			row.files["ca.yaml"] = readFile(t, "../../internal/apk/testdata/chart-ca.yaml")
+			row.files["ca.yaml"] = readFile(t, "../../admin/apk/testdata/chart-ca.yaml")
 			row.args += " ca.yaml --namespace apk"
 		}
 		rows = append(rows, row)

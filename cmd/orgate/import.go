@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/apk"
 	"orgate/config"
-	"orgate/internal/apk"
 )
 
 // importOptions are the flags of "orgate import" as they were given.

@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"orgate/admin/apk"
 	"orgate/config"
-	"orgate/internal/apk"
 	"orgate/internal/page"
 	"orgate/internal/strictjson"
 )

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/internal/render"
+	"orgate/admin/render"
 )
 
 func newRender() *cobra.Command {

@@ -19,9 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/grant"
 	"orgate/config"
-	"orgate/internal/advice"
 )
 
 // tokenOptions are the flags of "orgate token" as they were given.

@@ -19,12 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"orgate/admin/advice"
 	"orgate/e2e"
 	"orgate/e2e/echo"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
-	"orgate/internal/advice"
 	"orgate/jwks"
 )
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/internal/advice"
+	"orgate/admin/advice"
 )
 
 // TestYAML: YAML is read as JSON is, and findings have the places of the YAML.

@@ -19,9 +19,9 @@ import (
 	"slices"
 	"strings"
 
+	"orgate/admin/advice"
+	"orgate/admin/render"
 	"orgate/config"
-	"orgate/internal/advice"
-	"orgate/internal/render"
 	"orgate/internal/yamlnode"
 )
 

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/internal/apk"
+	"orgate/admin/apk"
 )
 
 // lines writes findings with their files' base names; notes begin with "note: ".

@@ -2,7 +2,7 @@
 // exits with status 1 if proxies would not load it: because it imports what the
 // oldest supported proxy does not offer, lacks a callback, or is too large.
 //
-//	go run ./internal/wasmfile build/orgate.wasm
+//	go run ./host/wasmfile build/orgate.wasm
 package main
 
 import (

@@ -18,10 +18,10 @@ import (
 	networkingv1 "istio.io/api/networking/v1"
 	networkingv1alpha3 "istio.io/api/networking/v1alpha3"
 
+	"orgate/admin/render"
 	"orgate/config"
 	"orgate/deploy/schema"
 	"orgate/e2e/envoy"
-	"orgate/internal/render"
 )
 
 // issuer writes an issuer whose keys come from a place: members of jwks.

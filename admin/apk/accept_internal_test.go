@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"orgate/internal/advice"
+	"orgate/admin/advice"
 )
 
 // withFieldsToCome has import write the fields that package config does not read

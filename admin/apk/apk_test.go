@@ -19,12 +19,12 @@ import (
 	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 
+	"orgate/admin/apk"
 	"orgate/config"
 	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
-	"orgate/internal/apk"
 )
 
 func sources(t *testing.T, files ...string) []apk.Source {

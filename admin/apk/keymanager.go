@@ -10,8 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"orgate/admin/advice"
 	"orgate/config"
-	"orgate/internal/advice"
 )
 
 // superTenant is the organization of API Manager that a Key Manager belongs to

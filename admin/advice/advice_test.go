@@ -9,10 +9,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"orgate/admin/advice"
 	"orgate/e2e"
 	"orgate/e2e/scenario"
 	"orgate/host/hosttest"
-	"orgate/internal/advice"
 )
 
 // keys is where an issuer's keys come from in most tests.

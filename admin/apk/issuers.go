@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"strings"
 
-	"orgate/internal/advice"
+	"orgate/admin/advice"
 	"orgate/jwks"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"orgate/internal/render"
+	"orgate/admin/render"
 )
 
 // FuzzEnvoyGateway: what is rendered of a good configuration is YAML, and the

@@ -6,8 +6,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"orgate/admin/apk"
 	"orgate/config"
-	"orgate/internal/apk"
 )
 
 // FuzzImport: whatever the files hold, nothing is written with a problem, what

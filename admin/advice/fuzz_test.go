@@ -4,9 +4,9 @@ import (
 	"slices"
 	"testing"
 
+	"orgate/admin/advice"
 	"orgate/config"
 	"orgate/e2e/scenario"
-	"orgate/internal/advice"
 )
 
 // FuzzRead: whatever the document is, there is a configuration or an error,

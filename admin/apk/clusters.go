@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"orgate/internal/render"
+	"orgate/admin/render"
 )
 
 // connect gives an issuer the clusters of its JWK Set and of its introspection.

@@ -3,7 +3,7 @@ package apk
 import (
 	"slices"
 
-	"orgate/internal/advice"
+	"orgate/admin/advice"
 )
 
 // fieldsToCome says that package config reads tokenHandling and introspection. As
