@@ -445,7 +445,8 @@ func TestActionsArePinned(t *testing.T) {
 // TestRelease: the workflow runs the GoReleaser that "make snapshot" does.
 func TestRelease(t *testing.T) {
 	version := regexp.MustCompile(`goreleaser/v2@(\S+)`).FindStringSubmatch(string(readFile(t, "../Makefile")))
-	if version == nil || !strings.Contains(string(readFile(t, "../.github/workflows/release.yml")), "version: "+version[1]+"\n") {
+	if version == nil || !strings.Contains(string(readFile(t, "../.github/workflows/release.yml")),
+		"version: "+version[1]+"\n") {
 		t.Errorf("the workflow does not run GoReleaser %v", version)
 	}
 }
@@ -708,7 +709,8 @@ func checkRulesTest(t *testing.T, content []byte) {
 // alerts are the names of the alerts.
 func alerts(t *testing.T) (names []string) {
 	t.Helper()
-	for _, m := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(string(readFile(t, "metrics/rules.yaml")), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^ +- alert: (\w+)$`).FindAllStringSubmatch(
+		string(readFile(t, "metrics/rules.yaml")), -1) {
 		names = append(names, m[1])
 	}
 	if len(names) < 5 {
@@ -725,13 +727,15 @@ func TestRunbook(t *testing.T) {
 		return regexp.MustCompile("(?m)^\\|[^|]*`" + name + "`[^|]*\\|").MatchString(page)
 	}
 	var reasons []string
-	for _, m := range regexp.MustCompile(`(?m)^\t\{[\w.]+, (?:"(\w+)"|ReasonFault), `).FindAllStringSubmatch(string(readFile(t, "../gate/refusal.go")), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^\t\{[\w.]+, (?:"(\w+)"|ReasonFault), `).FindAllStringSubmatch(
+		string(readFile(t, "../gate/refusal.go")), -1) {
 		if reason := m[1]; reason != "" && !slices.Contains(reasons, reason) {
 			reasons = append(reasons, reason)
 		}
 	}
 	reasons = append(reasons, "internal", "ok", "public")
-	if got := values(t)["reason"]; !cmp.Equal(slices.Sorted(slices.Values(reasons)), slices.Compact(slices.Sorted(slices.Values(got)))) {
+	if got := values(t)["reason"]; !cmp.Equal(slices.Sorted(slices.Values(reasons)),
+		slices.Compact(slices.Sorted(slices.Values(got)))) {
 		t.Errorf("reasons of docs/configuration.md %q, of the plugin %q", got, reasons)
 	}
 	_, troubleshooting, _ := strings.Cut(page, "## Troubleshooting by reason")

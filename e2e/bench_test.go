@@ -398,7 +398,8 @@ func benchConfig(n int, more string) string {
 		rules[i] = fmt.Sprintf(`{"name": "rule%d", "match": {"pathPrefix": %q}, "organization": "org1", "scopes": ["orders:read"]}`, i, path)
 	}
 	rules = append(rules, `{"name": "public", "match": {"pathPrefix": "/public"}, "public": true}`)
-	return `{"organization": "org1", ` + more + `"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules, ",") + `]}`
+	return `{"organization": "org1", ` + more + `"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` +
+		strings.Join(rules, ",") + `]}`
 }
 
 // fromEnvironment is the number in an environment variable.

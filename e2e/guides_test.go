@@ -26,7 +26,8 @@ func TestGuides(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range pages {
-		if name := filepath.Base(file); name == "README.md" || strings.HasPrefix(name, "kubernetes-") { // those are e2e/kube's
+		// those are e2e/kube's
+		if name := filepath.Base(file); name == "README.md" || strings.HasPrefix(name, "kubernetes-") {
 			continue
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".md"), func(t *testing.T) {

@@ -84,9 +84,10 @@ func TestIntrospectionRequest(t *testing.T) {
 		got[h[0]] = h[1]
 	}
 	want := map[string]string{"cluster": "idp1", "token": "a_1", "timeout": "5s", ":method": "POST", ":scheme": "https",
-		":authority": "idp1.example", ":path": "/introspect?x=y", "accept": "application/json", "user-agent": "orgate", "content-length": "38",
-		"content-type":  "application/x-www-form-urlencoded",
-		"authorization": "Basic " + base64.StdEncoding.EncodeToString([]byte("or+gate:s%3A3c%2Fret"))}
+		":authority": "idp1.example", ":path": "/introspect?x=y", "accept": "application/json", "user-agent": "orgate",
+		"content-length": "38",
+		"content-type":   "application/x-www-form-urlencoded",
+		"authorization":  "Basic " + base64.StdEncoding.EncodeToString([]byte("or+gate:s%3A3c%2Fret"))}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
@@ -138,9 +139,12 @@ func TestAnswerIsNotKeptBeyondItsExpiry(t *testing.T) {
 func TestProviderThatSaysNothing(t *testing.T) {
 	answers := map[string]func(*host.Callout) error{
 		"status 401": func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "401"}}, nil, nil) },
-		"no JSON":    func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "200"}}, []byte("<html>"), nil) },
+		"no JSON": func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}}, []byte("<html>"), nil)
+		},
 		"too large": func(c *host.Callout) error {
-			return c.Respond(host.Headers{{":status", "200"}}, []byte(`{"active":true,"x":"`+strings.Repeat("x", 1<<20)+`"}`), nil)
+			return c.Respond(host.Headers{{":status", "200"}},
+				[]byte(`{"active":true,"x":"`+strings.Repeat("x", 1<<20)+`"}`), nil)
 		},
 		"a failed call": (*host.Callout).Fail,
 		"a time-out":    func(c *host.Callout) error { return c.FailStatus(504) },
@@ -193,7 +197,8 @@ func TestSlowProvider(t *testing.T) {
 	equal(t, "cluster", c.Cluster, "idp2")
 	say(t, c, active(w.Time.Add(time.Hour)))
 	judged(t, s, 200, "ok")
-	equal(t, "verdict of a JWT", judgement(w, scenario.First().Token(scenario.Claims{"iss": "https://idp.example/"})), "200 ok")
+	equal(t, "verdict of a JWT", judgement(w, scenario.First().Token(scenario.Claims{"iss": "https://idp.example/"})),
+		"200 ok")
 	w.Time = w.Time.Add(3 * time.Second)
 	for len(asked(w)) > 0 || w.Time.Before(scenario.Now.Add(4*time.Second)) {
 		w.Time = w.Time.Add(time.Second)
@@ -280,14 +285,16 @@ func testIntrospectionPlace(t *testing.T) {
 		w := newWorker(t, configuration)
 		w.Open(request("a_1"))
 		c := one(t, w)
-		equal(t, "place", []string{c.Cluster, c.Headers.Values(":scheme")[0], c.Headers.Values(":authority")[0], c.Headers.Values(":path")[0]},
+		equal(t, "place", []string{c.Cluster, c.Headers.Values(":scheme")[0], c.Headers.Values(":authority")[0],
+			c.Headers.Values(":path")[0]},
 			[]string{place, "http", place + ".example:81", "/i?x=y"})
 	}
 }
 
 func testIntrospectionClient(t *testing.T) {
 	for members, want := range map[string]string{
-		"": "", `, "clientId": "a", "clientSecret": "b"`: "a:b", `, "clientId": "c", "clientSecret": {"fromEnvironment": "SECRET"}`: "c:hidden",
+		"": "", `, "clientId": "a", "clientSecret": "b"`: "a:b",
+		`, "clientId": "c", "clientSecret": {"fromEnvironment": "SECRET"}`: "c:hidden",
 	} {
 		w := newWorker(t, opaque(members, ""), func(c *host.Config) { c.Env = map[string]string{"SECRET": "hidden"} })
 		w.Open(request("a_1"))
@@ -303,16 +310,19 @@ func testIntrospectionClient(t *testing.T) {
 func testIntrospectionSecret(t *testing.T) {
 	testIntrospectionClient(t)
 	for _, environment := range []map[string]string{nil, {"SECRET": ""}} {
-		_, err := e2e.NewWorker(hosttest.Plugin(t), opaque(`, "clientId": "a", "clientSecret": {"fromEnvironment": "SECRET"}`, ""),
+		_, err := e2e.NewWorker(hosttest.Plugin(t),
+			opaque(`, "clientId": "a", "clientSecret": {"fromEnvironment": "SECRET"}`, ""),
 			func(c *host.Config) { c.Env = environment })
-		if err == nil || !strings.Contains(err.Error(), "issuers[0].introspection.clientSecret.fromEnvironment: the proxy gives the plugin no variable") {
+		if err == nil || !strings.Contains(err.Error(),
+			"issuers[0].introspection.clientSecret.fromEnvironment: the proxy gives the plugin no variable") {
 			t.Errorf("environment %v: %v", environment, err)
 		}
 	}
 }
 
 func testIntrospectionTimeout(t *testing.T) {
-	for members, want := range map[string]time.Duration{"": 5 * time.Second, `, "timeout": "1500ms"`: 1500 * time.Millisecond} {
+	for members, want := range map[string]time.Duration{"": 5 * time.Second,
+		`, "timeout": "1500ms"`: 1500 * time.Millisecond} {
 		w := newWorker(t, opaque(members, ""))
 		w.Open(request("a_1"))
 		equal(t, "timeout with "+members, one(t, w).Timeout, want)
@@ -320,7 +330,8 @@ func testIntrospectionTimeout(t *testing.T) {
 }
 
 func testCacheFor(t *testing.T) {
-	for members, want := range map[string]string{"": "200 ok", `, "cacheFor": "30s"`: "waits", `, "cacheFor": "0s"`: "waits"} {
+	for members, want := range map[string]string{"": "200 ok", `, "cacheFor": "30s"`: "waits",
+		`, "cacheFor": "0s"`: "waits"} {
 		w := newWorker(t, opaque(members, ""))
 		s := w.Open(request("a_1"))
 		say(t, one(t, w), active(w.Time.Add(time.Hour)))

@@ -52,7 +52,8 @@ func TestWeekOfIntrospections(t *testing.T) {
 		s := w.Open(request(token))
 		callouts := asked(w)
 		if (len(callouts) == 0) != cached {
-			t.Fatalf("%v: %d introspections of a token about which the provider said %v %v ago", w.Time, len(callouts), last.active, age)
+			t.Fatalf("%v: %d introspections of a token about which the provider said %v %v ago", w.Time, len(callouts),
+				last.active, age)
 		}
 		want := map[bool]string{true: "200 ok", false: "401 inactive"}[last.active]
 		if !cached {

@@ -60,11 +60,12 @@ func TestSelfTestRefusesAnEngineThatDecidesWrongly(t *testing.T) {
 		"\x08\x01": "self-test: RS256, forged: the verdict is ",
 		"\x08\x00": "self-test: RS256: the verdict is ",
 	} {
-		_, err := e2e.NewWorker(hosttest.Plugin(t), benchConfig(1, `"signatureVerification": "host",`), func(c *host.Config) {
-			c.Foreign = map[string]host.ForeignFunction{"verify_signature": func([]byte) ([]byte, host.Status) {
-				return []byte(verdict), host.OK
-			}}
-		})
+		_, err := e2e.NewWorker(hosttest.Plugin(t), benchConfig(1, `"signatureVerification": "host",`),
+			func(c *host.Config) {
+				c.Foreign = map[string]host.ForeignFunction{"verify_signature": func([]byte) ([]byte, host.Status) {
+					return []byte(verdict), host.OK
+				}}
+			})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("verdict %q: %v, want %q", verdict, err, want)
 		}

@@ -114,7 +114,8 @@ func (p *plugin) configure(document string) error {
 	p.period = 0
 	sharing := newSharing(c.Sharing.Key)
 	if !sharing.open && len(locations) > 0 {
-		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no sharing.key")
+		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no " +
+			"sharing.key")
 	}
 	p.fetcher.configure(locations, endpoints, c.Limits.Fetches, sharing, p.metrics)
 	first := regular
@@ -126,7 +127,8 @@ func (p *plugin) configure(document string) error {
 	}
 	p.config, p.gate = c, g
 	attempt(p.metrics.begin)
-	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(len(c.Rules)))
+	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(
+		len(c.Rules)))
 	return nil
 }
 
@@ -242,7 +244,8 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	if period == p.period {
 		return nil
 	}
-	if err := proxywasm.SetTickPeriodMilliSeconds(uint32(min(max(period.Milliseconds(), 1), math.MaxUint32))); err != nil {
+	if err := proxywasm.SetTickPeriodMilliSeconds(
+		uint32(min(max(period.Milliseconds(), 1), math.MaxUint32))); err != nil {
 		return err
 	}
 	p.period = period

@@ -248,7 +248,8 @@ func tell(d *gate.Decision) error {
 	if d.Identity != nil {
 		organization = d.Identity.Organization // none, in report-only mode
 	}
-	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer), tellOne(propertyOrganization, organization))
+	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer),
+		tellOne(propertyOrganization, organization))
 	if err != nil || d.Verdict == gate.Pass && !d.Reported {
 		return err
 	}
@@ -259,7 +260,8 @@ func tell(d *gate.Decision) error {
 	if d.Other.Kind != "" {
 		source += ", " + d.Other.String()
 	}
-	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required), tellOne(propertySource, source))
+	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required),
+		tellOne(propertySource, source))
 }
 
 // tellOne sets a property, unless there is nothing to tell.

@@ -30,7 +30,8 @@ func asking(t *testing.T) (g *Gate, now *time.Time) {
 
 // about judges a request with a token that has waited for an introspection, or nil.
 func about(g *Gate, token string, i *Introspection) Decision {
-	return g.Judge(&Request{Headers: [][2]string{{":path", "/"}, {"authorization", "Bearer " + token}}, Introspection: i})
+	return g.Judge(&Request{Headers: [][2]string{{":path", "/"}, {"authorization", "Bearer " + token}},
+		Introspection: i})
 }
 
 func answerOf(body string) introspect.Answer {

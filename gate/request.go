@@ -30,7 +30,8 @@ type Request struct {
 // Of all others the name is enough.
 func (g *Gate) Reads(name string) bool {
 	switch name {
-	case ":method", ":authority", ":path", "host", "content-type", "origin", "access-control-request-method", "connection":
+	case ":method", ":authority", ":path", "host", "content-type", "origin", "access-control-request-method",
+		"connection":
 		return true
 	case "cookie":
 		return g == nil || len(g.config.TokenSources.Cookies) > 0

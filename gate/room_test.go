@@ -73,7 +73,8 @@ func TestRoomTakesSourcesInTurn(t *testing.T) {
 			t.Fatalf("%s: no room", w.request)
 		}
 	}
-	if got := r.Sources(); r.Ready() || r.Len() != 6 || !slices.Equal(got, []*jwks.Source{a.Source, b.Source, c.Source}) {
+	if got := r.Sources(); r.Ready() || r.Len() != 6 ||
+		!slices.Equal(got, []*jwks.Source{a.Source, b.Source, c.Source}) {
 		t.Errorf("ready %v, %d wait, for %v", r.Ready(), r.Len(), got)
 	}
 	r.Wake(a)

@@ -84,7 +84,8 @@ func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 	case gate.Pass:
 		outcome.Passed = true
 		outcome.Upstream = carryOut(request.Headers, d.Edits())
-		outcome.Trailers = slices.DeleteFunc(slices.Clone(r.Trailers), func(h [2]string) bool { return p.IsIdentityHeader(h[0]) })
+		outcome.Trailers = slices.DeleteFunc(slices.Clone(r.Trailers),
+			func(h [2]string) bool { return p.IsIdentityHeader(h[0]) })
 	default:
 		response := p.Response(&d)
 		outcome.Status, outcome.Headers = int(response.Status), response.Headers

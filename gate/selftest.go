@@ -159,9 +159,12 @@ func selfTestCases(algorithms []string) []selfTestCase {
 			selfTestCase{name: algorithm, token: good, want: "ok"},
 			selfTestCase{name: algorithm + ", forged", token: selfTestToken(algorithm, forged), want: "bad_signature"},
 			selfTestCase{name: algorithm + ", expired", token: good, later: true, want: "expired"},
-			selfTestCase{name: algorithm + ", in the host's organization", host: "org1.tenant.invalid", token: good, want: "ok"},
-			selfTestCase{name: algorithm + ", in another host's", host: "org2.tenant.invalid", token: good, want: "organization"},
-			selfTestCase{name: algorithm + ", in the path's organization", path: "/t/org1/x%20y", token: good, want: "ok"},
+			selfTestCase{name: algorithm + ", in the host's organization", host: "org1.tenant.invalid", token: good,
+				want: "ok"},
+			selfTestCase{name: algorithm + ", in another host's", host: "org2.tenant.invalid", token: good,
+				want: "organization"},
+			selfTestCase{name: algorithm + ", in the path's organization", path: "/t/org1/x%20y", token: good,
+				want: "ok"},
 			selfTestCase{name: algorithm + ", in another path's", path: "/t/org2/x", token: good, want: "organization"},
 			selfTestCase{name: algorithm + ", without a scope", path: "/scope", token: good, want: "scope"},
 			selfTestCase{name: algorithm + ", without a role", method: "POST", token: good, want: "role"},
@@ -192,7 +195,8 @@ func (c *selfTestCase) organization() string {
 
 func (c *selfTestCase) request() *Request {
 	headers := [][2]string{
-		{":authority", cmp.Or(c.host, "api.invalid")}, {":method", cmp.Or(c.method, "GET")}, {":path", cmp.Or(c.path, "/")},
+		{":authority", cmp.Or(c.host, "api.invalid")}, {":method", cmp.Or(c.method, "GET")},
+		{":path", cmp.Or(c.path, "/")},
 	}
 	headers = append(headers, c.headers...)
 	if c.token != "" {

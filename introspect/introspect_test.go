@@ -29,17 +29,21 @@ var answers = []struct {
 	{"twice", ok(`{"active": false, "active": true}`), "not_json", "malformed token: claims: duplicate member"},
 	{"an array", ok(`[{"active": true}]`), "not_json", "malformed token: claims: not an object"},
 	{"a JWT", ok("eyJhbGciOiJSUzI1NiJ9.e30.AA"), "not_json", "malformed token: claims: invalid JSON"},
-	{"HTML", jwks.Response{Status: 200, ContentType: "text/html", Body: "<p>"}, "not_json", "malformed token: claims: invalid JSON"},
+	{"HTML", jwks.Response{Status: 200, ContentType: "text/html", Body: "<p>"}, "not_json",
+		"malformed token: claims: invalid JSON"},
 	{"two objects", ok(`{"active": true}{}`), "not_json", "malformed token: claims: invalid JSON"},
 	{"broken off", ok(`{"active": true`), "not_json", "malformed token: claims: invalid JSON"},
-	{"exp that is a string", ok(`{"active": true, "exp": "1"}`), "not_json", "malformed token: exp is not a number or out of range"},
+	{"exp that is a string", ok(`{"active": true, "exp": "1"}`), "not_json",
+		"malformed token: exp is not a number or out of range"},
 	{"empty", ok(""), "empty", "no body"},
-	{"too large", ok(`{"active": true, "x": "` + strings.Repeat("x", introspect.MaxAnswer) + `"}`), "too_large", "more than 16384 bytes"},
+	{"too large", ok(`{"active": true, "x": "` + strings.Repeat("x", introspect.MaxAnswer) + `"}`), "too_large",
+		"more than 16384 bytes"},
 	{"no answer", jwks.Response{}, "no_answer", "no answer"},
 	{"the proxy's", jwks.Response{Status: 503, Local: "no healthy upstream"}, "no_answer",
 		`no answer: the proxy says "no healthy upstream" (status 503)`},
 	{"unauthorized", jwks.Response{Status: 401}, "status", "status 401"},
-	{"a redirect", jwks.Response{Status: 302, Location: "https://idp/login?secret"}, "status", `status 302, a redirect to "https://idp/login"`},
+	{"a redirect", jwks.Response{Status: 302, Location: "https://idp/login?secret"}, "status",
+		`status 302, a redirect to "https://idp/login"`},
 	{"201", jwks.Response{Status: 201, Body: `{"active": true}`}, "status", "status 201"},
 }
 
@@ -53,7 +57,8 @@ func TestRead(t *testing.T) {
 			if a.Err != nil {
 				said = a.Err.Error()
 			}
-			if a.Result != c.want || !strings.HasPrefix(said, c.err) || (said == "") != (c.err == "") || (a.Token != nil) != (c.want == "active") {
+			if a.Result != c.want || !strings.HasPrefix(said, c.err) || (said == "") != (c.err == "") ||
+				(a.Token != nil) != (c.want == "active") {
 				t.Errorf("%s, %q, token %v", a.Result, said, a.Token != nil)
 			}
 		})
@@ -75,7 +80,8 @@ func TestClaimsOfAnAnswer(t *testing.T) {
 func TestRequest(t *testing.T) {
 	const odd = "a b+c&d=e%/~*-._é\x00\""
 	form, err := url.ParseQuery(introspect.Body(odd))
-	if diff := cmp.Diff(url.Values{"token": {odd}, "token_type_hint": {"access_token"}}, form); err != nil || diff != "" {
+	if diff := cmp.Diff(url.Values{"token": {odd}, "token_type_hint": {"access_token"}}, form); err != nil ||
+		diff != "" {
 		t.Errorf("%v, form (-want +got):\n%s", err, diff)
 	}
 	basic, _ := strings.CutPrefix(introspect.Authorization(odd, "s:3 "), "Basic ")
@@ -97,7 +103,8 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, status int, body string) {
 		a := introspect.Read(&jwks.Response{Status: status, Body: body})
-		if (a.Token != nil) != (a.Result == introspect.ResultActive) || a.Token != nil && (a.Err != nil || status != 200) {
+		if (a.Token != nil) != (a.Result == introspect.ResultActive) || a.Token != nil &&
+			(a.Err != nil || status != 200) {
 			t.Fatalf("%+v", a)
 		}
 		if a.Token == nil {

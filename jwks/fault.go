@@ -32,7 +32,8 @@ func (r *Response) Fault(most int) (Result, error) {
 		return ResultNoAnswer, errors.New("no answer")
 	case r.Status/100 == 3 && r.Location != "":
 		location, _, _ := strings.Cut(r.Location, "?") // What follows may be a secret.
-		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status, printable(location))
+		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status,
+			printable(location))
 	case r.Status != 200:
 		return ResultStatus, r.describe(fmt.Errorf("status %d", r.Status))
 	case r.Body == "":

@@ -204,8 +204,9 @@ func newRule(index int, entry *config.Rule, fallback config.Organization, places
 	}
 	own := entry.Own()
 	r := &Rule{
-		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
-		config: entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
+		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
+		ForwardToken: *entry.ForwardToken,
+		config:       entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
 	}
 	for n := range entry.AnyOf {
 		r.alternatives = append(r.alternatives, newDemands(&entry.AnyOf[n], places, known))

@@ -87,12 +87,15 @@ func TestAdviceOnIssuers(t *testing.T) {
 			nil},
 		{"no audience but in a rule that does not take everything: the rest is refused",
 			`{"issuers": [` + bare + `], "rules": [{"audiences": ["a"], "match": {"path": "/a"}}]}`, nil},
-		{"no audience but in each alternative", `{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, ` +
-			`{"audiences": ["b"], "roles": ["x"]}]}]}`,
-			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used here ` +
-				`has a rolesClaim: it holds for no token`}},
+		{"no audience but in each alternative",
+			`{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, ` +
+				`{"audiences": ["b"], "roles": ["x"]}]}]}`,
+			[]string{
+				`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used here ` +
+					`has a rolesClaim: it holds for no token`}},
 		{"no audience in one of the alternatives",
-			`{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, {"scopes": ["b"]}]}]}`, []string{noAudience}},
+			`{"issuers": [` + bare + `], "rules": [{"anyOf": [{"audiences": ["a"]}, {"scopes": ["b"]}]}]}`,
+			[]string{noAudience}},
 		{"no audience in one of the rules",
 			`{"issuers": [` + bare + `], "rules": [{"match": {"path": "/a"}}, {"audiences": ["b"]}]}`,
 			[]string{noAudience}},
@@ -103,8 +106,10 @@ func TestAdviceOnIssuers(t *testing.T) {
 			[]string{"plain-http issuers[0].signatureValidation.jwks.wellKnown: " + plain}},
 		{"introspection over http", `{"issuers": [{"name": "idp", "issuer": "https://idp.example", "organization": "org1",
 			"audiences": ["a"], "introspection": {"url": "http://idp.example/i", "cluster": "idp"}}]}`,
-			[]string{"plain-http issuers[0].introspection.url: tokens and the client's secret go over plain http: whoever is " +
-				"on the way has them, and can say that any token is good; use https"}},
+			[]string{
+				"plain-http issuers[0].introspection.url: tokens and the client's secret go over plain http: " +
+					"whoever is " +
+					"on the way has them, and can say that any token is good; use https"}},
 		{"pinned keys over http",
 			`{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp", "pins": `+
 				`["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}`) + `]}`, nil},
@@ -120,9 +125,11 @@ func TestAdviceOnIssuers(t *testing.T) {
 			}},
 		{"many tenants, mapped", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid",
 			"organizationMapping": {"t-1": "org1"}`) + `]}`, nil},
-		{"many tenants, by a claim of their own", `{"issuers": [` + tenants(`"org1"`, `"organizationClaim": "org"`) + `]}`,
-			[]string{"any-tenant issuers[0].organizationClaim: a tenant's administrators decide what its tokens say in it: " +
-				`only "tid" is the provider's`}},
+		{"many tenants, by a claim of their own",
+			`{"issuers": [` + tenants(`"org1"`, `"organizationClaim": "org"`) + `]}`,
+			[]string{
+				"any-tenant issuers[0].organizationClaim: a tenant's administrators decide what its tokens say in it: " +
+					`only "tid" is the provider's`}},
 		{"every tenant", `{"organization": "org1", "issuers": [` + tenants(`"*"`, `"organizationClaim": "tid"`) + `]}`,
 			[]string{"any-tenant issuers[0].organizationMapping: without one, every tenant of the provider is an " +
 				"organization, also where a rule takes any"}},
@@ -189,7 +196,8 @@ func TestAdviceOnIssuers(t *testing.T) {
 			issuer(`"organizationClaim": "https://e.x/org.id"`) + `]}`,
 			[]string{dotted("issuers[0].organizationClaim", "https://e.x/org", "id")}},
 		{"an organization claim that a mapping implies", `{"issuers": [` +
-			issuer(`"claimMappings": [{"remoteClaim": "https://e.x/org.id", "localClaim": "x-wso2-organization"}]`) + `]}`,
+			issuer(`"claimMappings": [{"remoteClaim": "https://e.x/org.id", "localClaim": "x-wso2-organization"}]`) +
+			`]}`,
 			[]string{dotted("issuers[0].claimMappings", "https://e.x/org", "id")}},
 		{"mapping that never leads to the organization",
 			`{"issuers": [` + issuer(`"organizationClaim": "o", "organizationMapping": {"x": "org2"}`) + `]}`,
@@ -207,8 +215,9 @@ func TestAdviceOnIssuers(t *testing.T) {
 			`"claims": [{"claim": "token_use", "in": ["access", "id"]}]}]}`, []string{cognitoAudience}},
 		{"Cognito with the kind of token alone", `{"issuers": [` + cognito + `], "rules": [{"claims": [{"claim": ` +
 			`"token_use", "in": ["access"]}]}]}`, []string{cognitoAudience}},
-		{"clients of another provider are no audience", `{"issuers": [` + bare + `], "rules": [{"consumerKeys": ["app"], ` +
-			`"claims": [{"claim": "token_use", "in": ["access"]}]}]}`, []string{noAudience}},
+		{"clients of another provider are no audience",
+			`{"issuers": [` + bare + `], "rules": [{"consumerKeys": ["app"], ` +
+				`"claims": [{"claim": "token_use", "in": ["access"]}]}]}`, []string{noAudience}},
 		{"Google's certificates", `{"issuers": [` + located(`{"url": "https://www.googleapis.com/oauth2/v1/certs", `+
 			`"cluster": "idp"}`) + `]}`, []string{certificates + "https://www.googleapis.com/oauth2/v3/certs"}},
 		{"Firebase's certificates", `{"issuers": [` + located(`{"url": "https://www.googleapis.com/robot/v1/metadata/`+
@@ -237,7 +246,8 @@ func TestAdviceOnIssuers(t *testing.T) {
 // dotted is the advice on a claim's name that could end at its last dot.
 func dotted(path, claim, within string) string {
 	return fmt.Sprintf("dotted-claim %s: %q is the claim of that name, or, in a token without one, %q in the longest "+
-		"beginning that is a claim, such as %q; to say which, write [%[4]q, %[3]q]", path, claim+"."+within, within, claim)
+		"beginning that is a claim, such as %q; to say which, write [%[4]q, %[3]q]", path, claim+"."+within, within,
+		claim)
 }
 
 func TestIssuersAsProvidersWriteThem(t *testing.T) {
@@ -415,7 +425,8 @@ func TestAdviceOnRules(t *testing.T) {
 		{"roles that nobody has", `{"name": "a", "roles": ["admin"]}`,
 			[]string{`roles-without-claim rules[0].roles: rule "a" asks for roles, and no issuer that may be used ` +
 				`here has a rolesClaim: every request is refused`}},
-		{"roles that nobody has, in an alternative", `{"name": "a", "anyOf": [{"scopes": ["x"]}, {"roles": ["admin"]}]}`,
+		{"roles that nobody has, in an alternative",
+			`{"name": "a", "anyOf": [{"scopes": ["x"]}, {"roles": ["admin"]}]}`,
 			[]string{`roles-without-claim rules[0].anyOf[1].roles: it asks for roles, and no issuer that may be used ` +
 				`here has a rolesClaim: it holds for no token`}},
 		{"organization that nobody has", `{"name": "a", "organization": "org9"}`,

@@ -78,7 +78,8 @@ issuers:
 		{"two documents", "issuers: []\n---\nrules: []\n",
 			[]string{`3:1 : a second document: a configuration is one (error)`}},
 		{"a word", "orgate.json\n", []string{`1:1 : must be an object, got a string (error)`}},
-		{"JSON with comments", "// ours\n{\"issuers\": []}", []string{`1:1 : invalid JSON: JSON has no comments (error)`}},
+		{"JSON with comments", "// ours\n{\"issuers\": []}",
+			[]string{`1:1 : invalid JSON: JSON has no comments (error)`}},
 		{"JSON with an error is no YAML", "{\"issuers\": [],}", []string{`1:16 : invalid JSON (error)`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -70,7 +70,8 @@ func (a *adviser) claimName(path string, name config.ClaimName) {
 		return
 	}
 	claim, within := name.Name[:len(name.Name)-len(rest)+dot], rest[dot+1:]
-	a.advise("dotted-claim", path, "%q is the claim of that name, or, in a token without one, %q in the longest beginning"+
+	a.advise("dotted-claim", path, "%q is the claim of that name, or, in a token without one, %q in the longest "+
+		"beginning"+
 		" that is a claim, such as %q; to say which, write [%[3]q, %[2]q]", name.Name, within, claim)
 }
 
@@ -83,14 +84,16 @@ func (a *adviser) tenants(path string, issuer *config.Issuer) {
 		a.advise("any-tenant", path+".organizationClaim", "a tenant's administrators decide what its tokens say in it:"+
 			` only "tid" is the provider's`)
 	case issuer.OrganizationMapping == nil && issuer.Organization == config.Any:
-		a.advise("any-tenant", path+".organizationMapping", "without one, every tenant of the provider is an organization,"+
-			" also where a rule takes any")
+		a.advise("any-tenant", path+".organizationMapping",
+			"without one, every tenant of the provider is an organization,"+
+				" also where a rule takes any")
 	}
 }
 
 func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 	if isCognito(issuer) {
-		a.advise("no-audience", path, "the audience is not checked, and access tokens of Cognito have none: in each rule,"+
+		a.advise("no-audience", path, "the audience is not checked, and access tokens of Cognito have none: in each "+
+			"rule,"+
 			" name the clients (consumerKeys) and ask for access tokens"+
 			" (claims: [{\"claim\": \"token_use\", \"in\": [\"access\"]}]), or any client of the user pool may call")
 		return
@@ -174,8 +177,9 @@ func (a *adviser) publishedKeys(path string, issuer *config.Issuer) {
 	}
 	for i := range set.Keys {
 		if slices.Contains(published, set.Keys[i].Thumbprint) {
-			a.advise(PublishedKey, path+".signatureValidation.certificate.certificateInline", "the private key is in WSO2's"+
-				" Helm charts for everybody to read: anybody can sign tokens of this issuer with it")
+			a.advise(PublishedKey, path+".signatureValidation.certificate.certificateInline",
+				"the private key is in WSO2's"+
+					" Helm charts for everybody to read: anybody can sign tokens of this issuer with it")
 		}
 	}
 }
@@ -190,8 +194,9 @@ func (a *adviser) locations(path string, issuer *config.Issuer) {
 		return
 	}
 	if jwks := besideCertificates(keys.URL); jwks != "" {
-		a.advise("x509-keys", path+".signatureValidation.jwks.url", "these are certificates by key id, which are read, too;"+
-			" the same keys as a JWK Set are at %s", jwks)
+		a.advise("x509-keys", path+".signatureValidation.jwks.url",
+			"these are certificates by key id, which are read, too;"+
+				" the same keys as a JWK Set are at %s", jwks)
 	}
 	if len(keys.Pins) > 0 {
 		return // keys with a known thumbprint may come over any wire

@@ -32,7 +32,8 @@ func TestPublishedKeys(t *testing.T) {
 	defer func() { published = before }()
 	published = append(published, set.Keys[0].Thumbprint)
 	want := []Finding{{Code: "published-key", Path: "issuers[0].signatureValidation.certificate.certificateInline",
-		Line: 2, Column: 64, Message: "the private key is in WSO2's Helm charts for everybody to read: anybody can sign tokens of " +
+		Line: 2, Column: 64, Message: "the private key is in WSO2's Helm charts for everybody to read: anybody can " +
+			"sign tokens of " +
 			"this issuer with it"}}
 	if diff := cmp.Diff(want, Read(document).Warnings); diff != "" {
 		t.Errorf("advice (-want +got):\n%s", diff)

@@ -36,7 +36,8 @@ func (im *importer) differences() {
 			refused = append(refused, "those signed with ES512")
 		}
 		refused = append(refused, "those that are not valid yet (nbf)")
-		im.findings = append(im.findings, Finding{Message: "tokens: not as in " + product + ", " + advice.Enumerate(refused) +
-			" are refused"})
+		im.findings = append(im.findings, Finding{
+			Message: "tokens: not as in " + product + ", " + advice.Enumerate(refused) +
+				" are refused"})
 	}
 }

@@ -327,7 +327,8 @@ func (im *importer) names() {
 			i.Name = renamed
 		}
 		if taken[i.Name] {
-			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of its own",
+			im.problem(i.from, at, "there is another issuer of this name in organization %q: give each a name of "+
+				"its own",
 				i.Organization)
 		}
 		taken[i.Name] = true
@@ -346,7 +347,8 @@ func (im *importer) organizations() {
 		}
 		p := pair{i.Issuer, i.Organization}
 		if other, ok := first[p]; ok {
-			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already", i.Issuer,
+			im.problem(i.from, i.from.field("organization"), "the issuer %s is in organization %q by %s already",
+				i.Issuer,
 				i.Organization, other)
 			continue
 		}
@@ -356,8 +358,10 @@ func (im *importer) organizations() {
 			claimed[i.Issuer]++
 		}
 		if i.Organization == systemOrganization && i.OrganizationClaim != "" {
-			im.note(i.from, i.from.field("organization"), "no provider says %q in its claim %q by itself, and until yours does"+
-				" everybody is locked out of the system APIs. The migration guide has a rule that lets its organizations in",
+			im.note(i.from, i.from.field("organization"),
+				"no provider says %q in its claim %q by itself, and until yours does"+
+					" everybody is locked out of the system APIs. The migration guide has a rule that lets its "+
+					"organizations in",
 				i.Organization, i.OrganizationClaim)
 		}
 	}
@@ -369,10 +373,14 @@ func (im *importer) organizations() {
 		if n := claimed[i.Issuer]; n > 0 {
 			others = ", as " + plural(n, "the other resource does", "the other "+itoa(n)+" resources do")
 		}
-		im.problem(i.from, i.from.field("claimMappings"), "the issuer %s is in the organizations %s, and this resource names"+
-			" no claim that tells which of them a token is of: all of its tokens could call the APIs of %q. Map the claim that"+
-			" holds the organization to x-wso2-organization (claimMappings: [{localClaim: x-wso2-organization, remoteClaim:"+
-			" …}])%s", i.Issuer, advice.Enumerate(of[i.Issuer]), i.Organization, others)
+		im.problem(i.from, i.from.field("claimMappings"),
+			"the issuer %s is in the organizations %s, and this resource names"+
+				" no claim that tells which of them a token is of: all of its tokens could call the APIs of %q. Map "+
+				"the "+
+				"claim that"+
+				" holds the organization to x-wso2-organization (claimMappings: [{localClaim: x-wso2-organization, "+
+				"remoteClaim:"+
+				" …}])%s", i.Issuer, advice.Enumerate(of[i.Issuer]), i.Organization, others)
 	}
 }
 
@@ -468,7 +476,8 @@ func (im *importer) required() any {
 		}
 		im.findings = append(im.findings,
 			Finding{Message: "organization: which organization a request needs is not in these files:" +
-				" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a route without " +
+				" it is taken from the metadata of Envoy's route (filter \"orgate\", key \"organization\"), and a " +
+				"route without " +
 				"it is refused;" +
 				" --organization takes it from the host or the path"})
 		o.FromRouteMetadata = RouteMetadata

@@ -75,12 +75,14 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 		requests []request
 	}{
 		{"token issuers of one provider for two organizations", []string{"filled-in.yaml"}, nil, []request{
-			{"default to its own", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})), "200 ok default"},
+			{"default to its own", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default"})),
+				"200 ok default"},
 			{"default to the system", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "default"})),
 				"403 organization"},
 			{"system to its own", "/t/apk-system/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})),
 				"200 ok apk-system"},
-			{"system to default", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})), "403 organization"},
+			{"system to default", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "apk-system"})),
+				"403 organization"},
 			{"another organization to its own", "/t/org9/", own(with(tenant, scenario.Claims{"orgId": "org9"})),
 				"403 organization"},
 			{"no organization", "/t/default/", own(tenant), "401 claim"},
@@ -88,7 +90,8 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				own(with(tenant, scenario.Claims{"orgId": []string{"default", "apk-system"}})), "401 claim"},
 			{"without sub", "/t/default/", own(with(tenant, scenario.Claims{"orgId": "default", "sub": nil})),
 				"200 ok default"},
-			{"ES256", "/t/default/", scenario.P256().Token(tenant, scenario.Claims{"orgId": "default"}), "200 ok default"},
+			{"ES256", "/t/default/", scenario.P256().Token(tenant, scenario.Claims{"orgId": "default"}),
+				"200 ok default"},
 			{"forged", "/t/default/", scenario.Stranger().Token(with(tenant, scenario.Claims{"orgId": "default"})),
 				"401 bad_signature"},
 			{"without the slash", "/t/default/", own(with(tenant,
@@ -112,13 +115,17 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 		{"values of the chart", []string{"chart.yaml", "chart-ca.yaml"}, nil, []request{
 			{"org1 to its own", "/t/org1/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token",
 				"organization": "org1"}), "200 ok org1"},
-			{"org1 to org2", "/t/org2/", own(scenario.Claims{"iss": "https://idp.am.wso2.com/token", "organization": "org1"}),
+			{
+				"org1 to org2", "/t/org2/", own(
+					scenario.Claims{"iss": "https://idp.am.wso2.com/token", "organization": "org1"}),
 				"403 organization"},
 		}},
 		{"a list, in its environment", []string{"list.yaml"}, func(o *apk.Options) { o.Environment = "Development" },
 			[]request{
-				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})), "200 ok org1"},
-				{"org2 by org1's provider", "/t/org2/", own(with(asgardeo, scenario.Claims{"user_organization": "org2"})),
+				{"org1 to its own", "/t/org1/", own(with(asgardeo, scenario.Claims{"user_organization": "org1"})),
+					"200 ok org1"},
+				{"org2 by org1's provider", "/t/org2/",
+					own(with(asgardeo, scenario.Claims{"user_organization": "org2"})),
 					"403 organization"},
 				{"org2, signed by nobody of the certificate", "/t/org2/",
 					own(scenario.Claims{"iss": "https://idp.apk.svc:9443/token"}), "401 bad_signature"},
@@ -131,9 +138,12 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 		{"a Key Manager", []string{"keymanagers/auth0.json"}, nil, []request{
 			{"its token", "/t/carbon.super/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
 				"200 ok carbon.super"},
-			{"its token to another tenant", "/t/acme.test/", own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+			{"its token to another tenant", "/t/acme.test/",
+				own(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
 				"403 organization"},
-			{"forged", "/t/carbon.super/", scenario.Stranger().Token(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
+			{
+				"forged", "/t/carbon.super/",
+				scenario.Stranger().Token(scenario.Claims{"iss": "https://tenant.us.auth0.com/"}),
 				"401 bad_signature"},
 		}},
 		{"a Key Manager of another tenant", []string{"keymanagers/auth0.json"},
@@ -159,7 +169,8 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 			}
 			defer w.VM.Close()
 			w.Tick()
-			keys := strings.ReplaceAll(scenario.JWKS(scenario.First(), scenario.P256()), `"alg":"RS256",`, "") // for any algorithm
+			// for any algorithm
+			keys := strings.ReplaceAll(scenario.JWKS(scenario.First(), scenario.P256()), `"alg":"RS256",`, "")
 			for _, callout := range w.VM.TakeCallouts() {
 				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(keys), nil); err != nil {
 					t.Fatal(err)
@@ -169,7 +180,8 @@ func TestImportedIssuersKeepOrganizationsApart(t *testing.T) {
 				got := w.Serve(scenario.Request{Path: r.path, Token: r.token})
 				verdict := fmt.Sprintf("%d %s", got.Status, got.Reason)
 				if got.Passed {
-					verdict = strings.Join(append([]string{"200", got.Reason}, got.Upstream.Values("x-wso2-organization")...), " ")
+					verdict = strings.Join(append([]string{"200", got.Reason},
+						got.Upstream.Values("x-wso2-organization")...), " ")
 				}
 				if verdict != r.want {
 					t.Errorf("%s: %q, want %q", r.name, verdict, r.want)
@@ -210,14 +222,18 @@ func TestClustersAreEnvoys(t *testing.T) {
 				[]string{"DNS idp.am.wso2.com"}}}},
 		{"one for each of the authorities", []apk.Source{{Name: "x", Text: tokenIssuer("a", "o", "") + "---\n" +
 			strings.Replace(tokenIssuer("b", "o",
-				"      tls:\n        certificateInline: |\n          "+strings.ReplaceAll(string(pem), "\n", "\n          ")+"\n"),
+				"      tls:\n        certificateInline: |\n          "+strings.ReplaceAll(string(pem), "\n",
+					"\n          ")+"\n"),
 				"https://idp.example\n", "https://idp.example/b\n", 1)}}, []cluster{
-			{"idp-idp-example", "LOGICAL_DNS", "idp.example", "idp.example", "/ca.crt", 443, []string{"DNS idp.example"}},
-			{"idp-idp-example-2", "LOGICAL_DNS", "idp.example", "idp.example", string(pem), 443, []string{"DNS idp.example"}}}},
+			{"idp-idp-example", "LOGICAL_DNS", "idp.example", "idp.example", "/ca.crt", 443,
+				[]string{"DNS idp.example"}},
+			{"idp-idp-example-2", "LOGICAL_DNS", "idp.example", "idp.example", string(pem), 443,
+				[]string{"DNS idp.example"}}}},
 		{"an address", location("https://10.0.0.1/jwks"), []cluster{
 			{"idp-10-0-0-1", "STATIC", "10.0.0.1", "", "/ca.crt", 443, []string{"IP_ADDRESS 10.0.0.1"}}}},
 		{"an IPv6 address", location("https://[2001:db8::1]:8443/jwks"), []cluster{
-			{"idp-2001-db8--1-8443", "STATIC", "2001:db8::1", "", "/ca.crt", 8443, []string{"IP_ADDRESS 2001:db8::1"}}}},
+			{"idp-2001-db8--1-8443", "STATIC", "2001:db8::1", "", "/ca.crt", 8443,
+				[]string{"IP_ADDRESS 2001:db8::1"}}}},
 		{"plain http", location("http://idp.apk.svc/jwks"), []cluster{
 			{"idp-idp-apk-svc", "LOGICAL_DNS", "idp.apk.svc", "", "", 80, nil}}},
 		{"http at https's port", location("http://idp.apk.svc:443/jwks"), []cluster{
@@ -325,19 +341,23 @@ func TestFindings(t *testing.T) {
 			tokenIssuer("b", "org2", ""), []string{
 			`x:21: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
 				`and "org2", and ` + claimless("org2") + `, as the other resource does`}},
-		{"no organization claim at all", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org2", ""), []string{
-			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
-				`and "org2", and ` + claimless("org1"),
-			`x:19: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
-				`and "org2", and ` + claimless("org2")}},
+		{"no organization claim at all", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org2", ""),
+			[]string{
+				`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+					`and "org2", and ` + claimless("org1"),
+				`x:19: TokenIssuer apk/b: spec.claimMappings: the issuer https://idp.example is in the organizations "org1" ` +
+					`and "org2", and ` + claimless("org2")}},
 		{"one of six without an organization claim", tokenIssuer("a", "default", "") + "---\n" +
 			tokenIssuer("b", "apk-system", mapping) + "---\n" + tokenIssuer("c", "org1", mapping) + "---\n" +
 			tokenIssuer("d", "org2", mapping) + "---\n" + tokenIssuer("e", "org3", mapping) + "---\n" +
 			tokenIssuer("f", "org4", mapping), []string{
 			`x:5: TokenIssuer apk/a: spec.claimMappings: the issuer https://idp.example is in the organizations "default", ` +
-				`"apk-system", "org1", "org2", "org3" and "org4", and ` + claimless("default") + `, as the other 5 resources do`,
+				`"apk-system", "org1", "org2", "org3" and "org4", and ` + claimless("default") +
+				`, as the other 5 resources do`,
 			`note: x:21: TokenIssuer apk/b: ` + lockedOut}},
-		{"the documents' pair", tokenIssuer("a", "apk-system", mapping) + "---\n" + tokenIssuer("b", "default", mapping),
+		{
+			"the documents' pair", tokenIssuer("a", "apk-system", mapping) + "---\n" + tokenIssuer("b", "default",
+				mapping),
 			[]string{`note: x:7: TokenIssuer apk/a: ` + lockedOut}},
 		{"apk-system without a claim", tokenIssuer("a", "apk-system", ""), nil},
 		{"one organization twice", tokenIssuer("a", "org1", "") + "---\n" + tokenIssuer("b", "org1", ""), []string{
@@ -351,11 +371,13 @@ func TestFindings(t *testing.T) {
 			`x:20: TokenIssuer apk/b: spec.name: there is another issuer of this name in organization "org1": give each a ` +
 				`name of its own`}},
 		{"one name in two namespaces", tokenIssuer("a", "org1", mapping) + "---\n" +
-			strings.Replace(tokenIssuer("a", "org2", mapping), "metadata:\n", "metadata:\n  namespace: other\n", 1), []string{
-			`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
-			`note: x:23: TokenIssuer other/a: spec.name: several issuers are named "a": this one becomes "org2/a"`}},
+			strings.Replace(tokenIssuer("a", "org2", mapping), "metadata:\n", "metadata:\n  namespace: other\n", 1),
+			[]string{
+				`note: x:6: TokenIssuer apk/a: spec.name: several issuers are named "a": this one becomes "org1/a"`,
+				`note: x:23: TokenIssuer other/a: spec.name: several issuers are named "a": this one becomes "org2/a"`}},
 		{"one name in one namespace", tokenIssuer("a", "org1", mapping) + "---\n" +
-			strings.Replace(tokenIssuer("a", "org2", mapping), "  name: a\n  organization", "  name: b\n  organization", 1),
+			strings.Replace(tokenIssuer("a", "org2", mapping), "  name: a\n  organization", "  name: b\n  organization",
+				1),
 			[]string{
 				`x:20: TokenIssuer apk/a: metadata.name: is there twice (see line 4): in a cluster the one that comes last ` +
 					`takes the other's place,` +
@@ -365,7 +387,8 @@ func TestFindings(t *testing.T) {
 			`x:16: TokenIssuer apk/a: spec.claimMappings[1]: x-wso2-organization is mapped twice: which claim holds the ` +
 				`organization must be one`}},
 		{"fields missing, empty and of other types",
-			"apiVersion: dp.wso2.com/v1alpha1\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: 7\n  organization: " +
+			"apiVersion: dp.wso2.com/v1alpha1\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: 7\n  " +
+				"organization: " +
 				"\"\"\n  environments: dev\n  signatureValidation: {}\n", []string{
 				`x:5: TokenIssuer apk/a: spec.issuer: is missing`,
 				`x:5: TokenIssuer apk/a: spec.consumerKeyClaim: is missing`,
@@ -378,12 +401,14 @@ func TestFindings(t *testing.T) {
 			`x:1: TokenIssuer apk/a: spec: is missing`}},
 		{"no name", strings.Replace(tokenIssuer("a", "o", ""), "metadata:\n  name: a\n", "", 1), []string{
 			`x:1: TokenIssuer: metadata.name: is missing`}},
-		{"a version to come", strings.Replace(tokenIssuer("a", "o", "  tenant: t\n"), "v1alpha2", "v1alpha3", 1), []string{
-			`note: x:1: TokenIssuer apk/a: apiVersion: dp.wso2.com/v1alpha3 is read as v1alpha2: of other fields nothing is ` +
-				`known`,
-			`note: x:14: TokenIssuer apk/a: spec.tenant: not carried over: nothing is known of this field`}},
-		{"another group", strings.Replace(tokenIssuer("a", "o", ""), "dp.wso2.com/v1alpha2", "example.com/v1", 1), []string{
-			`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "example.com/v1"`}},
+		{"a version to come", strings.Replace(tokenIssuer("a", "o", "  tenant: t\n"), "v1alpha2", "v1alpha3", 1),
+			[]string{
+				`note: x:1: TokenIssuer apk/a: apiVersion: dp.wso2.com/v1alpha3 is read as v1alpha2: of other fields nothing is ` +
+					`known`,
+				`note: x:14: TokenIssuer apk/a: spec.tenant: not carried over: nothing is known of this field`}},
+		{"another group", strings.Replace(tokenIssuer("a", "o", ""), "dp.wso2.com/v1alpha2", "example.com/v1", 1),
+			[]string{
+				`x:1: TokenIssuer apk/a: apiVersion: must be dp.wso2.com/v1alpha1 or dp.wso2.com/v1alpha2, got "example.com/v1"`}},
 		{"claims that are no headers", tokenIssuer("a", "o", "  claimMappings:\n"+
 			"  - {localClaim: \"http://wso2.org/claims/role\", remoteClaim: r}\n"+
 			"  - {localClaim: x-email, remoteClaim: email}\n"+
@@ -404,11 +429,12 @@ func TestFindings(t *testing.T) {
 				`field`,
 			`note: x:15: TokenIssuer apk/a: spec.claims: not carried over: nothing is known of this field`}},
 		{"what the plugin would refuse", strings.Replace(tokenIssuer("a", "o",
-			"  claimMappings:\n  - {localClaim: Host, remoteClaim: h}\n"), "https://idp.example/jwks", "idp/jwks", 1), []string{
-			`x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
-			`x:15: TokenIssuer apk/a: spec.claimMappings[0].localClaim: must not be "host"`,
-			`note: x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: the keys come over plain http: whoever is on ` +
-				`the way can put in one of their own`}},
+			"  claimMappings:\n  - {localClaim: Host, remoteClaim: h}\n"), "https://idp.example/jwks", "idp/jwks", 1),
+			[]string{
+				`x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
+				`x:15: TokenIssuer apk/a: spec.claimMappings[0].localClaim: must not be "host"`,
+				`note: x:13: TokenIssuer apk/a: spec.signatureValidation.jwks.url: the keys come over plain http: whoever is on ` +
+					`the way can put in one of their own`}},
 		{"a Secret", tokenIssuer("a", "o", tls) + secret("data:\n  ca.crt: "+encoded+"\n"), nil},
 		{"a Secret in plain text", tokenIssuer("a", "o", tls) +
 			secret("stringData:\n  ca.crt: |\n    "+strings.ReplaceAll(string(pem), "\n", "\n    ")+"\n"), nil},
@@ -437,22 +463,26 @@ func TestFindings(t *testing.T) {
 			secret("stringData:\n  ca.crt: \"-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n\"\n"),
 			[]string{
 				`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: block 1 is a private key, which has no place here`}},
-		{"authorities that are none", tokenIssuer("a", "o", "      tls:\n        certificateInline: secret\n"), []string{
-			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: no PEM certificate`}},
+		{"authorities that are none", tokenIssuer("a", "o", "      tls:\n        certificateInline: secret\n"),
+			[]string{
+				`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: no PEM certificate`}},
 		{"authorities from two places", tokenIssuer("a", "o", tls+"        certificateInline: secret\n"), []string{
 			`x:14: TokenIssuer apk/a: spec.signatureValidation.jwks.tls: must have exactly one of certificateInline, ` +
 				`secretRef and configMapRef`}},
-		{"a certificate that is none", tokenIssuer("a", "o", "    certificate:\n      certificateInline: secret\n"), []string{
-			`x:14: TokenIssuer apk/a: spec.signatureValidation.certificate: no usable PEM: no block`}},
+		{"a certificate that is none", tokenIssuer("a", "o", "    certificate:\n      certificateInline: secret\n"),
+			[]string{
+				`x:14: TokenIssuer apk/a: spec.signatureValidation.certificate: no usable PEM: no block`}},
 		{"not YAML", "kind: x\n---\na: [\n", []string{"note: x:1: x: kind: skipped: nothing in it is for the plugin",
 			"x:3: not YAML: did not find expected node content"}},
 		{"a key twice", "kind: x\nkind: y\n", []string{`x:2: not YAML: key "kind" already set in map`}},
 		{"neither resource nor values", "a: 1\n",
-			[]string{`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, ` +
-				`wso2.kgw.idp or idp, nor a Key Manager`}},
-		{"values of a chart without a provider", "wso2: {apk: {dp: {enabled: false}}}\nidp: {enabled: false}\n", []string{
-			`x:2: Helm values: idp: it is for the identity provider that the chart deploys; neither wso2.apk.idp nor ` +
-				`wso2.kgw.idp says whose tokens are taken`}},
+			[]string{
+				`x:1: Helm values: neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, ` +
+					`wso2.kgw.idp or idp, nor a Key Manager`}},
+		{"values of a chart without a provider", "wso2: {apk: {dp: {enabled: false}}}\nidp: {enabled: false}\n",
+			[]string{
+				`x:2: Helm values: idp: it is for the identity provider that the chart deploys; neither wso2.apk.idp nor ` +
+					`wso2.kgw.idp says whose tokens are taken`}},
 		{"a chart's values, and those of the documents", "wso2: {apk: {idp: {issuer: x, signing: {jwksEndpoint: " +
 			"https://x/}}}}\nidp: {issuer: y, jwksEndpoint: https://y/}\n", []string{
 			`note: x:1: Helm values: organizationClaim: a token is of the organization that the claim organization, the ` +
@@ -509,16 +539,18 @@ func TestFindings(t *testing.T) {
 			[]string{carbon}},
 		{"a Key Manager with a certificate in URL encoding", keyManager(`"certificates": {"type": "PEM", "value": "` +
 			url.PathEscape(string(pem)) + `"}`), []string{carbon}},
-		{"a Key Manager with a certificate and nothing around it", keyManager(`"certificates": {"type": "PEM", "value": "` +
-			bare + `"}`), []string{carbon}},
+		{"a Key Manager with a certificate and nothing around it",
+			keyManager(`"certificates": {"type": "PEM", "value": "` +
+				bare + `"}`), []string{carbon}},
 		{"a Key Manager with a certificate that is none", keyManager(`"certificates": {"type": "PEM", "value": "!"}`),
 			[]string{carbon, `x:3: Key Manager K: certificates.value: no usable PEM: no block`}},
 		{"a Key Manager without keys", keyManager(`"certificates": {"type": "PEM", "value": ""}`), []string{carbon,
 			`x:3: Key Manager K: certificates: there is neither a JWKS nor a PEM certificate, nor a wellKnownEndpoint: API ` +
 				`Manager takes gateway_certificate_alias of its trust store, which is not in the file`}},
-		{"a Key Manager that introspects nowhere", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
-			`"introspectionEndpoint": "none", "enableSelfValidationJWT": false`), []string{carbon,
-			`x:3: Key Manager K: introspectionEndpoint: is missing: the tokens are to be introspected`}},
+		{"a Key Manager that introspects nowhere",
+			keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+				`"introspectionEndpoint": "none", "enableSelfValidationJWT": false`), []string{carbon,
+				`x:3: Key Manager K: introspectionEndpoint: is missing: the tokens are to be introspected`}},
 		{"token handling of other kinds", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
 			`"introspectionEndpoint": "https://k/i", "tokenValidation": [` +
 			`{"enable": true, "type": "JWT", "value": {"body": {"iss": "other", "tier": "gold"}}},` +
@@ -530,9 +562,10 @@ func TestFindings(t *testing.T) {
 					"back references: error parsing regexp: invalid or unsupported Perl syntax: `(?=`",
 				`note: x:3: Key Manager K: tokenValidation[2]: not carried over: nothing is known of the type "SAML"`,
 				`note: x:3: Key Manager K: introspectionEndpoint: not carried over: opaque tokens are refused`}},
-		{"fields of a Key Manager that nobody knows", keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
-			`"color": "red"`), []string{carbon,
-			`note: x:3: Key Manager K: color: not carried over: nothing is known of this field`}},
+		{"fields of a Key Manager that nobody knows",
+			keyManager(`"certificates": {"type": "JWKS", "value": "https://k/"}, ` +
+				`"color": "red"`), []string{carbon,
+				`note: x:3: Key Manager K: color: not carried over: nothing is known of this field`}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			result := apk.Import([]apk.Source{{Name: "x", Text: c.text}}, options)

@@ -93,7 +93,8 @@ func TestCharts(t *testing.T) {
 		{"1.2 with a provider in the place of the chart's", []string{"1.2-primary.yaml", "../chart-ca.yaml"},
 			issuer{"issuer": "https://acme.eu.auth0.com/", "organizationClaim": "org_id", "usernameClaim": "sub",
 				"consumerKeyClaim": "azp", "claimMappings": groups,
-				"signatureValidation": jwks("https://acme.eu.auth0.com/.well-known/jwks.json", "idp-acme-eu-auth0-com")},
+				"signatureValidation": jwks("https://acme.eu.auth0.com/.well-known/jwks.json",
+					"idp-acme-eu-auth0-com")},
 			[]string{
 				"note: 1.2-primary.yaml:14: Helm values: " + claim,
 				"note: 1.2-primary.yaml:36: Helm values: " + client + "skipSSLVerification" + unchecked,
@@ -111,7 +112,8 @@ func TestCharts(t *testing.T) {
 		{"1.3, what a quick start changes", []string{"1.3-quick-start.yaml"},
 			issuer{"organizationClaim": "organization", "signatureValidation": own9095},
 			[]string{
-				"note: 1.3-quick-start.yaml:5: Helm values: organizationClaim: a token is of the organization that the claim " +
+				"note: 1.3-quick-start.yaml:5: Helm values: organizationClaim: a token is of the organization that " +
+					"the claim " +
 					`organization, the chart's default, says, whichever that is (organization "*")`,
 				"note: 1.3-quick-start.yaml:5: Helm values: " + noKeys,
 				"note: 1.3-quick-start.yaml:10: Helm values: " + own,
@@ -120,10 +122,12 @@ func TestCharts(t *testing.T) {
 			issuer{"organizationClaim": "organization", "usernameClaim": "sub", "consumerKeyClaim": "clientId",
 				"claimMappings": groups, "signatureValidation": own9095},
 			[]string{
-				"note: 2.0.yaml:10: Helm values: listener: not carried over: it is for the identity provider that the chart " +
+				"note: 2.0.yaml:10: Helm values: listener: not carried over: it is for the identity provider that " +
+					"the chart " +
 					"deploys, and says nothing of whose tokens are taken",
 				"note: 2.0.yaml:12: Helm values: " + claim,
-				"note: 2.0.yaml:16: Helm values: signing.jwksEndpoint: the chart's gateway serves it with a certificate of an " +
+				"note: 2.0.yaml:16: Helm values: signing.jwksEndpoint: the chart's gateway serves it with a " +
+					"certificate of an " +
 					"authority of the chart's own: name that in tls, or Envoy will not connect",
 				"note: 2.0.yaml:36: Helm values: " + own,
 			}},
@@ -139,7 +143,8 @@ func TestCharts(t *testing.T) {
 				t.Fatal(err)
 			}
 			algorithms := []any{"RS256", "RS384", "RS512", "ES256", "ES384"}
-			want := issuer{"algorithms": algorithms, "missingUsername": "omit", "name": "idp", "issuer": "https://login.acme.test/token",
+			want := issuer{"algorithms": algorithms, "missingUsername": "omit", "name": "idp",
+				"issuer":       "https://login.acme.test/token",
 				"organization": "*"}
 			for name, value := range c.want {
 				want[name] = value

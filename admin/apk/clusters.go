@@ -16,7 +16,8 @@ func (im *importer) connect(i *issuer) {
 	}
 	if i.Introspection != nil {
 		i.Introspection.Cluster = im.cluster(i, i.Introspection.URL, i.introspectionAt,
-			"tokens and the client's secret go over plain http: whoever is on the way can read them, and say that any is good")
+			"tokens and the client's secret go over plain http: whoever is on the way can read them, and say that "+
+				"any is good")
 	}
 }
 

@@ -92,7 +92,8 @@ func (rd reader) claimMappings(i *issuer, n node) {
 		switch {
 		case remote == "" || local == "":
 		case header == organizationHeader && i.OrganizationClaim != "":
-			rd.im.problem(rd.r, m, "%s is mapped twice: which claim holds the organization must be one", organizationHeader)
+			rd.im.problem(rd.r, m, "%s is mapped twice: which claim holds the organization must be one",
+				organizationHeader)
 		case header == organizationHeader:
 			i.OrganizationClaim = remote
 		case !isHeaderName(header):
@@ -102,7 +103,8 @@ func (rd reader) claimMappings(i *issuer, n node) {
 		}
 	}
 	if len(dropped) > 0 {
-		rd.im.note(rd.r, n, "%s: not carried over: claims go to the upstream in headers, and %s", advice.Enumerate(dropped),
+		rd.im.note(rd.r, n, "%s: not carried over: claims go to the upstream in headers, and %s",
+			advice.Enumerate(dropped),
 			plural(len(dropped), "this is no header's name", "these are no names of headers"))
 	}
 }

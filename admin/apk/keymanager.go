@@ -120,7 +120,8 @@ func (rd reader) tokens(i *issuer) {
 // introspection has tokens introspected. The client's secret is not written.
 func (rd reader) introspection(i *issuer, endpoint node) {
 	properties := rd.r.node.At("additionalProperties")
-	variable := "ORGATE_" + strings.ToUpper(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(i.Name, "_")) + "_SECRET"
+	variable := "ORGATE_" + strings.ToUpper(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(i.Name, "_")) +
+		"_SECRET"
 	i.Introspection = &introspection{URL: rd.str(endpoint, true), ClientSecret: fromEnvironment{variable},
 		ClientID: cmp.Or(properties.At("client_id").Text(), properties.At("clientId").Text(),
 			properties.At("Username").Text(), properties.At("username").Text())}
@@ -154,7 +155,8 @@ func (rd reader) handling(i *issuer) handling {
 		case kindReference, kindCustom:
 			text := rd.str(value, true)
 			if _, err := regexp.Compile(text); err != nil {
-				rd.im.problem(rd.r, value, "is not an expression of RE2, which has no look-around and no back references: %v", err)
+				rd.im.problem(rd.r, value, "is not an expression of RE2, which has no look-around and no back "+
+					"references: %v", err)
 			}
 			if text != "" {
 				patterns[kind] = append(patterns[kind], anywhere(text))

@@ -14,7 +14,8 @@ func TestKeyManagersTokens(t *testing.T) {
 	const uuid = `[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[1-5][0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}`
 	rsa := []string{"RS256", "RS384", "RS512"}
 	jwks := func(url, cluster string) validation { return validation{JWKS: &location{URL: url, Cluster: cluster}} }
-	auth0 := settings{Name: "Auth0", Issuer: "https://tenant.us.auth0.com/", Organization: "carbon.super", Algorithms: rsa,
+	auth0 := settings{Name: "Auth0", Issuer: "https://tenant.us.auth0.com/", Organization: "carbon.super",
+		Algorithms:          rsa,
 		SignatureValidation: jwks("https://tenant.us.auth0.com/.well-known/jwks.json", "idp-tenant-us-auth0-com"),
 		ScopesClaim:         "scope", ConsumerKeyClaim: "azp"}
 	wellKnown := settings{Name: "Auth0", Issuer: "https://tenant.us.auth0.com/", Organization: "carbon.super",

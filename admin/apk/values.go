@@ -32,7 +32,8 @@ func (im *importer) sortValues(n node) {
 	deploys := slices.ContainsFunc(idp.Members(), func(field string) bool { return deployment[field] != "" })
 	switch {
 	case idp.Absent() && !chart:
-		im.problem(r, n, "neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, wso2.kgw.idp or"+
+		im.problem(r, n, "neither a Kubernetes resource (apiVersion, kind), nor values with wso2.apk.idp, "+
+			"wso2.kgw.idp or"+
 			" idp, nor a Key Manager")
 	case idp.Absent():
 	case chart && names:
@@ -40,7 +41,8 @@ func (im *importer) sortValues(n node) {
 	case chart:
 		im.dropped(r, idp, deploysOwn)
 	case deploys && !names:
-		im.problem(r, idp, "it is for the identity provider that the chart deploys; neither wso2.apk.idp nor wso2.kgw.idp"+
+		im.problem(r, idp, "it is for the identity provider that the chart deploys; neither wso2.apk.idp nor "+
+			"wso2.kgw.idp"+
 			" says whose tokens are taken")
 	default:
 		im.resources = append(im.resources, resource{kind: kindValues, namespace: im.options.Namespace, name: "idp",
@@ -143,7 +145,8 @@ func (rd reader) valuesKeys(i *issuer, idp node) {
 		i.keysAt = endpoint
 		i.SignatureValidation.JWKS = &location{URL: rd.str(endpoint, true)}
 		if rd.inChart() && strings.HasPrefix(endpoint.Text(), rd.ownProvider()+"/") && i.ca == "" {
-			rd.im.note(rd.r, endpoint, "the chart's gateway serves it with a certificate of an authority of the chart's own:"+
+			rd.im.note(rd.r, endpoint, "the chart's gateway serves it with a certificate of an authority of the "+
+				"chart's own:"+
 				" name that in tls, or Envoy will not connect")
 		}
 	}
@@ -172,14 +175,17 @@ func (rd reader) chartsOwnKeys(i *issuer, signing node) {
 		rd.im.problem(rd.r, signing, "there is neither a jwksEndpoint nor a certificate, and the files have Secrets of"+
 			" several releases of the chart: %s", strings.Join(secrets, ", "))
 	case rd.r.own.At("enabled").Value == false:
-		rd.im.problem(rd.r, signing, "there is neither a jwksEndpoint nor a certificate, and the chart deploys no provider"+
+		rd.im.problem(rd.r, signing, "there is neither a jwksEndpoint nor a certificate, and the chart deploys no "+
+			"provider"+
 			" of its own (idp.enabled)")
 	default:
 		url := rd.ownProvider() + "/oauth2/jwks"
 		i.keysAt = signing
 		i.SignatureValidation.JWKS = &location{URL: url}
-		rd.im.note(rd.r, signing, "there is neither a jwksEndpoint nor a certificate: the chart takes the certificate %s of"+
-			" the Secret RELEASE…%s, which is in none of the files. The configuration looks for keys at %s, and until there"+
+		rd.im.note(rd.r, signing, "there is neither a jwksEndpoint nor a certificate: the chart takes the "+
+			"certificate %s of"+
+			" the Secret RELEASE…%s, which is in none of the files. The configuration looks for keys at %s, and "+
+			"until there"+
 			" are any tokens are answered 503", truststoreKey, truststore, url)
 	}
 }
@@ -202,7 +208,8 @@ func (rd reader) unchecked() {
 	} {
 		if unsafe {
 			rd.im.find(false, resource{kind: kindValues}, client.At(name),
-				"not carried over: the certificate of the server that has the keys is always checked, and must be the host's")
+				"not carried over: the certificate of the server that has the keys is always checked, and must be "+
+					"the host's")
 		}
 	}
 }

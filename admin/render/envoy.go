@@ -41,7 +41,8 @@ func (d *Document) Envoy(o EnvoyOptions) (string, error) {
 		case taken && known == nil:
 			return "", fmt.Errorf("issuer %q: the cluster %q is the API's: name another", s.issuer, s.Cluster)
 		case taken:
-			return "", fmt.Errorf("cluster %q: issuer %q has its keys at %s and issuer %q at %s: one cluster is for one server",
+			return "", fmt.Errorf("cluster %q: issuer %q has its keys at %s and issuer %q at %s: one cluster is for "+
+				"one server",
 				s.Cluster, known.issuer, known.URL(), s.issuer, s.URL())
 		}
 		of[s.Cluster] = s

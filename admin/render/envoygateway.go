@@ -59,7 +59,8 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 	}
 	var servers []egServer
 	for _, s := range distinct {
-		eg := egServer{server: s, Object: object(o.Name, s), Ticket: ticket(d.config.Sharing.Key, o.Namespace, o.Name, s.URL())}
+		eg := egServer{server: s, Object: object(o.Name, s),
+			Ticket: ticket(d.config.Sharing.Key, o.Namespace, o.Name, s.URL())}
 		ip, err := netip.ParseAddr(s.Host)
 		switch {
 		case err == nil && ip.IsLoopback():
@@ -80,8 +81,9 @@ func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 		}
 		return cluster
 	})
-	return manifests(envoyGatewayHead+authorities+envoyGateway, map[string]any{"Options": o, "HTTP": http, "Servers": servers,
-		"Configuration": configuration})
+	return manifests(envoyGatewayHead+authorities+envoyGateway,
+		map[string]any{"Options": o, "HTTP": http, "Servers": servers,
+			"Configuration": configuration})
 }
 
 // ticket is a value that no client has reason to send, and none can guess if

@@ -76,7 +76,8 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 	var hosts []*istioHost
 	for _, s := range servers {
 		if ip, err := netip.ParseAddr(s.Host); err == nil && ip.Is6() {
-			return "", fmt.Errorf("issuer %q: Istio has no service for an IPv6 address: give it a name, got %s", s.issuer, s.URL())
+			return "", fmt.Errorf("issuer %q: Istio has no service for an IPv6 address: give it a name, got %s",
+				s.issuer, s.URL())
 		}
 		if err := s.checkHost(); err != nil {
 			return "", err

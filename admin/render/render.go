@@ -81,7 +81,8 @@ func (s *server) checkHost() error {
 	if _, err := netip.ParseAddr(s.Host); err == nil || hostName.MatchString(s.Host) {
 		return nil
 	}
-	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots: the control plane refuses it", s.issuer, s.URL())
+	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots: the control plane refuses it",
+		s.issuer, s.URL())
 }
 
 // Read reads a configuration. Its error is that of [config.Parse], or says

@@ -60,7 +60,8 @@ var documents = []struct {
 		`"url": "https://idp.example.com:443/realms/b", "cluster": "idp"`),
 		[]string{"https://idp.example.com:443", "https://idp.example.com:443"}},
 	{"one server, two clusters", document(
-		`"url": "https://idp.example.com/a", "cluster": "idp1"`, `"url": "https://idp.example.com/b", "cluster": "idp2"`),
+		`"url": "https://idp.example.com/a", "cluster": "idp1"`,
+		`"url": "https://idp.example.com/b", "cluster": "idp2"`),
 		[]string{"https://idp.example.com:443", "https://idp.example.com:443"}},
 	{"two ports of a host, two schemes", document(
 		`"url": "https://idp.example.com/jwks", "cluster": "idp1"`,
@@ -78,10 +79,13 @@ var documents = []struct {
 			".c.example.com:443"}},
 	{"a service of the cluster", document(`"url": "http://keycloak.idp.svc:8080/jwks", "cluster": "idp"`),
 		[]string{"http://keycloak.idp.svc:8080"}},
-	{"a service of the cluster, https", document(`"url": "https://keycloak.idp.svc.cluster.local/jwks", "cluster": "idp"`),
+	{
+		"a service of the cluster, https", document(
+			`"url": "https://keycloak.idp.svc.cluster.local/jwks", "cluster": "idp"`),
 		[]string{"https://keycloak.idp.svc.cluster.local:443"}},
 	{"an address", document(`"url": "http://10.0.0.1:8080/jwks", "cluster": "idp"`), []string{"http://10.0.0.1:8080"}},
-	{"paths that schemas of Kubernetes refuse", document(`"url": "https://idp.example.com//a/../jwks%2f", "cluster": "idp"`),
+	{"paths that schemas of Kubernetes refuse",
+		document(`"url": "https://idp.example.com//a/../jwks%2f", "cluster": "idp"`),
 		[]string{"https://idp.example.com:443"}},
 	{"keys in the document", document(`"inline": {"keys": []}`), []string{""}},
 	{"a cluster that YAML would misread",
@@ -280,7 +284,8 @@ func TestAuthorities(t *testing.T) {
 		t.Errorf("trusted (-want +got):\n%s", diff)
 	}
 
-	if text, err = d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg", Image: "i"}); err != nil {
+	if text, err = d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg",
+		Image: "i"}); err != nil {
 		t.Fatal(err)
 	}
 	of = objects(t, text)
@@ -298,7 +303,8 @@ func TestAuthorities(t *testing.T) {
 	}
 
 	// A control plane knows a server once.
-	d = read(t, document(`"url": "https://idp.example.com/a", "cluster": "own"`, `"url": "https://idp.example.com/b", "cluster": "other"`))
+	d = read(t, document(`"url": "https://idp.example.com/a", "cluster": "own"`,
+		`"url": "https://idp.example.com/b", "cluster": "other"`))
 	d.Trust(authorities)
 	_, err = d.Istio(istioOptions)
 	if want := `issuers "i0" and "i1": https://idp.example.com has other certificate authorities in cluster "other" than in "own"`; err == nil || err.Error() != want {
@@ -332,9 +338,11 @@ func TestIstio(t *testing.T) {
 		options render.IstioOptions
 		pods    map[string]string
 	}{
-		{"pods", render.IstioOptions{Name: "orgate", Namespace: "istio-ingress", Image: "registry.example.com/orgate:1.0",
-			CA:       "/ca.crt",
-			Selector: []render.Label{{Name: "istio", Value: "ingressgateway"}, {Name: "app", Value: "true"}}},
+		{
+			"pods", render.IstioOptions{Name: "orgate", Namespace: "istio-ingress",
+				Image:    "registry.example.com/orgate:1.0",
+				CA:       "/ca.crt",
+				Selector: []render.Label{{Name: "istio", Value: "ingressgateway"}, {Name: "app", Value: "true"}}},
 			map[string]string{"istio": "ingressgateway", "app": "true"}},
 		{"a Gateway", render.IstioOptions{Name: "orgate", Namespace: "shop", Image: "https://example.com/orgate.wasm",
 			CA:      "/ca.crt",
@@ -354,7 +362,8 @@ func TestIstio(t *testing.T) {
 					t.Errorf("phase %v, fail strategy %v", plugin.Phase, plugin.FailStrategy)
 				}
 				if s.options.Gateway != "" {
-					if refs := plugin.TargetRefs; len(refs) != 1 || refs[0].Kind != "Gateway" || refs[0].Name != "shop" ||
+					if refs := plugin.TargetRefs; len(refs) != 1 || refs[0].Kind != "Gateway" ||
+						refs[0].Name != "shop" ||
 						plugin.Selector != nil {
 						t.Errorf("targetRefs %v, selector %v", refs, plugin.Selector)
 					}
@@ -397,7 +406,8 @@ func istioClusters(t *testing.T, of func(string) []schema.Object, pods map[strin
 		}
 		for _, p := range r.TrafficPolicy.PortLevelSettings {
 			tls := p.Tls
-			if tls.Mode.String() != "SIMPLE" || tls.Sni != r.Host || !slices.Equal(tls.SubjectAltNames, []string{r.Host}) ||
+			if tls.Mode.String() != "SIMPLE" || tls.Sni != r.Host ||
+				!slices.Equal(tls.SubjectAltNames, []string{r.Host}) ||
 				tls.CaCertificates != "/ca.crt" {
 				t.Errorf("%s: TLS %v", r.Host, tls)
 			}
@@ -442,9 +452,11 @@ func TestEnvoyGateway(t *testing.T) {
 		{"an image", render.EnvoyGatewayOptions{Name: "orgate", Namespace: "shop", Gateway: "eg",
 			Image:  "oci://registry.example.com/orgate:1.0",
 			SHA256: strings.Repeat("0f", 32), PullSecret: "registry"}},
-		{"a URL", render.EnvoyGatewayOptions{Name: "a-very-long-name-of-a-policy-that-has-no-room", Namespace: "default",
-			Gateway: "eg",
-			Image:   "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32)}},
+		{
+			"a URL", render.EnvoyGatewayOptions{Name: "a-very-long-name-of-a-policy-that-has-no-room",
+				Namespace: "default",
+				Gateway:   "eg",
+				Image:     "https://example.com/orgate.wasm", SHA256: strings.Repeat("0f", 32)}},
 	}
 	for _, tt := range documents {
 		for _, o := range options {
@@ -598,7 +610,12 @@ func TestOptionsThatCannotBeRendered(t *testing.T) {
 			_, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Image: "https://a/orgate.wasm", PullSecret: "a"})
 			return err
 		}, "a pull secret is for an OCI image"},
-		{"https to an address upstream", func() error { _, err := d.Envoy(envoyOptions("https://10.0.0.1")); return err },
+		{
+			"https to an address upstream", func() error {
+				_,
+					err := d.Envoy(envoyOptions("https://10.0.0.1"))
+				return err
+			},
 			"upstream: https://10.0.0.1 has an address for its host: a certificate is checked against a name"},
 	}
 	for _, tt := range tests {
@@ -618,7 +635,9 @@ func TestHostsThatControlPlanesRefuse(t *testing.T) {
 		{"idp_1.example.com", both, both},
 		{"keycloak", "", "Envoy Gateway takes no host without a dot, got http://keycloak:8080"},
 		{"127.0.0.1", "", "Envoy Gateway takes no loopback address, got http://127.0.0.1:8080"},
-		{"[2001:db8::1:2:3]", "Istio has no service for an IPv6 address: give it a name, got http://[2001:db8::1:2:3]:8080", ""},
+		{
+			"[2001:db8::1:2:3]", "Istio has no service for an IPv6 address: give it a name, got " +
+				"http://[2001:db8::1:2:3]:8080", ""},
 		{"10.0.0.1", "", ""},
 	} {
 		t.Run(tt.host, func(t *testing.T) {
@@ -644,12 +663,14 @@ func checkRefused(t *testing.T, text string, err error, want string) {
 // TestManifests: each object has the labels by which "kubectl apply --prune"
 // finds it, and stands behind all that it needs.
 func TestManifests(t *testing.T) {
-	d := read(t, document(`"url": "https://a.example.com/jwks", "cluster": "a"`, `"url": "https://b.example.com/jwks", "cluster": "b"`))
+	d := read(t, document(`"url": "https://a.example.com/jwks", "cluster": "a"`,
+		`"url": "https://b.example.com/jwks", "cluster": "b"`))
 	eg, err := d.EnvoyGateway(render.EnvoyGatewayOptions{Name: "guard", Namespace: "a", Gateway: "a", Image: "a"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	istio, err := d.Istio(render.IstioOptions{Name: "guard", Namespace: "a", Gateway: "shop", Image: "a", CA: "/ca.crt", FilteredClusters: true})
+	istio, err := d.Istio(render.IstioOptions{Name: "guard", Namespace: "a", Gateway: "shop", Image: "a", CA: "/ca.crt",
+		FilteredClusters: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -686,7 +707,8 @@ func TestManifests(t *testing.T) {
 func TestTickets(t *testing.T) {
 	doc := document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`)
 	ticket := func(doc string) string {
-		text, err := read(t, doc).EnvoyGateway(render.EnvoyGatewayOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a"})
+		text, err := read(t, doc).EnvoyGateway(
+			render.EnvoyGatewayOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -753,7 +775,9 @@ func TestIstioOnSharing(t *testing.T) {
 	}{
 		{"keys that are fetched", fetched, true, false},
 		{"keys in the document", document(`"inline": {"keys": []}`), false, false},
-		{"a key for sharing", strings.TrimSuffix(fetched, "}") + `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}}`, false, true},
+		{
+			"a key for sharing", strings.TrimSuffix(fetched, "}") +
+				`, "sharing": {"key": "0123456789abcdef0123456789abcdef"}}`, false, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var texts [2]string
@@ -781,7 +805,8 @@ func TestEnvoyKeepsPaths(t *testing.T) {
 		`"encodedSlash": "keep"`: {"merge_slashes: true", "path_with_escaped_slashes_action: KEEP_UNCHANGED"},
 		`"emptySegment": "keep"`: {"merge_slashes: false", "path_with_escaped_slashes_action: REJECT_REQUEST"},
 	} {
-		doc := strings.TrimSuffix(document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`), "}") + `, "paths": {` + paths + `}}`
+		doc := strings.TrimSuffix(document(`"url": "https://idp.example.com/jwks", "cluster": "idp"`), "}") +
+			`, "paths": {` + paths + `}}`
 		text, err := read(t, doc).Envoy(envoyOptions("http://api:8080"))
 		if err != nil {
 			t.Fatal(err)

@@ -84,7 +84,8 @@ errors.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input "+
+		"(required)")
 	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`'")
 	f.StringVar(&o.requestFile, "request-file", "", "read the whole request from `FILE`, \"-\" for standard input")
 	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
@@ -92,8 +93,10 @@ errors.`,
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
 	f.StringArrayVar(&o.answers, "introspection", nil,
 		"read what an issuer's provider says of the token from a file, as `ISSUER=FILE`; may be repeated")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
-	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.metadatas, "route-metadata", nil,
+		"metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
 	f.StringVar(&o.clientCert, "client-cert", "", "have the client show the certificate in `FILE`, PEM (default none)")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
 	f.StringVar(&o.output, "output", "text", "print `text` or json")
@@ -199,9 +202,11 @@ func parseRequestLine(text string) (explain.Request, error) {
 	if !strings.HasPrefix(r.Path, "/") {
 		r.Path = "/" + r.Path
 	}
-	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" && r.Scheme != "https" ||
+	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" &&
+		r.Scheme != "https" ||
 		strings.ContainsFunc(location, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return r, errors.New("must be a method in capitals and an absolute http(s) URL, such as 'GET https://api.example.com/orders'")
+		return r, errors.New("must be a method in capitals and an absolute http(s) URL, such as 'GET " +
+			"https://api.example.com/orders'")
 	}
 	return r, nil
 }
@@ -324,7 +329,8 @@ func (x *explainer) fetchWith(stdin io.Reader) error {
 func (x *explainer) answerWith(stdin io.Reader) error {
 	answers := map[string]string{}
 	for name, file := range x.answer {
-		if !slices.ContainsFunc(x.input.Config.Issuers, func(i config.Issuer) bool { return i.Name == name && i.Introspection != nil }) {
+		if !slices.ContainsFunc(x.input.Config.Issuers,
+			func(i config.Issuer) bool { return i.Name == name && i.Introspection != nil }) {
 			return fmt.Errorf("--introspection: the configuration has no issuer %q that is asked", name)
 		}
 		text, err := read(file, stdin)
@@ -469,9 +475,11 @@ func (x *explainer) keyDocuments(stdin io.Reader) (map[string]*explain.Document,
 			if err != nil {
 				return nil, err
 			}
-			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK, Body: string(discovery)}
+			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK,
+				Body: string(discovery)}
 		}
-		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: nameOf(file)}
+		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text),
+			File: nameOf(file)}
 	}
 	return documents, nil
 }
@@ -498,7 +506,8 @@ func explained(e *explain.Explanation, p palette) []byte {
 		}
 		return b.Bytes()
 	}
-	b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Response.Status, http.StatusText(e.Response.Status))) + "\n")
+	b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Response.Status,
+		http.StatusText(e.Response.Status))) + "\n")
 	if e.Response.GRPC >= 0 {
 		fmt.Fprintf(&b, "  gRPC status %d\n", e.Response.GRPC)
 	}

@@ -65,7 +65,8 @@ func TestImportedInTheGateway(t *testing.T) {
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := exec.Command("orgate", "import", "../../admin/apk/testdata/"+test.file, "--organization", "/t/{org}/",
+			out, err := exec.Command("orgate", "import", "../../admin/apk/testdata/"+test.file, "--organization",
+				"/t/{org}/",
 				"--out", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -173,7 +174,8 @@ func TestSystemAPIs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				token := scenario.First().Token(scenario.Claims{"iss": test.issuer, "orgId": words[0], "scope": words[1]})
+				token := scenario.First().Token(
+					scenario.Claims{"iss": test.issuer, "orgId": words[0], "scope": words[1]})
 				response := w.Serve(scenario.Request{Host: asked.Host, Path: asked.Path, Token: token})
 				got[request] = fmt.Sprintf("%d %s", response.Status, response.Reason)
 				if response.Passed {

@@ -308,7 +308,8 @@ func TestExamplesInHelp(t *testing.T) {
 		if err := checkShell(commands); err != nil {
 			t.Errorf("%s: %v", cmd.CommandPath(), err)
 		}
-		if !strings.Contains(cmd.Long, "exit status") && (!cmd.HasParent() || !strings.Contains(cmd.Parent().Long, "exit status")) {
+		if !strings.Contains(cmd.Long, "exit status") &&
+			(!cmd.HasParent() || !strings.Contains(cmd.Parent().Long, "exit status")) {
 			t.Errorf("%s says nothing of its exit status", cmd.CommandPath())
 		}
 		for _, sub := range cmd.Commands() {
@@ -477,7 +478,9 @@ func TestBlocksWithMistakes(t *testing.T) {
 		{Info: "toml", Text: ``},
 		{Info: "yaml", Text: "a: 1\na: 2"},
 		{Info: "yaml", Text: "kind: Gateway"},
-		{Info: "yaml", Text: "apiVersion: dp.wso2.com/v1alpha2\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: a"},
+		{
+			Info: "yaml", Text: "apiVersion: dp.wso2.com/v1alpha2\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n " +
+				" name: a"},
 		{Info: "sh", Text: "orgate check --stric orgate.json"},
 		{Info: "sh", Text: "fetch |\n  build/orgate explain --token -"},
 		{Info: "sh", Text: "orgate render --config orgate.json"},

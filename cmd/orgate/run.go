@@ -111,7 +111,8 @@ a port in use.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /metrics, /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
-	f.StringVar(&o.clientCA, "client-ca", "", "speak TLS with clients, and take certificates of the authorities in `FILE`")
+	f.StringVar(&o.clientCA, "client-ca", "",
+		"speak TLS with clients, and take certificates of the authorities in `FILE`")
 	f.StringVar(&o.wasm, "wasm", "",
 		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
@@ -383,9 +384,11 @@ func (s *server) checkClusters(configuration []byte) (hosts map[string]string, r
 			case err != nil:
 				return nil, nil, err
 			case address == nil:
-				line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", issuer.Name, call.Cluster, call.Cluster)
+				line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", issuer.Name, call.Cluster,
+					call.Cluster)
 			case first != "" && first != u.Hostname() && address.Scheme == "https":
-				line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for one server",
+				line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for "+
+					"one server",
 					issuer.Name, call.Cluster, first, u.Hostname())
 			default:
 				hosts[call.Cluster] = u.Hostname()

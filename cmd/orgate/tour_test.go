@@ -119,7 +119,8 @@ func newTour(t *testing.T, page string) *tour {
 		}
 		if r.URL.Path == "/oauth2/introspect" {
 			answer := `{"active":false}`
-			if id, secret, _ := r.BasicAuth(); id == "gateway" && secret == "s3cret" && r.PostFormValue("token") == carol {
+			if id, secret, _ := r.BasicAuth(); id == "gateway" && secret == "s3cret" &&
+				r.PostFormValue("token") == carol {
 				answer = regexp.MustCompile("(?s)```json answer\n(.*?)\n```").FindStringSubmatch(page)[1]
 			}
 			_, _ = io.WriteString(w, answer)

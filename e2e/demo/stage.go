@@ -105,7 +105,8 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 		return nil, err
 	}
 	s.others = idp.New(
-		idp.WithTenant(idp.Tenant{Name: "opaque", Audience: audience, Opaque: true, Clients: []idp.Client{ordersApp, gatewayClient}}),
+		idp.WithTenant(idp.Tenant{Name: "opaque", Audience: audience, Opaque: true,
+			Clients: []idp.Client{ordersApp, gatewayClient}}),
 		idp.WithTenant(idp.Tenant{Name: "es256", Audience: audience, Curve: curve, Clients: []idp.Client{ordersApp}}))
 	for _, p := range []*idp.Provider{s.org1, s.org2, s.others} {
 		p.Start()
@@ -124,9 +125,10 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 		Plugin:        plugin,
 		Configuration: configuration,
 		Upstream:      parse(upstream),
-		Clusters:      map[string]*url.URL{"idp1": parse(s.org1.URL()), "idp2": parse(s.org2.URL()), "idp3": parse(s.others.URL())},
-		Workers:       2,
-		Log:           slog.New(slog.NewTextHandler(log, nil)),
+		Clusters: map[string]*url.URL{"idp1": parse(s.org1.URL()), "idp2": parse(s.org2.URL()),
+			"idp3": parse(s.others.URL())},
+		Workers: 2,
+		Log:     slog.New(slog.NewTextHandler(log, nil)),
 	})
 }
 

@@ -60,7 +60,8 @@ var story = []step{
 	{name: "org1's token on org2's API", path: "/org2/invoices", tokens: fetchedOne("orders:read"), status: 403,
 		code: "900908"},
 	{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
-	{name: "expired token", path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }),
+	{name: "expired token", path: "/org1/orders",
+		tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }),
 		status: 401, code: "900903"},
 	{name: "payload changed after signing", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		return idp.Tamper(s.org1.Mint("org1"), "sub", "admin")
@@ -103,15 +104,18 @@ var told = slices.Concat(story, otherTokens)
 
 // otherTokens go on with tokens that are not signed with RSA.
 var otherTokens = []step{
-	{name: "opaque token", path: "/org1/orders", tokens: fetchedOther("opaque"), status: 200, identity: orgOne("orders:read")},
-	{name: "opaque token on org2's API", path: "/org2/invoices", tokens: fetchedOther("opaque"), status: 403, code: "900908"},
+	{name: "opaque token", path: "/org1/orders", tokens: fetchedOther("opaque"), status: 200,
+		identity: orgOne("orders:read")},
+	{name: "opaque token on org2's API", path: "/org2/invoices", tokens: fetchedOther("opaque"), status: 403,
+		code: "900908"},
 	{name: "opaque token that was revoked", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		token := s.others.Mint("opaque")
 		s.others.Revoke("opaque", token)
 		return token
 	}), status: 401, code: "900901"},
-	{name: "opaque token of nobody", path: "/org1/orders", tokens: minted(func(*stage) string { return "nonsense" }), status: 401,
-		code: "900901"},
+	{name: "opaque token of nobody", path: "/org1/orders", tokens: minted(func(*stage) string { return "nonsense" }),
+		status: 401,
+		code:   "900901"},
 	{name: "ES256", path: "/org1/orders", tokens: fetchedOther("es256"), status: 200, identity: orgOne("orders:read")},
 	{name: "ES256, payload changed after signing", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		return idp.Tamper(s.others.Mint("es256"), "sub", "admin")

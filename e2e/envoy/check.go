@@ -96,7 +96,8 @@ func (c *checker) connections(path string, m *hcmv3.HttpConnectionManager) {
 		c.problem(path+".path_with_escaped_slashes_action", "must be REJECT_REQUEST, got %v", got)
 	}
 	if got := m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction(); got != corev3.HttpProtocolOptions_REJECT_REQUEST {
-		c.problem(path+".common_http_protocol_options.headers_with_underscores_action", "must be REJECT_REQUEST, got %v", got)
+		c.problem(path+".common_http_protocol_options.headers_with_underscores_action",
+			"must be REJECT_REQUEST, got %v", got)
 	}
 
 	for i, log := range m.GetAccessLog() {

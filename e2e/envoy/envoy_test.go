@@ -316,7 +316,8 @@ func TestCheckSeesWhatWouldLetRequestsPass(t *testing.T) {
 // A listener without the plugin, and one where it comes too late.
 func TestCheckSeesTheWayAroundThePlugin(t *testing.T) {
 	doc := document(t)
-	router := doc[strings.Index(doc, "                  - name: envoy.filters.http.router"):strings.Index(doc, "                route_config:")]
+	router := doc[strings.Index(doc, "                  - name: envoy.filters.http.router"):strings.Index(doc,
+		"                route_config:")]
 	from := strings.Index(doc, "                  - name: orgate\n")
 	filter := doc[from:strings.Index(doc, router)]
 

@@ -178,7 +178,8 @@ func (t *token) isFor(audiences []string) bool {
 	if raw, ok := t.claims["aud"]; ok {
 		named, _ = stringOrStrings(raw)
 	}
-	return len(audiences) == 0 || slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) })
+	return len(audiences) == 0 || slices.ContainsFunc(named,
+		func(a string) bool { return slices.Contains(audiences, a) })
 }
 
 // value is what a header may be made of.

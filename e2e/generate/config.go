@@ -171,7 +171,8 @@ type ClaimRule struct {
 type From map[string]string
 
 var (
-	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x", "https://{tid}.c.example/{tid}"}
+	issuerNames = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x",
+		"https://{tid}.c.example/{tid}"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
 	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
@@ -324,7 +325,8 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"},
+			"permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
@@ -601,7 +603,8 @@ func (c *choices) demands(config *Config) *Demands {
 	if c.chance(3) {
 		d.Audiences = some(c, 1, "api", "other", "https://api.example")
 	}
-	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil && d.Audiences == nil {
+	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil &&
+		d.Audiences == nil {
 		d.Scopes = some(c, 1, scopeNames...)
 	}
 	return d

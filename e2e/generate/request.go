@@ -313,7 +313,8 @@ func (c *choices) token(config *Config, rule *Rule, organization string) (token,
 	if c.chance(8) || i.CertificateBinding != "" {
 		sum := sha256.Sum256([]byte("cert"))
 		good := b64(string(sum[:]))
-		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"}, "cnf"),
+		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"},
+			"cnf"),
 			pick(c, quote(good), quote(good), `null`, `7`, quote(good+"="), quote(good[:42]), quote(good[1:]+"A")))
 	}
 	c.times(payload)
@@ -334,7 +335,8 @@ func (c *choices) token(config *Config, rule *Rule, organization string) (token,
 	algorithm := "RS256"
 	if len(i.Algorithms) > 0 {
 		algorithm = pick(c, i.Algorithms...)
-		if able := slices.DeleteFunc(slices.Clone(i.Algorithms), func(a string) bool { return !signer.Can(a) }); len(able) > 0 {
+		if able := slices.DeleteFunc(slices.Clone(i.Algorithms), func(a string) bool { return !signer.Can(a) }); len(
+			able) > 0 {
 			algorithm = pick(c, able...)
 		}
 	}

@@ -101,7 +101,8 @@ func (i *Issuer) hasIssued(t *token) bool {
 		return i.Issuer == t.told
 	}
 	tenant := ""
-	if raw, ok := t.claims["tid"]; i.manyTenants() && !(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
+	if raw, ok := t.claims["tid"]; i.manyTenants() &&
+		!(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
 		return false
 	}
 	return t.issuer == strings.ReplaceAll(i.Issuer, "{tid}", tenant)

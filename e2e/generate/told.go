@@ -34,7 +34,8 @@ func (config *Config) asked(rule *Rule, compact string, t *token) *Issuer {
 		}
 	}
 	for _, i := range config.inUse() {
-		if kind := i.TokenHandling["kind"]; i.TokenHandling["pattern"] != "" && len(compact) <= 4096 && i.matches(compact) &&
+		if kind := i.TokenHandling["kind"]; i.TokenHandling["pattern"] != "" && len(compact) <= 4096 &&
+			i.matches(compact) &&
 			allowed(i) && !(t != nil && (kind == "REFERENCE" || i.hasKeys())) {
 			return i
 		}

@@ -128,7 +128,8 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 		},
 		"org2": {
 			"iss": "http://idp.test/realms/org2", "sub": isGUID, "aud": "https://api.example.com/org2",
-			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID, "typ": "Bearer",
+			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID,
+			"typ":                "Bearer",
 			"acr":                "1",
 			"preferred_username": "service-account-orders-app", "scope": "orders:read orders:write",
 			"realm_access":    map[string]any{"roles": []any{"clerk"}},
@@ -158,7 +159,8 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 			}
 		})
 	}
-	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" || claims["iss"] != "https://issuer.test/" ||
+	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" ||
+		claims["iss"] != "https://issuer.test/" ||
 		claims["azp"] != "test-client" {
 		t.Errorf("a tenant with defaults: %v %v", header, claims)
 	}
@@ -200,7 +202,8 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {orders.ID}, "client_secret": {orders.Secret}}
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {orders.ID},
+				"client_secret": {orders.Secret}}
 			form.Set(tt.change, tt.value)
 			res, err := http.PostForm(p.TokenURL("org1"), form)
 			if err != nil {
@@ -217,7 +220,8 @@ func TestTokenEndpoint(t *testing.T) {
 			if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
 				t.Fatal(err)
 			}
-			if res.StatusCode != tt.status || doc.Error+doc.Scope != tt.want || res.Header.Get("Cache-Control") != "no-store" {
+			if res.StatusCode != tt.status || doc.Error+doc.Scope != tt.want ||
+				res.Header.Get("Cache-Control") != "no-store" {
 				t.Fatalf("%d %+v", res.StatusCode, doc)
 			}
 			if tt.status != 200 {
@@ -348,7 +352,8 @@ func TestHang(t *testing.T) {
 		want int
 	}{
 		{"until healed", func(p *Provider, _ func()) { p.Heal("org1", JWKS) }, 200},
-		{"until another fault", func(p *Provider, _ func()) { p.Break("org1", JWKS, Fault{Kind: Fail, Status: 500}) }, 200},
+		{"until another fault", func(p *Provider, _ func()) { p.Break("org1", JWKS, Fault{Kind: Fail, Status: 500}) },
+			200},
 		{"until closed", func(p *Provider, _ func()) { p.Close() }, 0},
 		{"until the client gives up", func(_ *Provider, giveUp func()) { giveUp() }, 0},
 	}
@@ -441,7 +446,8 @@ func TestIntrospection(t *testing.T) {
 		}
 		return fmt.Sprint(res.StatusCode, " ", answer.Active, " ", answer.Sub)
 	}
-	got := []string{ask(token, "s:&"), ask(revoked, "s:&"), ask("op_x", "s:&"), ask(p.Expired("org1"), "s:&"), ask(token, "x")}
+	got := []string{ask(token, "s:&"), ask(revoked, "s:&"), ask("op_x", "s:&"), ask(p.Expired("org1"), "s:&"),
+		ask(token, "x")}
 	want := []string{"200 true a b@clients", "200 false ", "200 false ", "200 false ", "401 false "}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)

@@ -64,7 +64,8 @@ func fositeServer(t *testing.T) *provider {
 			]
 		}`, "URL", url),
 		token: func(t *testing.T, org string) string {
-			return clientCredentials(t, url+"/"+org+"/token", "app", "orders:read", "audience", "https://api.example.com")
+			return clientCredentials(t, url+"/"+org+"/token", "app", "orders:read", "audience",
+				"https://api.example.com")
 		},
 		opaque: func(t *testing.T) string {
 			return clientCredentials(t, url+"/org1/opaque", "app", "orders:read", "audience", "https://api.example.com")
@@ -110,10 +111,12 @@ func (f *fositeTenant) handler(t *testing.T, issuer string) http.Handler {
 	store := storage.NewMemoryStore()
 	store.Clients["app"] = &fosite.DefaultClient{ID: "app", Secret: hash, GrantTypes: []string{"client_credentials"},
 		Scopes: []string{"orders:read"}, Audience: []string{"https://api.example.com"}}
-	config := fosite.Config{AccessTokenIssuer: issuer, JWTScopeClaimKey: jwt.JWTScopeFieldBoth, GlobalSecret: []byte(strings.Repeat(secret, 4))}
+	config := fosite.Config{AccessTokenIssuer: issuer, JWTScopeClaimKey: jwt.JWTScopeFieldBoth,
+		GlobalSecret: []byte(strings.Repeat(secret, 4))}
 	mux := http.NewServeMux()
-	mux.HandleFunc("/introspect", introspectionEndpoint(compose.Compose(&config, store, compose.NewOAuth2HMACStrategy(&config),
-		compose.OAuth2TokenIntrospectionFactory)))
+	mux.HandleFunc("/introspect", introspectionEndpoint(
+		compose.Compose(&config, store, compose.NewOAuth2HMACStrategy(&config),
+			compose.OAuth2TokenIntrospectionFactory)))
 	endpoint := func(path string, config fosite.Config, jwts bool) {
 		strategy := any(compose.NewOAuth2HMACStrategy(&config)) // fosite's default
 		if jwts {
@@ -163,7 +166,8 @@ func tokenEndpoint(server fosite.OAuth2Provider) http.HandlerFunc {
 func introspectionEndpoint(server fosite.OAuth2Provider) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		ctx := r.Context()
-		response, err := server.NewIntrospectionRequest(ctx, r, &oauth2.JWTSession{JWTClaims: new(jwt.JWTClaims), JWTHeader: new(jwt.Headers)})
+		response, err := server.NewIntrospectionRequest(ctx, r,
+			&oauth2.JWTSession{JWTClaims: new(jwt.JWTClaims), JWTHeader: new(jwt.Headers)})
 		if err != nil {
 			server.WriteIntrospectionError(ctx, w, err)
 			return

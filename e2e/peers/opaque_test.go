@@ -15,7 +15,8 @@ func TestOpaqueTokens(t *testing.T) {
 		user, scopes         string
 	}{
 		"zitadel/oidc": {zitadel, "[A-Za-z0-9_-]{20,}|ey.*", "/oauth/introspect", "opaque", "opaque", "openid"},
-		"ory/fosite":   {fositeServer, `ory_at_[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}|ey.*`, "/org1/introspect", "app", "app", "orders:read"},
+		"ory/fosite": {fositeServer, `ory_at_[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}|ey.*`, "/org1/introspect", "app",
+			"app", "orders:read"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -26,7 +27,8 @@ func TestOpaqueTokens(t *testing.T) {
 			g.passes(t, "org1", jwt)
 			opaque := *g
 			theirs := *p
-			theirs.username, theirs.client, theirs.scopes = map[string]string{"org1": c.user}, map[string]string{"org1": c.user}, c.scopes
+			theirs.username, theirs.client, theirs.scopes = map[string]string{"org1": c.user},
+				map[string]string{"org1": c.user}, c.scopes
 			opaque.provider = &theirs
 			opaque.passes(t, "org1", token)
 			opaque.passes(t, "org1", token) // as it is remembered
@@ -62,7 +64,8 @@ func asking(t *testing.T, configuration, pattern, path, client string) string {
 	u := parse(t, location)
 	u.Path = path
 	issuer["tokenHandling"] = map[string]string{"kind": "CUSTOM", "pattern": pattern}
-	issuer["introspection"] = map[string]any{"url": u.String(), "cluster": keys["cluster"], "clientId": client, "clientSecret": secret}
+	issuer["introspection"] = map[string]any{"url": u.String(), "cluster": keys["cluster"], "clientId": client,
+		"clientSecret": secret}
 	delete(issuer, "scopesClaim") // "scope", which an introspection always has
 	text, err := json.Marshal(document)
 	if err != nil {

@@ -124,8 +124,10 @@ func (s *zitadelStorage) AuthorizeClientIDSecret(ctx context.Context, id, passwo
 
 // SetIntrospectionFromToken says of service users what Zitadel does: the example
 // knows people alone.
-func (s *zitadelStorage) SetIntrospectionFromToken(ctx context.Context, response *oidc.IntrospectionResponse, token, user, client string) error {
-	if err := s.Storage.SetIntrospectionFromToken(ctx, response, token, user, client); err != nil && response.Expiration == 0 {
+func (s *zitadelStorage) SetIntrospectionFromToken(ctx context.Context, response *oidc.IntrospectionResponse, token,
+	user, client string) error {
+	if err := s.Storage.SetIntrospectionFromToken(ctx, response, token, user, client); err != nil &&
+		response.Expiration == 0 {
 		return err // there is no such token
 	}
 	response.Subject, response.ClientID, response.Audience = user, user, oidc.Audience{"app1"}

@@ -59,7 +59,8 @@ func answerRows() []answerRow {
 		return answerRow{name, get("/", token), 401, "900901", reason, 16, credentials, description,
 			`Bearer realm="APIs of org1", error="invalid_token", error_description="` + description + `"`}
 	}
-	several := invalid("several tokens", first.Token(), "several_tokens", "The request carries more than one access token.")
+	several := invalid("several tokens", first.Token(), "several_tokens",
+		"The request carries more than one access token.")
 	several.request.Headers = Headers{{"authorization", "Bearer x"}}
 	bound := invalid("bound", first.Token(boundTo("cert")), "binding",
 		"The access token is not for this connection's client certificate.")

@@ -170,7 +170,9 @@ func Basics() []Case {
 			Request: get("/org1", good, [2]string{"x-wso2-organization", "org2"},
 				[2]string{"x-wso2-organization", "org3"}), Want: isAlice},
 		{Name: "spoofed report", Request: get("/org1", good, [2]string{"x-orgate-report", "none"}), Want: isAlice},
-		{Name: "two tokens", Request: get("/org1", good, [2]string{"authorization", "Bearer " + First().Token(Claims{"jti": "2"})}),
+		{
+			Name: "two tokens", Request: get("/org1", good,
+				[2]string{"authorization", "Bearer " + First().Token(Claims{"jti": "2"})}),
 			Want: invalid("several_tokens")},
 		{Name: "one token twice", Request: get("/org1", good, [2]string{"authorization", "Bearer " + good}),
 			Want: isAlice},

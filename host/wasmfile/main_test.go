@@ -19,8 +19,10 @@ func TestCheck(t *testing.T) {
 		status         int
 		stdout, stderr string
 	}{
-		{"the plugin of this repository", hosttest.Wasm(t), 0, "gzipped; it imports\n  env.proxy_add_header_map_value\n", ""},
-		{"a module that is no plugin", []byte("\x00asm\x01\x00\x00\x00"), 1, "", "export proxy_abi_version_0_2_1: missing"},
+		{"the plugin of this repository", hosttest.Wasm(t), 0,
+			"gzipped; it imports\n  env.proxy_add_header_map_value\n", ""},
+		{"a module that is no plugin", []byte("\x00asm\x01\x00\x00\x00"), 1, "",
+			"export proxy_abi_version_0_2_1: missing"},
 		{"text", []byte("(module)"), 1, "", "invalid magic number"},
 		{"an empty file", []byte{}, 1, "", "invalid magic number"},
 		{"a module that is cut short", hosttest.Wasm(t)[:1000], 1, "", "unexpected"},

@@ -49,7 +49,8 @@ func (t *tracer) judge(ctx context.Context) (*gate.Decision, *Response, error) {
 		return nil, nil, err
 	}
 	t.gate = g
-	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body, RouteMetadata: t.in.metadata,
+	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body,
+		RouteMetadata:   t.in.metadata,
 		PeerCertificate: func() (string, error) { return t.in.Request.Certificate, nil }}
 	t.tokens = g.Tokens(request)
 	var d gate.Decision

@@ -68,7 +68,8 @@ func (t *tracer) Step(s gate.Step, d *gate.Decision, err error) {
 		t.steps[len(t.steps)-1].Refused = true
 	}
 	if err != nil && d.Issuer != nil && d.Issuer.Config.ReportOnly && policy.ByRule(err) {
-		t.add("report", "issuer %q is in report-only mode: the refusal is reported, and the request passes", d.Issuer.Name)
+		t.add("report", "issuer %q is in report-only mode: the refusal is reported, and the request passes",
+			d.Issuer.Name)
 	}
 }
 
@@ -103,7 +104,8 @@ func (t *tracer) token(d *gate.Decision, err error) {
 		t.add("token", "%v; %d bytes, in %s", err, d.TokenBytes(), place(d))
 		switch {
 		case errors.Is(err, gate.ErrOpaque):
-			t.more("no issuer's tokenHandling takes it: that needs the kind REFERENCE or CUSTOM, a pattern that it matches, and" +
+			t.more("no issuer's tokenHandling takes it: that needs the kind REFERENCE or CUSTOM, a pattern that it " +
+				"matches, and" +
 				" introspection; or have the provider issue JWTs")
 		case errors.Is(err, gate.ErrIntrospection), errors.Is(err, gate.ErrInactive):
 			t.more("issuer %q is asked about it, at %s", d.Issuer.Name, d.Issuer.Config.Introspection.URL)
@@ -146,7 +148,8 @@ func (t *tracer) issuer(d *gate.Decision, err error) {
 	iss := d.Token.Claims.Issuer()
 	switch {
 	case err == nil:
-		t.add("issuer", "%q, bound to organization %q: iss %q", d.Issuer.Name, d.Issuer.Config.Organization, d.Issuer.Config.Issuer)
+		t.add("issuer", "%q, bound to organization %q: iss %q", d.Issuer.Name, d.Issuer.Config.Organization,
+			d.Issuer.Config.Issuer)
 	case slices.ContainsFunc(t.in.Config.Issuers, func(i config.Issuer) bool { return i.Issuer == iss }):
 		t.add("issuer", "the rule allows none that has the token's iss, %q", iss)
 	default:
@@ -208,7 +211,8 @@ func (t *tracer) key(d *gate.Decision, err error) {
 		switch last := i == len(d.Tried)-1; {
 		case last && err == nil:
 			t.more("verified with %s", describeKey(key))
-		case last && !errors.Is(err, jwt.ErrSignature) && !errors.Is(err, gate.ErrKeysUnavailable) && !errors.Is(err, jwt.ErrUnknownKey):
+		case last && !errors.Is(err, jwt.ErrSignature) && !errors.Is(err, gate.ErrKeysUnavailable) &&
+			!errors.Is(err, jwt.ErrUnknownKey):
 			t.more("%s: %v", describeKey(key), err)
 		default:
 			t.more("not signed with %s", describeKey(key))
@@ -416,7 +420,8 @@ func (t *tracer) organization(d *gate.Decision, err error) {
 		wants = "any"
 	}
 	for _, s := range []struct{ name, value string }{
-		{"the host, as ", source.FromHost}, {"the path, as ", source.FromPath}, {"the route's metadata, ", source.FromRouteMetadata},
+		{"the host, as ", source.FromHost}, {"the path, as ", source.FromPath},
+		{"the route's metadata, ", source.FromRouteMetadata},
 	} {
 		if s.value != "" {
 			from += " has it from " + s.name + s.value
@@ -479,7 +484,8 @@ func demandsText(d *config.Demands) []string {
 		list config.AnyOrAll
 	}{{"scopes", d.Scopes}, {"roles", d.Roles}} {
 		if len(a.list.Values) > 0 {
-			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name,
+				map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
 		}
 	}
 	if len(d.ConsumerKeys) > 0 {

@@ -222,7 +222,8 @@ func Follow(issuer *config.Issuer, document string) (string, error) {
 	d := jwks.Discovery{Issuer: issuer.DiscoveryIssuer(), URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
 	location, err := d.Follow(document)
 	if err != nil && gjson.Valid(document) {
-		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(), gjson.Get(document, "jwks_uri").String())
+		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(),
+			gjson.Get(document, "jwks_uri").String())
 	}
 	return location, err
 }
