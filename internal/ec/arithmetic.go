@@ -157,12 +157,11 @@ func linP256(z *element, a int64, x *element, b int64, y *element) {
 }
 
 var fieldP384 = field{
-	prime: primeP384,
-	limbs: 14,
-	width: 28,
-	size:  48,
-	p: element{0xfffffff, 0xf, 0x0, 0xffff000, 0xffeffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff,
-		0xfffffff, 0xfffffff, 0xfffffff, 0xfffff},
+	prime:  primeP384,
+	limbs:  14,
+	width:  28,
+	size:   48,
+	p:      element{0xfffffff, 0xf, 0x0, 0xffff000, 0xffeffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffffff, 0xfffff},
 	one:    element{0x100, 0xffff000, 0xfffffff, 0xfffff, 0x1000000},
 	square: element{0x10000, 0xfe00000, 0xffffff, 0x0, 0x2, 0x0, 0xffffe00, 0xfff, 0x20000, 0x100000},
 }
@@ -218,26 +217,19 @@ func mulP384(z, x, y *element) {
 	m8 := t & mask
 	t = t>>28 + x0*y9 + x1*y8 + x2*y7 + x3*y6 + x4*y5 + x5*y4 + x6*y3 + x7*y2 + x8*y1 + x9*y0 - m5<<16 - m6<<12 + m8<<4
 	m9 := t & mask
-	t = t>>28 + x0*y10 + x1*y9 + x2*y8 + x3*y7 + x4*y6 + x5*y5 + x6*y4 + x7*y3 + x8*y2 + x9*y1 +
-		x10*y0 - m6<<16 - m7<<12 + m9<<4
+	t = t>>28 + x0*y10 + x1*y9 + x2*y8 + x3*y7 + x4*y6 + x5*y5 + x6*y4 + x7*y3 + x8*y2 + x9*y1 + x10*y0 - m6<<16 - m7<<12 + m9<<4
 	m10 := t & mask
-	t = t>>28 + x0*y11 + x1*y10 + x2*y9 + x3*y8 + x4*y7 + x5*y6 + x6*y5 + x7*y4 + x8*y3 + x9*y2 + x10*y1 +
-		x11*y0 - m7<<16 - m8<<12 + m10<<4
+	t = t>>28 + x0*y11 + x1*y10 + x2*y9 + x3*y8 + x4*y7 + x5*y6 + x6*y5 + x7*y4 + x8*y3 + x9*y2 + x10*y1 + x11*y0 - m7<<16 - m8<<12 + m10<<4
 	m11 := t & mask
-	t = t>>28 + x0*y12 + x1*y11 + x2*y10 + x3*y9 + x4*y8 + x5*y7 + x6*y6 + x7*y5 + x8*y4 + x9*y3 + x10*y2 + x11*y1 +
-		x12*y0 - m8<<16 - m9<<12 + m11<<4
+	t = t>>28 + x0*y12 + x1*y11 + x2*y10 + x3*y9 + x4*y8 + x5*y7 + x6*y6 + x7*y5 + x8*y4 + x9*y3 + x10*y2 + x11*y1 + x12*y0 - m8<<16 - m9<<12 + m11<<4
 	m12 := t & mask
-	t = t>>28 + x0*y13 + x1*y12 + x2*y11 + x3*y10 + x4*y9 + x5*y8 + x6*y7 + x7*y6 + x8*y5 + x9*y4 + x10*y3 + x11*y2 +
-		x12*y1 + x13*y0 + m0<<20 - m9<<16 - m10<<12 + m12<<4
+	t = t>>28 + x0*y13 + x1*y12 + x2*y11 + x3*y10 + x4*y9 + x5*y8 + x6*y7 + x7*y6 + x8*y5 + x9*y4 + x10*y3 + x11*y2 + x12*y1 + x13*y0 + m0<<20 - m9<<16 - m10<<12 + m12<<4
 	m13 := t & mask
-	t = t>>28 + x1*y13 + x2*y12 + x3*y11 + x4*y10 + x5*y9 + x6*y8 + x7*y7 + x8*y6 + x9*y5 + x10*y4 + x11*y3 + x12*y2 +
-		x13*y1 + m1<<20 - m10<<16 - m11<<12 + m13<<4
+	t = t>>28 + x1*y13 + x2*y12 + x3*y11 + x4*y10 + x5*y9 + x6*y8 + x7*y7 + x8*y6 + x9*y5 + x10*y4 + x11*y3 + x12*y2 + x13*y1 + m1<<20 - m10<<16 - m11<<12 + m13<<4
 	z[0] = int32(t & mask)
-	t = t>>28 + x2*y13 + x3*y12 + x4*y11 + x5*y10 + x6*y9 + x7*y8 + x8*y7 + x9*y6 + x10*y5 + x11*y4 + x12*y3 + x13*y2 +
-		m2<<20 - m11<<16 - m12<<12
+	t = t>>28 + x2*y13 + x3*y12 + x4*y11 + x5*y10 + x6*y9 + x7*y8 + x8*y7 + x9*y6 + x10*y5 + x11*y4 + x12*y3 + x13*y2 + m2<<20 - m11<<16 - m12<<12
 	z[1] = int32(t & mask)
-	t = t>>28 + x3*y13 + x4*y12 + x5*y11 + x6*y10 + x7*y9 + x8*y8 + x9*y7 + x10*y6 + x11*y5 + x12*y4 + x13*y3 +
-		m3<<20 - m12<<16 - m13<<12
+	t = t>>28 + x3*y13 + x4*y12 + x5*y11 + x6*y10 + x7*y9 + x8*y8 + x9*y7 + x10*y6 + x11*y5 + x12*y4 + x13*y3 + m3<<20 - m12<<16 - m13<<12
 	z[2] = int32(t & mask)
 	t = t>>28 + x4*y13 + x5*y12 + x6*y11 + x7*y10 + x8*y9 + x9*y8 + x10*y7 + x11*y6 + x12*y5 + x13*y4 + m4<<20 - m13<<16
 	z[3] = int32(t & mask)
@@ -389,12 +381,11 @@ func linP384(z *element, a int64, x *element, b int64, y *element) {
 }
 
 var field25519 = field{
-	prime: prime25519,
-	limbs: 9,
-	width: 29,
-	size:  32,
-	p: element{0x1fffffed, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff,
-		0x7fffff},
+	prime:  prime25519,
+	limbs:  9,
+	width:  29,
+	size:   32,
+	p:      element{0x1fffffed, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x1fffffff, 0x7fffff},
 	one:    element{0x4c0},
 	square: element{0x169000},
 }
