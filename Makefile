@@ -79,7 +79,7 @@ test: build/orgate.wasm ## Run all tests, through the built plugin too.
 
 # What decides, natively, and what the command's packages do with it: no plugin
 # is built.
-QUICK := ./config/... ./jwt ./jwks ./policy ./gate ./filter ./internal/... ./cmd/orgate/internal/...
+QUICK := ./config/... ./jwt ./jwks ./policy ./gate ./filter ./internal/... ./admin/... ./cmd/orgate/internal/...
 .PHONY: test-quick
 test-quick: ## Run what most changes need, in under a minute once Go's caches are warm.
 	$(GO) test -timeout 5m $(QUICK)
@@ -129,7 +129,7 @@ check-modules:
 
 .PHONY: check-plugin
 check-plugin: build/orgate.wasm
-	$(GO) run ./internal/wasmfile $<
+	$(GO) run ./host/wasmfile $<
 
 .PHONY: check-workflows
 check-workflows: $(TOOLS)/$(notdir $(ACTIONLINT))/actionlint

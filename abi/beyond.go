@@ -67,17 +67,21 @@ func Status() (code uint32, message string, err error) {
 // GRPCCall sends one message to a gRPC service and returns the id under which
 // the answer will arrive (proxy_grpc_call). The metadata is serialized as the
 // ABI serializes header maps.
-func GRPCCall(upstream, service, method string, metadata [][2]string, message []byte, timeout time.Duration) (id uint32, err error) {
+func GRPCCall(upstream, service, method string, metadata [][2]string, message []byte, timeout time.Duration) (id uint32,
+	err error) {
 	pairs := internal.SerializeMap(metadata)
-	err = statusError(proxyGRPCCall(stringData(upstream), uint32(len(upstream)), stringData(service), uint32(len(service)), stringData(method), uint32(len(method)),
-		bytesData(pairs), uint32(len(pairs)), bytesData(message), uint32(len(message)), uint32(timeout.Milliseconds()), &id))
+	err = statusError(proxyGRPCCall(stringData(upstream), uint32(len(upstream)), stringData(service),
+		uint32(len(service)), stringData(method), uint32(len(method)),
+		bytesData(pairs), uint32(len(pairs)), bytesData(message), uint32(len(message)), uint32(timeout.Milliseconds()),
+		&id))
 	return id, err
 }
 
 // GRPCStream opens a stream to a gRPC service (proxy_grpc_stream).
 func GRPCStream(upstream, service, method string, metadata [][2]string) (id uint32, err error) {
 	pairs := internal.SerializeMap(metadata)
-	err = statusError(proxyGRPCStream(stringData(upstream), uint32(len(upstream)), stringData(service), uint32(len(service)), stringData(method), uint32(len(method)),
+	err = statusError(proxyGRPCStream(stringData(upstream), uint32(len(upstream)), stringData(service),
+		uint32(len(service)), stringData(method), uint32(len(method)),
 		bytesData(pairs), uint32(len(pairs)), &id))
 	return id, err
 }

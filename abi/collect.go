@@ -31,8 +31,8 @@ var collector struct {
 	running int
 	// estimate is what may have been allocated since the heap was measured.
 	estimate uint64
-	// due is the size of the heap at which garbage is collected.
-	due uint64
+	// kept is the size of the heap after the last collection.
+	kept uint64
 }
 
 // init keeps the runtime from collecting on its own account, whatever GOGC and
@@ -43,7 +43,6 @@ func init() {
 	debug.SetMemoryLimit(1 << 50)
 	debug.SetGCPercent(-1)
 	debug.SetMemoryLimit(math.MaxInt64)
-	collector.due = leastGarbage
 }
 
 // enter begins a callback that is estimated to allocate so many bytes.
@@ -52,19 +51,22 @@ func enter(estimate uint64) {
 	collector.estimate += estimate
 }
 
-// Collect collects garbage if that is due. The end of every callback does the
-// same, so that only a long one has to: each time when much of what it made is
-// garbage. If nothing is due that takes two microseconds. Within a callback
-// that the proxy called during a host call, nothing is done.
-func Collect() {
+// Collect collects garbage if there may be [leastGarbage] of it. The end of every
+// callback does much the same, so that only a long one has to: each time when much
+// of what it made is garbage. If nothing is due that takes two microseconds. Within
+// a callback that the proxy called during a host call, nothing is done.
+func Collect() { collectBeyond(leastGarbage) }
+
+// collectBeyond collects garbage if the heap has grown by so many bytes since it
+// was collected last.
+func collectBeyond(garbage uint64) {
 	if collector.running != 1 {
 		return
 	}
 	collector.estimate = 0
-	if !stressCollector && measure().inUse < collector.due {
-		return
+	if stressCollector || measure().inUse >= collector.kept+garbage {
+		CollectNow()
 	}
-	CollectNow()
 }
 
 // CollectNow collects garbage, due or not. It is for a callback that lets go of
@@ -75,8 +77,7 @@ func CollectNow() {
 		return
 	}
 	collect()
-	inUse := measure().inUse
-	collector.due = inUse + max(leastGarbage, inUse/4)
+	collector.kept = measure().inUse
 }
 
 // collect collects garbage and returns free pages, now.

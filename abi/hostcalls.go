@@ -49,7 +49,8 @@ func (proxyHost) ProxyLog(level internal.LogLevel, message *byte, size int) inte
 }
 
 func (proxyHost) ProxySetProperty(path *byte, pathSize int, value *byte, valueSize int) internal.Status {
-	return internal.Status(proxySetProperty(unsafe.Pointer(path), uint32(pathSize), unsafe.Pointer(value), uint32(valueSize)))
+	return internal.Status(proxySetProperty(unsafe.Pointer(path), uint32(pathSize), unsafe.Pointer(value),
+		uint32(valueSize)))
 }
 
 func (proxyHost) ProxyGetProperty(path *byte, pathSize int, value **byte, valueSize *int) internal.Status {
@@ -58,8 +59,10 @@ func (proxyHost) ProxyGetProperty(path *byte, pathSize int, value **byte, valueS
 	return returned(status, address, size, value, valueSize)
 }
 
-func (proxyHost) ProxySendLocalResponse(code uint32, details *byte, detailsSize int, body *byte, bodySize int, headers *byte, headersSize int, grpcStatus int32) internal.Status {
-	return internal.Status(proxySendLocalResponse(code, unsafe.Pointer(details), uint32(detailsSize), unsafe.Pointer(body), uint32(bodySize), unsafe.Pointer(headers), uint32(headersSize), grpcStatus))
+func (proxyHost) ProxySendLocalResponse(code uint32, details *byte, detailsSize int, body *byte, bodySize int,
+	headers *byte, headersSize int, grpcStatus int32) internal.Status {
+	return internal.Status(proxySendLocalResponse(code, unsafe.Pointer(details), uint32(detailsSize),
+		unsafe.Pointer(body), uint32(bodySize), unsafe.Pointer(headers), uint32(headersSize), grpcStatus))
 }
 
 func (proxyHost) ProxyGetSharedData(key *byte, keySize int, value **byte, valueSize *int, cas *uint32) internal.Status {
@@ -72,15 +75,18 @@ func (proxyHost) ProxyGetSharedData(key *byte, keySize int, value **byte, valueS
 }
 
 func (proxyHost) ProxySetSharedData(key *byte, keySize int, value *byte, valueSize int, cas uint32) internal.Status {
-	return internal.Status(proxySetSharedData(unsafe.Pointer(key), uint32(keySize), unsafe.Pointer(value), uint32(valueSize), cas))
+	return internal.Status(proxySetSharedData(unsafe.Pointer(key), uint32(keySize), unsafe.Pointer(value),
+		uint32(valueSize), cas))
 }
 
 func (proxyHost) ProxyRegisterSharedQueue(name *byte, nameSize int, id *uint32) internal.Status {
 	return internal.Status(proxyRegisterSharedQueue(unsafe.Pointer(name), uint32(nameSize), id))
 }
 
-func (proxyHost) ProxyResolveSharedQueue(vmID *byte, vmIDSize int, name *byte, nameSize int, id *uint32) internal.Status {
-	return internal.Status(proxyResolveSharedQueue(unsafe.Pointer(vmID), uint32(vmIDSize), unsafe.Pointer(name), uint32(nameSize), id))
+func (proxyHost) ProxyResolveSharedQueue(vmID *byte, vmIDSize int, name *byte, nameSize int,
+	id *uint32) internal.Status {
+	return internal.Status(proxyResolveSharedQueue(unsafe.Pointer(vmID), uint32(vmIDSize), unsafe.Pointer(name),
+		uint32(nameSize), id))
 }
 
 func (proxyHost) ProxyDequeueSharedQueue(id uint32, value **byte, valueSize *int) internal.Status {
@@ -93,18 +99,23 @@ func (proxyHost) ProxyEnqueueSharedQueue(id uint32, value *byte, valueSize int) 
 	return internal.Status(proxyEnqueueSharedQueue(id, unsafe.Pointer(value), uint32(valueSize)))
 }
 
-func (proxyHost) ProxyGetHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value **byte, valueSize *int) internal.Status {
+func (proxyHost) ProxyGetHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value **byte,
+	valueSize *int) internal.Status {
 	var address, size uint32
 	status := proxyGetHeaderMapValue(uint32(mapType), unsafe.Pointer(key), uint32(keySize), &address, &size)
 	return returned(status, address, size, value, valueSize)
 }
 
-func (proxyHost) ProxyAddHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value *byte, valueSize int) internal.Status {
-	return internal.Status(proxyAddHeaderMapValue(uint32(mapType), unsafe.Pointer(key), uint32(keySize), unsafe.Pointer(value), uint32(valueSize)))
+func (proxyHost) ProxyAddHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value *byte,
+	valueSize int) internal.Status {
+	return internal.Status(proxyAddHeaderMapValue(uint32(mapType), unsafe.Pointer(key), uint32(keySize),
+		unsafe.Pointer(value), uint32(valueSize)))
 }
 
-func (proxyHost) ProxyReplaceHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value *byte, valueSize int) internal.Status {
-	return internal.Status(proxyReplaceHeaderMapValue(uint32(mapType), unsafe.Pointer(key), uint32(keySize), unsafe.Pointer(value), uint32(valueSize)))
+func (proxyHost) ProxyReplaceHeaderMapValue(mapType internal.MapType, key *byte, keySize int, value *byte,
+	valueSize int) internal.Status {
+	return internal.Status(proxyReplaceHeaderMapValue(uint32(mapType), unsafe.Pointer(key), uint32(keySize),
+		unsafe.Pointer(value), uint32(valueSize)))
 }
 
 func (proxyHost) ProxyRemoveHeaderMapValue(mapType internal.MapType, key *byte, keySize int) internal.Status {
@@ -129,23 +140,31 @@ func (proxyHost) ProxyCloseStream(streamType internal.StreamType) internal.Statu
 	return internal.Status(proxyCloseStream(uint32(streamType)))
 }
 
-func (proxyHost) ProxyGetBufferBytes(bufferType internal.BufferType, start, maxSize int, data **byte, dataSize *int) internal.Status {
+func (proxyHost) ProxyGetBufferBytes(bufferType internal.BufferType, start, maxSize int, data **byte,
+	dataSize *int) internal.Status {
 	var address, size uint32
 	status := proxyGetBufferBytes(uint32(bufferType), clamp(start), clamp(maxSize), &address, &size)
 	return returned(status, address, size, data, dataSize)
 }
 
-func (proxyHost) ProxySetBufferBytes(bufferType internal.BufferType, start, size int, data *byte, dataSize int) internal.Status {
-	return internal.Status(proxySetBufferBytes(uint32(bufferType), clamp(start), clamp(size), unsafe.Pointer(data), uint32(dataSize)))
+func (proxyHost) ProxySetBufferBytes(bufferType internal.BufferType, start, size int, data *byte,
+	dataSize int) internal.Status {
+	return internal.Status(proxySetBufferBytes(uint32(bufferType), clamp(start), clamp(size), unsafe.Pointer(data),
+		uint32(dataSize)))
 }
 
-func (proxyHost) ProxyHttpCall(upstream *byte, upstreamSize int, headers *byte, headersSize int, body *byte, bodySize int, trailers *byte, trailersSize int, timeoutMilliseconds uint32, callID *uint32) internal.Status {
-	return internal.Status(proxyHTTPCall(unsafe.Pointer(upstream), uint32(upstreamSize), unsafe.Pointer(headers), uint32(headersSize), unsafe.Pointer(body), uint32(bodySize), unsafe.Pointer(trailers), uint32(trailersSize), timeoutMilliseconds, callID))
+func (proxyHost) ProxyHttpCall(upstream *byte, upstreamSize int, headers *byte, headersSize int, body *byte,
+	bodySize int, trailers *byte, trailersSize int, timeoutMilliseconds uint32, callID *uint32) internal.Status {
+	return internal.Status(proxyHTTPCall(unsafe.Pointer(upstream), uint32(upstreamSize), unsafe.Pointer(headers),
+		uint32(headersSize), unsafe.Pointer(body), uint32(bodySize), unsafe.Pointer(trailers), uint32(trailersSize),
+		timeoutMilliseconds, callID))
 }
 
-func (proxyHost) ProxyCallForeignFunction(name *byte, nameSize int, arguments *byte, argumentsSize int, result **byte, resultSize *int) internal.Status {
+func (proxyHost) ProxyCallForeignFunction(name *byte, nameSize int, arguments *byte, argumentsSize int, result **byte,
+	resultSize *int) internal.Status {
 	var address, size uint32
-	status := proxyCallForeignFunction(unsafe.Pointer(name), uint32(nameSize), unsafe.Pointer(arguments), uint32(argumentsSize), &address, &size)
+	status := proxyCallForeignFunction(unsafe.Pointer(name), uint32(nameSize), unsafe.Pointer(arguments),
+		uint32(argumentsSize), &address, &size)
 	return returned(status, address, size, result, resultSize)
 }
 
@@ -161,7 +180,8 @@ func (proxyHost) ProxyDone() internal.Status {
 	return internal.Status(proxyDone())
 }
 
-func (proxyHost) ProxyDefineMetric(metricType internal.MetricType, name *byte, nameSize int, id *uint32) internal.Status {
+func (proxyHost) ProxyDefineMetric(metricType internal.MetricType, name *byte, nameSize int,
+	id *uint32) internal.Status {
 	return internal.Status(proxyDefineMetric(uint32(metricType), unsafe.Pointer(name), uint32(nameSize), id))
 }
 

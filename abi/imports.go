@@ -53,10 +53,12 @@ func proxySetHeaderMapPairs(mapType uint32, pairs unsafe.Pointer, pairsSize uint
 func proxyGetHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value, valueSize *uint32) uint32
 
 //go:wasmimport env proxy_add_header_map_value
-func proxyAddHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer, valueSize uint32) uint32
+func proxyAddHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer,
+	valueSize uint32) uint32
 
 //go:wasmimport env proxy_replace_header_map_value
-func proxyReplaceHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer, valueSize uint32) uint32
+func proxyReplaceHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32, value unsafe.Pointer,
+	valueSize uint32) uint32
 
 //go:wasmimport env proxy_remove_header_map_value
 func proxyRemoveHeaderMapValue(mapType uint32, key unsafe.Pointer, keySize uint32) uint32
@@ -68,16 +70,22 @@ func proxyContinueStream(streamType uint32) uint32
 func proxyCloseStream(streamType uint32) uint32
 
 //go:wasmimport env proxy_send_local_response
-func proxySendLocalResponse(status uint32, details unsafe.Pointer, detailsSize uint32, body unsafe.Pointer, bodySize uint32, headers unsafe.Pointer, headersSize uint32, grpcStatus int32) uint32
+func proxySendLocalResponse(status uint32, details unsafe.Pointer, detailsSize uint32, body unsafe.Pointer,
+	bodySize uint32, headers unsafe.Pointer, headersSize uint32, grpcStatus int32) uint32
 
 //go:wasmimport env proxy_http_call
-func proxyHTTPCall(upstream unsafe.Pointer, upstreamSize uint32, headers unsafe.Pointer, headersSize uint32, body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize, timeoutMilliseconds uint32, callID *uint32) uint32
+func proxyHTTPCall(upstream unsafe.Pointer, upstreamSize uint32, headers unsafe.Pointer, headersSize uint32,
+	body unsafe.Pointer, bodySize uint32, trailers unsafe.Pointer, trailersSize, timeoutMilliseconds uint32,
+	callID *uint32) uint32
 
 //go:wasmimport env proxy_grpc_call
-func proxyGRPCCall(upstream unsafe.Pointer, upstreamSize uint32, service unsafe.Pointer, serviceSize uint32, method unsafe.Pointer, methodSize uint32, metadata unsafe.Pointer, metadataSize uint32, message unsafe.Pointer, messageSize, timeoutMilliseconds uint32, callID *uint32) uint32
+func proxyGRPCCall(upstream unsafe.Pointer, upstreamSize uint32, service unsafe.Pointer, serviceSize uint32,
+	method unsafe.Pointer, methodSize uint32, metadata unsafe.Pointer, metadataSize uint32, message unsafe.Pointer,
+	messageSize, timeoutMilliseconds uint32, callID *uint32) uint32
 
 //go:wasmimport env proxy_grpc_stream
-func proxyGRPCStream(upstream unsafe.Pointer, upstreamSize uint32, service unsafe.Pointer, serviceSize uint32, method unsafe.Pointer, methodSize uint32, metadata unsafe.Pointer, metadataSize uint32, streamID *uint32) uint32
+func proxyGRPCStream(upstream unsafe.Pointer, upstreamSize uint32, service unsafe.Pointer, serviceSize uint32,
+	method unsafe.Pointer, methodSize uint32, metadata unsafe.Pointer, metadataSize uint32, streamID *uint32) uint32
 
 //go:wasmimport env proxy_grpc_send
 func proxyGRPCSend(streamID uint32, message unsafe.Pointer, messageSize, endOfStream uint32) uint32
@@ -101,7 +109,8 @@ func proxySetSharedData(key unsafe.Pointer, keySize uint32, value unsafe.Pointer
 func proxyRegisterSharedQueue(name unsafe.Pointer, nameSize uint32, queueID *uint32) uint32
 
 //go:wasmimport env proxy_resolve_shared_queue
-func proxyResolveSharedQueue(vmID unsafe.Pointer, vmIDSize uint32, name unsafe.Pointer, nameSize uint32, queueID *uint32) uint32
+func proxyResolveSharedQueue(vmID unsafe.Pointer, vmIDSize uint32, name unsafe.Pointer, nameSize uint32,
+	queueID *uint32) uint32
 
 //go:wasmimport env proxy_enqueue_shared_queue
 func proxyEnqueueSharedQueue(queueID uint32, value unsafe.Pointer, valueSize uint32) uint32
@@ -122,4 +131,5 @@ func proxyRecordMetric(metricID uint32, value uint64) uint32
 func proxyGetMetric(metricID uint32, value *uint64) uint32
 
 //go:wasmimport env proxy_call_foreign_function
-func proxyCallForeignFunction(name unsafe.Pointer, nameSize uint32, arguments unsafe.Pointer, argumentsSize uint32, result, resultSize *uint32) uint32
+func proxyCallForeignFunction(name unsafe.Pointer, nameSize uint32, arguments unsafe.Pointer, argumentsSize uint32,
+	result, resultSize *uint32) uint32

@@ -54,7 +54,7 @@ func accepted(name string, callback func() bool) (status uint32) {
 func leave(name string) {
 	caught(name, recover())
 	if stressCollector || collector.estimate >= measureEvery {
-		Collect()
+		collectBeyond(max(leastGarbage, collector.kept/4))
 	}
 	collector.running--
 }
@@ -100,7 +100,8 @@ func logError(message string) {
 func refuse() {
 	const details = "orgate_panic"
 	noHeaders := internal.SerializeMap(nil)
-	proxySendLocalResponse(500, stringData(details), uint32(len(details)), nil, 0, bytesData(noHeaders), uint32(len(noHeaders)), grpcInternal)
+	proxySendLocalResponse(500, stringData(details), uint32(len(details)), nil, 0, bytesData(noHeaders),
+		uint32(len(noHeaders)), grpcInternal)
 }
 
 // grpcInternal is the gRPC status INTERNAL, which proxies send in place of the

@@ -61,13 +61,15 @@ func (r *Rehearsal) Request(headers [][2]string) (upstream [][2]string, status u
 }
 
 // ProxyAddHeaderMapValue adds a header.
-func (r *Rehearsal) ProxyAddHeaderMapValue(_ internal.MapType, key *byte, keySize int, value *byte, valueSize int) internal.Status {
+func (r *Rehearsal) ProxyAddHeaderMapValue(_ internal.MapType, key *byte, keySize int, value *byte,
+	valueSize int) internal.Status {
 	r.headers = append(r.headers, [2]string{text(key, keySize), text(value, valueSize)})
 	return internal.StatusOK
 }
 
 // ProxyReplaceHeaderMapValue replaces a header.
-func (r *Rehearsal) ProxyReplaceHeaderMapValue(m internal.MapType, key *byte, keySize int, value *byte, valueSize int) internal.Status {
+func (r *Rehearsal) ProxyReplaceHeaderMapValue(m internal.MapType, key *byte, keySize int, value *byte,
+	valueSize int) internal.Status {
 	r.ProxyRemoveHeaderMapValue(m, key, keySize)
 	return r.ProxyAddHeaderMapValue(m, key, keySize, value, valueSize)
 }
@@ -85,7 +87,8 @@ func (r *Rehearsal) ProxyRemoveHeaderMapValue(_ internal.MapType, key *byte, key
 }
 
 // ProxySendLocalResponse takes the response's status down.
-func (r *Rehearsal) ProxySendLocalResponse(status uint32, _ *byte, _ int, _ *byte, _ int, _ *byte, _ int, _ int32) internal.Status {
+func (r *Rehearsal) ProxySendLocalResponse(status uint32, _ *byte, _ int, _ *byte, _ int, _ *byte, _ int,
+	_ int32) internal.Status {
 	r.response = status
 	return internal.StatusOK
 }

@@ -162,8 +162,39 @@ func (r *reader) checkShared(issuers []Issuer) {
 	}
 	for _, name := range names {
 		if same := entries[name]; len(same) > 1 {
+			r.checkAgreement(same)
 			r.checkUnclaimed(same)
 			r.checkMappings(same)
+		}
+	}
+	r.checkPatterns(issuers)
+}
+
+// checkAgreement refuses entries for one issuer that differ in how its tokens are
+// handled: which entry a token falls under is told by its claims, and they may have
+// to be asked for first.
+func (r *reader) checkAgreement(same []*Issuer) {
+	first := same[0]
+	for _, issuer := range same[1:] {
+		a, b := first.Introspection, issuer.Introspection
+		if first.TokenHandling != issuer.TokenHandling || (a == nil) != (b == nil) {
+			r.refuse(issuer.Path+".tokenHandling",
+				"must be that of "+first.Path+", which has the same issuer, and so must introspection")
+		} else if a != nil && *a != *b {
+			r.refuse(issuer.Path+".introspection", "must be that of "+first.Path+", which has the same issuer")
+		}
+	}
+}
+
+// checkPatterns bounds what it costs to find out that nobody handles a token.
+func (r *reader) checkPatterns(issuers []Issuer) {
+	const most = 64
+	seen := map[string]bool{}
+	for i := range issuers {
+		if p := issuers[i].TokenHandling.Pattern; p != "" && !seen[p] {
+			if seen[p] = true; len(seen) == most+1 {
+				r.refuse(issuers[i].Path+".tokenHandling.pattern", "there are more than 64 different patterns")
+			}
 		}
 	}
 }
@@ -255,7 +286,7 @@ func (r *reader) checkRequiredOrganization(c *Config) {
 		return
 	}
 	for _, p := range r.unread {
-		switch pattern(p) {
+		switch withoutIndexes(p) {
 		case "issuers", "issuers[]", "issuers[].organization":
 			return
 		}

@@ -158,11 +158,12 @@ type Limits struct {
 	TokenBytes int `json:"tokenBytes" default:"16384" min:"256" max:"65536"`
 	// How many verified tokens are remembered (0 to 65536).
 	CachedTokens int `json:"cachedTokens" default:"4096" min:"0" max:"65536"`
-	// How many requests may wait for keys (0 to 65536).
+	// How many requests may wait for keys and introspections (0 to 65536).
 	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
-	// How long a request may wait for keys (up to 1 minute).
+	// How long a request may wait for keys or an introspection (up to 1 minute).
 	KeyWait Duration `json:"keyWait" default:"\"5s\"" min:"0s" max:"1m"`
-	// How many fetches of keys may be under way at once (1 to 1024).
+	// How many fetches of keys and introspections may be under way at once (1 to
+	// 1024).
 	Fetches int `json:"fetches" default:"16" min:"1" max:"1024"`
 }
 
@@ -191,8 +192,14 @@ type Issuer struct {
 	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
 	// "application/", ignoring case, such as "at+jwt". Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
-	// Where the keys come from.
-	SignatureValidation SignatureValidation `json:"signatureValidation" required:"true"`
+	// Where the keys come from. Required, unless the provider is asked about all
+	// tokens (introspection).
+	SignatureValidation SignatureValidation `json:"signatureValidation"`
+	// Which tokens are the issuer's.
+	TokenHandling TokenHandling `json:"tokenHandling"`
+	// Where the provider says whether a token is good. Required for tokens that are
+	// no JWTs; without signatureValidation, JWTs are asked about as well.
+	Introspection *Introspection `json:"introspection"`
 	// The claim that holds the user's name.
 	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
 	// What a token without a user's name is: "refuse"; "consumerKey", for tokens of
@@ -256,6 +263,25 @@ func (i *Issuer) ManyTenants() bool { return strings.Contains(i.Issuer, Tenant) 
 // many tenants it is what Entra ID writes.
 func (i *Issuer) DiscoveryIssuer() string { return strings.ReplaceAll(i.Issuer, Tenant, "{tenantid}") }
 
+// Call is a location, and the proxy's cluster that it is called through.
+type Call struct {
+	// Cluster and URL are as the configuration has them.
+	Cluster, URL string
+}
+
+// Calls are the locations that the plugin calls for the issuer: that of its keys, and
+// that of its introspection.
+func (i *Issuer) Calls() []Call {
+	var calls []Call
+	if j := i.SignatureValidation.JWKS; j != nil && j.Cluster != "" {
+		calls = append(calls, Call{j.Cluster, j.URL + j.WellKnown}) // one of them is empty
+	}
+	if i.Introspection != nil {
+		calls = append(calls, Call{i.Introspection.Cluster, i.Introspection.URL})
+	}
+	return calls
+}
+
 // SignatureValidation says where an issuer's keys come from: a JWK Set, a
 // certificate, or both.
 type SignatureValidation struct {
@@ -304,6 +330,49 @@ type Certificate struct {
 	// used for its key alone; its dates and its issuer are not checked.
 	CertificateInline string `json:"certificateInline" required:"true"`
 }
+
+// TokenHandling says which tokens are an issuer's. All entries for one issuer say
+// the same.
+type TokenHandling struct {
+	// "JWT": those with the issuer in "iss". "REFERENCE": those that are no JWTs, and
+	// match the pattern. "CUSTOM": all that match it; a JWT must have the issuer
+	// in "iss", too, if it is verified with keys.
+	Kind string `json:"kind" default:"\"JWT\"" enum:"JWT|REFERENCE|CUSTOM"`
+	// A regular expression for the whole token (a part of RE2's syntax). The
+	// provider is asked about nothing that does not match.
+	Pattern string `json:"pattern" default:"\"\"" min:"1"`
+}
+
+// Introspection is where a provider says whether a token is good (RFC 7662). All
+// entries for one issuer say the same.
+type Introspection struct {
+	// The introspection endpoint.
+	URL string `json:"url" required:"true"`
+	// The proxy's cluster that it is asked through.
+	Cluster string `json:"cluster" required:"true"`
+	// The client that asks, by HTTP Basic authentication (RFC 6749 §2.3.1). Without
+	// one there is no authentication.
+	ClientID string `json:"clientId" default:"\"\"" min:"1"`
+	// The client's secret.
+	ClientSecret Secret `json:"clientSecret"`
+	// How long one request may take (1 millisecond to 1 minute).
+	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
+	// How long an answer is kept (0 to 1 hour), never beyond the token's "exp": for
+	// so long a revoked token is good. That a token is not good is kept for 10
+	// seconds at most.
+	CacheFor Duration `json:"cacheFor" default:"\"1m\"" min:"0s" max:"1h"`
+}
+
+// Secret is a secret. In JSON it is a string, or an object that says where it is.
+type Secret struct {
+	// The secret itself.
+	Value string `json:"-"`
+	// A variable of the environment that the proxy gives to the plugin's VM.
+	FromEnvironment string `json:"fromEnvironment" required:"true"`
+}
+
+// IsZero reports whether there is no secret.
+func (s Secret) IsZero() bool { return s == Secret{} }
 
 // RoleMapping maps one of the identity provider's roles to a local one.
 type RoleMapping struct {

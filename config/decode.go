@@ -66,6 +66,8 @@ func (r *reader) decode(path string, v gjson.Result, into reflect.Value, l limit
 		r.anyOrAll(path, v, p)
 	case *Organization:
 		r.organization(path, v, p)
+	case *Secret:
+		r.secret(path, v, p)
 	case *map[string]string:
 		r.stringMap(path, v, p, l)
 	default:
@@ -109,33 +111,54 @@ func (r *reader) object(path string, v gjson.Result, into reflect.Value) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if name := f.Tag.Get("json"); !seen[name] {
-			r.absent(member(path, name), v.Index, into.Field(i), f.Tag)
+			r.absent(path, name, v.Index, into.Field(i), f.Tag)
 		}
 	}
 }
 
-// defaults reads defaults.
-var defaults = &reader{step: func() {}}
-
 // absent gives a member that the document does not have its default.
-func (r *reader) absent(path string, offset int, into reflect.Value, tag reflect.StructTag) {
+func (r *reader) absent(path, name string, offset int, into reflect.Value, tag reflect.StructTag) {
 	if tag.Get("required") == "true" {
-		r.fail(path, offset, "is required")
+		r.fail(member(path, name), offset, "is required")
 		return
 	}
-	// Defaults are read by a reader of their own, for which offsets mean
-	// nothing, and without the limits that mean "absent, but not empty".
-	if value, ok := tag.Lookup("default"); ok {
-		defaults.decode(path, gjson.Parse(value), into, limits{})
-		return
+	into.Set(r.defaultOf(into.Type(), tag))
+}
+
+type defaultKey struct {
+	t   reflect.Type
+	tag reflect.StructTag
+}
+
+// defaultOf is the value of a member that is not there. Defaults are read by a
+// reader of their own, for which places mean nothing, and without the limits that
+// mean "absent, but not empty".
+func (r *reader) defaultOf(t reflect.Type, tag reflect.StructTag) reflect.Value {
+	if r.defaults == nil {
+		r.defaults = map[defaultKey]reflect.Value{}
 	}
-	switch into.Addr().Interface().(type) {
-	case *AnyOrAll, *Organization, *ClaimName:
-		return
+	value, ok := r.defaults[defaultKey{t, tag}]
+	if !ok {
+		value = reflect.New(t).Elem()
+		d := &reader{step: func() {}, defaults: r.defaults}
+		if text, ok := tag.Lookup("default"); ok {
+			d.decode("", gjson.Parse(text), value, limits{})
+		} else if t.Kind() == reflect.Struct && !isScalar(value) {
+			d.decode("", gjson.Parse("{}"), value, limits{})
+		}
+		r.defaults[defaultKey{t, tag}] = value
 	}
-	if into.Kind() == reflect.Struct {
-		defaults.decode(path, gjson.Parse("{}"), into, limits{})
+	return value
+}
+
+// isScalar reports whether a structure is written as something else than an
+// object, too, and is empty if it is absent.
+func isScalar(v reflect.Value) bool {
+	switch v.Addr().Interface().(type) {
+	case *AnyOrAll, *Organization, *ClaimName, *Secret:
+		return true
 	}
+	return false
 }
 
 // members calls yield for each member of an object, but not for one whose name
@@ -317,6 +340,17 @@ func (r *reader) organization(path string, v gjson.Result, into *Organization) {
 	}
 }
 
+func (r *reader) secret(path string, v gjson.Result, into *Secret) {
+	switch {
+	case v.Type == gjson.String:
+		into.Value, _ = r.str(path, v, limits{required: true})
+	case v.IsObject():
+		r.object(path, v, reflect.ValueOf(into).Elem())
+	default:
+		r.wrongType(path, "a string or an object with fromEnvironment", v)
+	}
+}
+
 func (r *reader) stringMap(path string, v gjson.Result, into *map[string]string, l limits) {
 	if !v.IsObject() {
 		r.wrongType(path, "an object", v)
@@ -389,7 +423,7 @@ func fieldNamed(t reflect.Type, name string) (reflect.StructField, bool) {
 // unknownField is the error for a member that no field takes, with the name
 // that was meant if one is near.
 func unknownField(path, name string, t reflect.Type) string {
-	if message, ok := elsewhere[pattern(path)]; ok {
+	if message, ok := elsewhere[withoutIndexes(path)]; ok {
 		return message
 	}
 	best, nearest := "", 1+min(2, len(name)/3)

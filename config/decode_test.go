@@ -35,7 +35,8 @@ func TestKeysOfClaimNames(t *testing.T) {
 		{"paths", ClaimName{Path: []string{"a", "b"}}, ClaimName{Path: []string{"a", "b"}}, true},
 		{"a name with a dot, and a path of one", ClaimName{Name: "a.b"}, ClaimName{Path: []string{"a.b"}}, false},
 		{"a name with a dot, and a path", ClaimName{Name: "a.b"}, ClaimName{Path: []string{"a", "b"}}, false},
-		{"paths with dots elsewhere", ClaimName{Path: []string{"a.b", "c"}}, ClaimName{Path: []string{"a", "b.c"}}, false},
+		{"paths with dots elsewhere", ClaimName{Path: []string{"a.b", "c"}}, ClaimName{Path: []string{"a", "b.c"}},
+			false},
 		{"other names", ClaimName{Name: "a"}, ClaimName{Name: "b"}, false},
 	} {
 		if same := tt.a.Key() == tt.b.Key(); same != tt.same {

@@ -9,6 +9,7 @@ import (
 	"github.com/tidwall/gjson"
 
 	"orgate/internal/httptext"
+	"orgate/internal/pattern"
 )
 
 // algorithms returns the signature algorithms that may be allowed.
@@ -36,7 +37,7 @@ func (r *reader) checkIssuer(path string, issuer *Issuer, verification, organiza
 			r.refuse(at, `must leave out "application/": `+quote(rest))
 		}
 	}
-	r.checkSignatureValidation(path+".signatureValidation", &issuer.SignatureValidation)
+	r.checkEvidence(path, issuer)
 	r.checkClaimMappings(path, issuer, organizationHeader, identity)
 	r.checkOrganizationClaim(path, issuer)
 	if len(issuer.RoleMappings) > 0 && issuer.RolesClaim.IsZero() {
@@ -115,10 +116,72 @@ func (r *reader) claimUnread(path string) bool {
 		slices.ContainsFunc(r.unread, func(p string) bool { return within(p, mappings) })
 }
 
-func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
-	if s.JWKS == nil && s.Certificate == nil {
-		r.refuse(path, "must have jwks or certificate")
+// checkEvidence checks what tells whether a token is the issuer's: keys, or the
+// provider's word.
+func (r *reader) checkEvidence(path string, issuer *Issuer) {
+	handling, keys := &issuer.TokenHandling, path+".signatureValidation"
+	asks := r.given(path+".introspection", issuer.Introspection != nil)
+	hasKeys := issuer.SignatureValidation.JWKS != nil || issuer.SignatureValidation.Certificate != nil
+	r.checkSignatureValidation(keys, &issuer.SignatureValidation)
+	if issuer.Introspection != nil {
+		r.checkIntrospection(path+".introspection", issuer.Introspection)
 	}
+	switch {
+	case handling.Kind == "REFERENCE" && !asks:
+		r.refuse(path+".introspection",
+			`is required if tokenHandling is "REFERENCE": nothing else tells whether such a token is good`)
+	case handling.Kind == "REFERENCE" && hasKeys:
+		r.refuse(keys, `has no meaning if tokenHandling is "REFERENCE": "CUSTOM" is for tokens of both kinds`)
+	case !asks && !hasKeys:
+		r.refuse(keys, "must have jwks or certificate, unless there is introspection")
+	case handling.Kind == "JWT" && asks && hasKeys:
+		r.refuse(path+".introspection", `has no meaning beside signatureValidation if tokenHandling is "JWT":`+
+			` "CUSTOM" is for tokens of both kinds`)
+	}
+	if asks && !hasKeys && len(issuer.TokenTypes) > 0 {
+		r.refuse(path+".tokenTypes",
+			"has no meaning without signatureValidation: an introspection does not tell the type")
+	}
+	r.checkPattern(path+".tokenHandling.pattern", handling)
+}
+
+func (r *reader) checkPattern(path string, handling *TokenHandling) {
+	given := r.given(path, handling.Pattern != "")
+	switch {
+	case handling.Kind == "JWT" && given:
+		r.refuse(path, `has no meaning for "JWT": such tokens are told by their "iss"`)
+	case (handling.Kind == "REFERENCE" || handling.Kind == "CUSTOM") && !given:
+		r.refuse(path, "is required with "+quote(handling.Kind))
+	}
+	if handling.Pattern == "" {
+		return
+	}
+	p, err := pattern.Parse(handling.Pattern)
+	switch {
+	case err != nil:
+		r.refuse(path, "must be a regular expression: "+err.Error()+", got "+quote(handling.Pattern))
+	case p.Match(""):
+		r.refuse(path, "must not match the empty text")
+	}
+}
+
+func (r *reader) checkIntrospection(path string, i *Introspection) {
+	if i.URL != "" {
+		if fault := urlFault(i.URL); fault != "" {
+			r.refuse(path+".url", fault)
+		}
+	}
+	r.line(path+".cluster", i.Cluster)
+	id, secret := r.given(path+".clientId", i.ClientID != ""), r.given(path+".clientSecret", !i.ClientSecret.IsZero())
+	switch {
+	case id && !secret:
+		r.refuse(path+".clientSecret", "is required with clientId")
+	case secret && !id:
+		r.refuse(path+".clientId", "is required with clientSecret")
+	}
+}
+
+func (r *reader) checkSignatureValidation(path string, s *SignatureValidation) {
 	if s.JWKS != nil {
 		r.checkJWKS(path+".jwks", s.JWKS)
 	}

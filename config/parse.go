@@ -63,6 +63,9 @@ func syntaxHint(doc string, offset int) string {
 type reader struct {
 	doc  string
 	step func()
+	// defaults are the values of absent members that have been needed so far, for
+	// all elements of an array alike. Nobody changes them.
+	defaults map[defaultKey]reflect.Value
 	// mistakes holds what was found so far; Line and Column, and offsets that are
 	// not known, are filled in by result.
 	mistakes []mistake
@@ -194,8 +197,8 @@ func element(path string, i int) string {
 	return path + "[" + strconv.Itoa(i) + "]"
 }
 
-// pattern returns the path with its indexes left out: "issuers[].name".
-func pattern(path string) string {
+// withoutIndexes returns the path with its indexes left out: "issuers[].name".
+func withoutIndexes(path string) string {
 	var b strings.Builder
 	for {
 		before, rest, ok := strings.Cut(path, "[")

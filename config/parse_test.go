@@ -72,6 +72,12 @@ func jwks(patch string) string {
 	return issuers(`{"signatureValidation": {"jwks": ` + patch + `}}`)
 }
 
+// opaque is a good document with an issuer of tokens of a kind, patched.
+func opaque(kind, pattern, patch string) string {
+	return issuers(merge(`{"tokenHandling": {"kind": "`+kind+`", "pattern": "`+pattern+`"}, "signatureValidation": null,
+		"introspection": {"url": "https://idp.example/introspect", "cluster": "idp"}}`, patch))
+}
+
 const somePEM = `-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----\n`
 
 // broken are documents that are refused, each with everything that is said.
@@ -86,8 +92,10 @@ var broken = []struct {
 	{name: "YAML", doc: "# ours\nissuers: []",
 		want: `line 1, column 1: invalid JSON: if this is YAML, "orgate check --print" writes it as JSON`},
 	{name: "a comment", doc: "{\n // ours\n}", want: `line 2, column 2: invalid JSON: JSON has no comments`},
-	{name: "a comment at the start", doc: "/* ours */ {}", want: `line 1, column 1: invalid JSON: JSON has no comments`},
-	{name: "a comment as shells have it", doc: "{# ours\n}", want: `line 1, column 2: invalid JSON: JSON has no comments`},
+	{name: "a comment at the start", doc: "/* ours */ {}",
+		want: `line 1, column 1: invalid JSON: JSON has no comments`},
+	{name: "a comment as shells have it", doc: "{# ours\n}",
+		want: `line 1, column 2: invalid JSON: JSON has no comments`},
 	{name: "trailing comma on the third line", doc: "{\n \"rules\": [],\n}", want: `line 3, column 1: invalid JSON`},
 	{name: "two documents", doc: "{} {}", want: `line 1, column 4: invalid JSON`},
 	{name: "broken UTF-8 after a two-byte character", doc: "{\"é\xff\": 1}", want: `line 1, column 4: invalid Unicode`},
@@ -205,7 +213,7 @@ var broken = []struct {
 	{
 		name: "an empty issuer", doc: `{"issuers": [{}]}`,
 		want: "issuers[0].name: is required\nissuers[0].issuer: is required\nissuers[0].organization: is " +
-			"required\nissuers[0].signatureValidation: is required",
+			"required\nissuers[0].signatureValidation: must have jwks or certificate, unless there is introspection",
 	},
 	{name: "an empty name", doc: issuers(`{"name": ""}`), want: `issuers[0].name: must not be empty`},
 	{name: "the name none", doc: issuers(`{"name": "none"}`),
@@ -306,7 +314,8 @@ issuers[0].algorithms[1]: "Ed448" is not supported; must be RS256, RS384, RS512,
 	{name: "an environment with a space", doc: top(`{"environment": "dev "}`),
 		want: `environment: must not begin or end with space, got "dev "`, onlyParse: true},
 	{name: "issuers that cannot be read, and others that are the same",
-		doc: merge(issuers(`{"issuer": 1}`, `{"name": "b", "issuer": 1}`, `{"name": "c"}`, `{"name": "d"}`, `{"name": "e"}`,
+		doc: merge(issuers(`{"issuer": 1}`, `{"name": "b", "issuer": 1}`, `{"name": "c"}`, `{"name": "d"}`,
+			`{"name": "e"}`,
 			`{"name": "f", "organization": "org2"}`, `{"name": "g", "organization": "org3", "organizationClaim": "o"}`),
 			`{"organization": "org1"}`),
 		want: "issuers[0].issuer: must be a string, got a number\nissuers[1].issuer: must be a string, got a number\n" +
@@ -349,7 +358,71 @@ issuers[0].algorithms[1]: "Ed448" is not supported; must be RS256, RS384, RS512,
 
 	// Keys.
 	{name: "no keys", doc: issuers(`{"signatureValidation": {"jwks": null}}`),
-		want: `issuers[0].signatureValidation: must have jwks or certificate`, onlyParse: true},
+		want:      `issuers[0].signatureValidation: must have jwks or certificate, unless there is introspection`,
+		onlyParse: true},
+
+	// Opaque tokens.
+	{name: "opaque tokens, and nothing of them",
+		doc: issuers(`{"tokenHandling": {"kind": "REFERENCE"}, "signatureValidation": null}`),
+		want: `issuers[0].introspection: is required if tokenHandling is "REFERENCE": nothing else tells whether such a token is good` +
+			"\n" + `issuers[0].tokenHandling.pattern: is required with "REFERENCE"`, onlyParse: true},
+	{
+		name: "opaque tokens with keys", doc: opaque("REFERENCE", "a+",
+			`{"signatureValidation": {"jwks": {"url": "https://idp.example/jwks", "cluster": "idp"}}}`),
+		want:      `issuers[0].signatureValidation: has no meaning if tokenHandling is "REFERENCE": "CUSTOM" is for tokens of both kinds`,
+		onlyParse: true},
+	{name: "JWTs by keys and by introspection",
+		doc: issuers(`{"introspection": {"url": "https://idp/i", "cluster": "idp"}}`),
+		want: `issuers[0].introspection: has no meaning beside signatureValidation if tokenHandling is "JWT": "CUSTOM" is for ` +
+			`tokens of both kinds`, onlyParse: true},
+	{name: "JWTs by a pattern", doc: issuers(`{"tokenHandling": {"pattern": "a+"}}`),
+		want:      `issuers[0].tokenHandling.pattern: has no meaning for "JWT": such tokens are told by their "iss"`,
+		onlyParse: true},
+	{name: "another kind of tokens", doc: issuers(`{"tokenHandling": {"kind": "OPAQUE"}}`),
+		want: `issuers[0].tokenHandling.kind: must be "JWT", "REFERENCE" or "CUSTOM", got "OPAQUE"`},
+	{name: "types of opaque tokens", doc: opaque("REFERENCE", "a+", `{"tokenTypes": ["jwt"]}`),
+		want: `issuers[0].tokenTypes: has no meaning without signatureValidation: an introspection does not tell the type`, onlyParse: true},
+	{name: "a pattern that is none", doc: opaque("REFERENCE", "(a", `{}`),
+		want:      `issuers[0].tokenHandling.pattern: must be a regular expression: unbalanced parentheses, got "(a"`,
+		onlyParse: true},
+	{name: "a pattern for everything", doc: opaque("CUSTOM", "a*", `{}`),
+		want: `issuers[0].tokenHandling.pattern: must not match the empty text`, onlyParse: true},
+	{
+		name: "an introspection of nothing", doc: opaque("REFERENCE", "a+",
+			`{"introspection": {"url": null, "cluster": null}}`),
+		want: "issuers[0].introspection.url: is required\nissuers[0].introspection.cluster: is required"},
+	{name: "an introspection from a file", doc: opaque("REFERENCE", "a+", `{"introspection": {"url": "file:///x"}}`),
+		want: `issuers[0].introspection.url: must be an absolute http(s) URL, got "file:///x"`, onlyParse: true},
+	{name: "a client without a secret", doc: opaque("REFERENCE", "a+", `{"introspection": {"clientId": "a"}}`),
+		want: `issuers[0].introspection.clientSecret: is required with clientId`, onlyParse: true},
+	{name: "a secret without a client", doc: opaque("REFERENCE", "a+", `{"introspection": {"clientSecret": "s3cret"}}`),
+		want: `issuers[0].introspection.clientId: is required with clientSecret`, onlyParse: true},
+	{
+		name: "a secret that is a number", doc: opaque("REFERENCE", "a+",
+			`{"introspection": {"clientId": "a", "clientSecret": 123456}}`),
+		want: `issuers[0].introspection.clientSecret: must be a string or an object with fromEnvironment, got a number`},
+	{
+		name: "a secret from nowhere", doc: opaque("REFERENCE", "a+",
+			`{"introspection": {"clientId": "a", "clientSecret": {}}}`),
+		want: `issuers[0].introspection.clientSecret.fromEnvironment: is required`},
+	{name: "an answer kept for a day", doc: opaque("REFERENCE", "a+", `{"introspection": {"cacheFor": "24h"}}`),
+		want: `issuers[0].introspection.cacheFor: must be from 0s to 1h, got "24h"`, onlyParse: true},
+	{
+		name: "entries for one issuer that handle tokens in different ways", onlyParse: true,
+		doc: top(`{"organization": "org1", "issuers": [` + merge(goodIssuer, `{"organizationClaim": "org"}`) + `, ` +
+			merge(goodIssuer, `{"name": "b", "organization": "org2", "organizationClaim": "org", "signatureValidation": null,
+				"introspection": {"url": "https://idp.example/i", "cluster": "idp"}}`) + `]}`),
+		want: `issuers[1].tokenHandling: must be that of issuers[0], which has the same issuer, and so must introspection`,
+	},
+	{
+		name: "entries for one issuer that ask at different places", onlyParse: true,
+		doc: top(`{"organization": "org1", "issuers": [` +
+			merge(goodIssuer, `{"organizationClaim": "org", "signatureValidation": null,
+				"introspection": {"url": "https://idp.example/i", "cluster": "idp"}}`) + `, ` +
+			merge(goodIssuer, `{"name": "b", "organization": "org2", "organizationClaim": "org", "signatureValidation": null,
+				"introspection": {"url": "https://idp.example/j", "cluster": "idp"}}`) + `]}`),
+		want: `issuers[1].introspection: must be that of issuers[0], which has the same issuer`,
+	},
 	{name: "a JWK Set from nowhere", doc: jwks(`{"url": null}`),
 		want:      `issuers[0].signatureValidation.jwks: must have exactly one of url, wellKnown and inline`,
 		onlyParse: true},
@@ -926,7 +999,8 @@ rules[0].anyOf: must not be in a public rule: a public rule looks at no token`,
 			`organizations`,
 	},
 	{
-		name: "a value of a claim that is mapped, knowingly by one, and is another organization itself", onlyParse: true,
+		name:      "a value of a claim that is mapped, knowingly by one, and is another organization itself",
+		onlyParse: true,
 		doc: merge(issuers(`{"organizationClaim": "org", "organizationMapping": {"org2": "org1"}, `+
 			`"sharedAcrossOrganizations": true}`,
 			`{"name": "b", "organization": "org2", "organizationClaim": "org"}`), `{"organization": "*"}`),
@@ -952,8 +1026,10 @@ rules[0].anyOf: must not be in a public rule: a public rule looks at no token`,
 			`{"name": "f", "organization": "u", "organizationClaim": "org"}`), `{"organization": "*"}`),
 		want: "issuers[0].organizationClaim: must be a claim's name or an array of strings, got a number\n" +
 			"issuers[1].organizationClaim: must be a claim's name or an array of strings, got a number\n" +
-			"issuers[2].organizationMapping.t: issuers[4] takes it for \"t\": a token must not be of two organizations\n" +
-			"issuers[3].organizationMapping.t: issuers[2] maps it to \"org3\": a token must not be of two organizations\n" +
+			"issuers[2].organizationMapping.t: issuers[4] takes it for \"t\": a token must not be of two " +
+			"organizations\n" +
+			"issuers[3].organizationMapping.t: issuers[2] maps it to \"org3\": a token must not be of two " +
+			"organizations\n" +
 			"issuers[3].organizationMapping.u: issuers[5] takes it for \"u\": a token must not be of two organizations",
 	},
 
@@ -1053,6 +1129,7 @@ func issuerDefaults(change func(*config.Issuer)) config.Issuer {
 		ScopesClaim:          config.ClaimName{Name: "scope"},
 		ConsumerKeyClaim:     config.ClaimName{Name: "azp"},
 		ExcludeUnmappedRoles: true,
+		TokenHandling:        config.TokenHandling{Kind: "JWT"},
 		CertificateBinding:   "enforce",
 		ClockSkew:            config.Duration(time.Minute),
 		RequireExpiration:    true,
@@ -1104,7 +1181,7 @@ var good = []struct {
 			"usernameClaim": "sub", "missingUsername": "refuse", "missingOrganization": "refuse",
 			"scopesClaim": "scope", "consumerKeyClaim": "azp",
 			"roleMappings": [], "excludeUnmappedRoles": true, "claimMappings": [], "requiredClaims": [],
-				"certificateBinding": "enforce", "clockSkew": "60s",
+				"certificateBinding": "enforce", "tokenHandling": {"kind": "JWT"}, "clockSkew": "60s",
 			"requireExpiration": true, "sharedAcrossOrganizations": false, "reportOnly": false}],
 			"rules": [], "organization": "org1", "environment": "",
 			"tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": [], "cookies": []},
@@ -1155,6 +1232,28 @@ var good = []struct {
 		name: "no token from headers",
 		doc:  top(`{"tokenSources": {"headers": [], "cookies": ["token"]}}`),
 		want: defaults(func(c *config.Config) { c.TokenSources = config.TokenSources{Cookies: []string{"token"}} }),
+	},
+	{
+		name: "opaque tokens",
+		doc:  opaque("REFERENCE", "a+", `{"introspection": {"clientId": "id", "clientSecret": {"fromEnvironment": "SECRET"}}}`),
+		want: withIssuer(func(i *config.Issuer) {
+			i.SignatureValidation = config.SignatureValidation{}
+			i.TokenHandling = config.TokenHandling{Kind: "REFERENCE", Pattern: "a+"}
+			i.Introspection = &config.Introspection{URL: "https://idp.example/introspect", Cluster: "idp",
+				ClientID:     "id",
+				ClientSecret: config.Secret{FromEnvironment: "SECRET"}, Timeout: config.Duration(5 * time.Second),
+				CacheFor: config.Duration(time.Minute)}
+		}),
+	},
+	{
+		name: "tokens of both kinds",
+		doc: issuers(`{"tokenHandling": {"kind": "CUSTOM", "pattern": "a+"}, "introspection": {"url": "https://idp.example/i",
+			"cluster": "idp2", "clientId": "id", "clientSecret": "s3cret", "timeout": "1s", "cacheFor": "0s"}}`),
+		want: withIssuer(func(i *config.Issuer) {
+			i.TokenHandling = config.TokenHandling{Kind: "CUSTOM", Pattern: "a+"}
+			i.Introspection = &config.Introspection{URL: "https://idp.example/i", Cluster: "idp2", ClientID: "id",
+				ClientSecret: config.Secret{Value: "s3cret"}, Timeout: config.Duration(time.Second)}
+		}),
 	},
 	{
 		name: "the other value of everything of an issuer",

@@ -52,7 +52,8 @@ func (r *reader) checkDemands(path string, d *Demands, issuers map[string]bool) 
 
 // ask reports whether the demands ask for anything.
 func (d *Demands) ask() bool {
-	return len(d.Scopes.Values)+len(d.Roles.Values)+len(d.ConsumerKeys)+len(d.Claims)+len(d.Issuers)+len(d.Audiences) > 0
+	return len(d.Scopes.Values)+len(d.Roles.Values)+len(d.ConsumerKeys)+len(d.Claims)+len(d.Issuers)+len(
+		d.Audiences) > 0
 }
 
 // checkPublic refuses rules that ask for no token and for something of it.

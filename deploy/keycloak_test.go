@@ -113,7 +113,8 @@ func newKeycloak(t *testing.T) *keycloak {
 	k := &keycloak{realms: realms(t)}
 	options := []idp.Option{idp.WithURL(keycloakURL)}
 	for name := range k.realms {
-		options = append(options, idp.WithTenant(idp.Tenant{Name: name, Style: idp.Keycloak, Key: keys()[len(options)-1]}))
+		options = append(options, idp.WithTenant(
+			idp.Tenant{Name: name, Style: idp.Keycloak, Key: keys()[len(options)-1]}))
 	}
 	k.provider = idp.New(options...)
 	return k

@@ -21,7 +21,7 @@ import (
 
 // Benchmarks of the built plugin. On a machine that does other things as well a
 // time is of little use by itself. So each is also given as a ratio to what a
-// bare verification takes in the same engine, measured in turns with it: the
+// bare verification takes in the same engine, alternating with it: the
 // ratio of the two medians, "×bare".
 
 // turn is about how long the plugin, and then the bare verification, is
@@ -180,7 +180,7 @@ func refusals() []refusal {
 	}
 }
 
-// measure has the plugin judge b.N requests, in turns with the bare
+// measure has the plugin judge b.N requests, alternating with the bare
 // verification, and reports what they take.
 func measure(b *testing.B, config string, next func() host.Headers, want host.Action, change ...func(*host.Config)) {
 	w := benchWorker(b, hosttest.Plugin(b), config, change...)
@@ -398,7 +398,8 @@ func benchConfig(n int, more string) string {
 		rules[i] = fmt.Sprintf(`{"name": "rule%d", "match": {"pathPrefix": %q}, "organization": "org1", "scopes": ["orders:read"]}`, i, path)
 	}
 	rules = append(rules, `{"name": "public", "match": {"pathPrefix": "/public"}, "public": true}`)
-	return `{"organization": "org1", ` + more + `"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules, ",") + `]}`
+	return `{"organization": "org1", ` + more + `"issuers": [` + strings.Join(issuers, ",") + `], "rules": [` +
+		strings.Join(rules, ",") + `]}`
 }
 
 // fromEnvironment is the number in an environment variable.

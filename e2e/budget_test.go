@@ -70,7 +70,8 @@ func TestOneCallbackVerifiesNoMoreThanItsBudget(t *testing.T) {
 			var keys []string
 			for i := range 10 {
 				n := new(big.Int).SetBit(big.NewInt(int64(2*i+1)), 4095, 1)
-				keys = append(keys, `{"kty":"RSA","e":"AQAB","n":"`+base64.RawURLEncoding.EncodeToString(n.Bytes())+`"}`)
+				keys = append(keys, `{"kty":"RSA","e":"AQAB","n":"`+base64.RawURLEncoding.EncodeToString(n.Bytes())+
+					`"}`)
 			}
 			body = `{"keys":[` + strings.Join(keys, ",") + `]}`
 		}

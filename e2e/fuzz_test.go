@@ -34,7 +34,8 @@ func TestGenerated(t *testing.T) {
 			for _, request := range c.Requests {
 				got := worker.Serve(request)
 				if problem := c.Check(request, got); problem != "" {
-					t.Errorf("case %d: %s\nrequest: %+v\noutcome: %+v\nconfiguration: %s", n, problem, request, got, c.Document(false))
+					t.Errorf("case %d: %s\nrequest: %+v\noutcome: %+v\nconfiguration: %s", n, problem, request, got,
+						c.Document(false))
 				}
 			}
 		}

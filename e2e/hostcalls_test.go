@@ -27,7 +27,8 @@ func TestFailedHostCall(t *testing.T) {
 		`"name": "idp2",`, `"name": "idp2", "reportOnly": true,`,
 	).Replace(scenario.Config())
 	spoofed := scenario.Headers{{"x-wso2-username", "root"}, {"x_tier", "gold"}}
-	good, bob := scenario.First().Token(), scenario.Second().Token(scenario.OfOrg2(), scenario.Claims{"https://example.com/tier": "gold"})
+	good, bob := scenario.First().Token(), scenario.Second().Token(scenario.OfOrg2(),
+		scenario.Claims{"https://example.com/tier": "gold"})
 	basic := [2]string{"authorization", "Basic abc"}
 	for _, c := range []struct {
 		name    string
@@ -35,14 +36,20 @@ func TestFailedHostCall(t *testing.T) {
 	}{
 		{"good token", scenario.Request{Path: "/org1", Token: good, Headers: append(spoofed, basic)}},
 		{"token in the query", scenario.Request{Path: "/org1?a=b&t=" + good, Headers: spoofed}},
-		{"token in a cookie", scenario.Request{Path: "/org1", Headers: append(spoofed, [2]string{"cookie", "a=b; t=" + good})}},
+		{
+			"token in a cookie", scenario.Request{Path: "/org1",
+				Headers: append(spoofed, [2]string{"cookie", "a=b; t=" + good})}},
 		{"bound to a certificate", scenario.Request{Path: "/org1", Token: scenario.Bound("cert"), Certificate: "cert"}},
 		{"of another organization, reported", scenario.Request{Path: "/org1", Token: bob, Headers: spoofed}},
 		{"claim in a header", scenario.Request{Path: "/org2", Token: bob, Headers: spoofed}},
 		{"public", scenario.Request{Path: "/public", Token: good, Headers: spoofed}},
-		{"Connection", scenario.Request{Path: "/org1", Token: good, Headers: scenario.Headers{{"connection", "close, x-wso2-username"}}}},
+		{
+			"Connection", scenario.Request{Path: "/org1", Token: good,
+				Headers: scenario.Headers{{"connection", "close, x-wso2-username"}}}},
 		{"refused", scenario.Request{Path: "/org2", Token: good, Headers: spoofed}},
-		{"trailers", scenario.Request{Path: "/org1", Token: good, Trailers: scenario.Headers{{"x-wso2-username", "root"}, {"a", "b"}}}},
+		{
+			"trailers", scenario.Request{Path: "/org1", Token: good,
+				Trailers: scenario.Headers{{"x-wso2-username", "root"}, {"a", "b"}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var calls []string
@@ -88,14 +95,15 @@ func TestFailedHostCall(t *testing.T) {
 // nothing was taken out of it.
 func TestUnreadRequest(t *testing.T) {
 	unreadable := false
-	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"rules": [{"public": true}], "limits"`, 1), func(h *host.Config) {
-		h.Fault = func(call string) host.Status {
-			if unreadable && call == "proxy_get_header_map_pairs" {
-				return host.InternalFailure
+	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"rules": [{"public": true}], "limits"`, 1),
+		func(h *host.Config) {
+			h.Fault = func(call string) host.Status {
+				if unreadable && call == "proxy_get_header_map_pairs" {
+					return host.InternalFailure
+				}
+				return host.OK
 			}
-			return host.OK
-		}
-	})
+		})
 	judged(t, w.Open(scenario.Request{}), 200, "public")
 	unreadable = true
 	judged(t, w.Open(scenario.Request{Headers: scenario.Headers{{"x-wso2-username", "root"}}}), 500, "internal")
@@ -183,12 +191,14 @@ func TestCountedTokens(t *testing.T) {
 // still there is not verified again.
 func TestRotationThatKeepsTheKey(t *testing.T) {
 	verifications := 0
-	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"signatureVerification": "host", "limits"`, 1), func(h *host.Config) {
-		h.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
-			verifications++
-			return host.VerifySignature(arguments)
-		}}
-	})
+	w := newWorker(t, strings.Replace(fetching, `"limits"`, `"signatureVerification": "host", "limits"`, 1),
+		func(h *host.Config) {
+			h.Foreign = map[string]host.ForeignFunction{
+				"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+					verifications++
+					return host.VerifySignature(arguments)
+				}}
+		})
 	verifications = 0 // without those of the self-test
 	first := w.Open(request(scenario.First().Token()))
 	answer(t, fetch(t, w), scenario.First())
@@ -208,16 +218,18 @@ func TestRotationThatKeepsTheKey(t *testing.T) {
 // not have it later.
 func TestMissingFunctionIsAskedForOnce(t *testing.T) {
 	asked := 0
-	w := newWorker(t, strings.Replace(scenario.Config(), `"rules"`, `"signatureVerification": "host", "rules"`, 1), func(h *host.Config) {
-		h.Fault = func(call string) host.Status {
-			if call == "proxy_call_foreign_function" {
-				asked++
+	w := newWorker(t, strings.Replace(scenario.Config(), `"rules"`, `"signatureVerification": "host", "rules"`, 1),
+		func(h *host.Config) {
+			h.Fault = func(call string) host.Status {
+				if call == "proxy_call_foreign_function" {
+					asked++
+				}
+				return host.OK
 			}
-			return host.OK
-		}
-	})
+		})
 	for n := range 3 {
-		judged(t, w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"jti": n})}), 200, "ok")
+		judged(t, w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"jti": n})}),
+			200, "ok")
 	}
 	if asked != 1 {
 		t.Errorf("asked %d times, want once", asked)
@@ -235,7 +247,8 @@ func TestNoTrailersAfterAll(t *testing.T) {
 			return host.OK
 		}
 	})
-	s := w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(), Trailers: scenario.Headers{{"a", "b"}}})
+	s := w.Open(scenario.Request{Path: "/org1", Token: scenario.First().Token(),
+		Trailers: scenario.Headers{{"a", "b"}}})
 	defer s.Close()
 	missing = true
 	s.RequestTrailers(host.Headers{{"a", "b"}})

@@ -42,9 +42,10 @@ func TestSignaturesVerifiedByTheHost(t *testing.T) {
 			function := host.VerifySignature // while the plugin tests itself
 			w := newWorker(t, config, func(hc *host.Config) {
 				if c.function != nil {
-					hc.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
-						return function(arguments)
-					}}
+					hc.Foreign = map[string]host.ForeignFunction{
+						"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+							return function(arguments)
+						}}
 				}
 			})
 			function = c.function

@@ -66,7 +66,8 @@ var incidents = map[string]incident{
 		return s
 	},
 	"clocks apart": refused(func() scenario.Request {
-		return orders(scenario.First().Token(scenario.Claims{"nbf": scenario.Now.Unix() + 90, "iat": scenario.Now.Unix() + 90}))
+		return orders(scenario.First().Token(
+			scenario.Claims{"nbf": scenario.Now.Unix() + 90, "iat": scenario.Now.Unix() + 90}))
 	}),
 	"another API's token": refused(func() scenario.Request {
 		return orders(scenario.First().Token(scenario.Claims{"aud": "https://other.example"}))
@@ -74,13 +75,17 @@ var incidents = map[string]incident{
 	"slash at the issuer's end": refused(func() scenario.Request {
 		return orders(scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}))
 	}),
-	"another organization's API": refused(func() scenario.Request { return orders(scenario.Second().Token(scenario.OfOrg2())) }),
+	"another organization's API": refused(func() scenario.Request {
+		return orders(scenario.Second().Token(scenario.OfOrg2()))
+	}),
 	"expired cookie": refused(func() scenario.Request {
-		old := scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600, "iat": scenario.Now.Unix() - 7200})
+		old := scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600,
+			"iat": scenario.Now.Unix() - 7200})
 		return orders("", [2]string{"cookie", "theme=dark; token=" + old})
 	}),
 	"stale cookie beside a good header": refused(func() scenario.Request {
-		old := scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600, "iat": scenario.Now.Unix() - 7200})
+		old := scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600,
+			"iat": scenario.Now.Unix() - 7200})
 		return orders(scenario.First().Token(), [2]string{"cookie", "token=" + old})
 	}),
 	"huge token": refused(func() scenario.Request { return orders(scenario.First().Sized(20 << 10)) }),
@@ -100,8 +105,10 @@ func TestIncidents(t *testing.T) {
 		told[row.access+row.log] = name
 		t.Run(name, func(t *testing.T) {
 			if name == typingError {
-				_, err := e2e.NewWorker(hosttest.Plugin(t), strings.Replace(scenario.Expand(guarded), `"issuers"`, `"isuers"`, 1))
-				if err == nil || !inOneLine(strings.Split(err.Error(), "\n"), row.log) || row.metric != "absent(orgate_build)" {
+				_, err := e2e.NewWorker(hosttest.Plugin(t),
+					strings.Replace(scenario.Expand(guarded), `"issuers"`, `"isuers"`, 1))
+				if err == nil || !inOneLine(strings.Split(err.Error(), "\n"), row.log) ||
+					row.metric != "absent(orgate_build)" {
 					t.Errorf("%v\nwant %s", err, row.log)
 				}
 				return

@@ -23,12 +23,19 @@ var keyFields = map[string]func(*testing.T){
 	"issuers[].signatureValidation.jwks.refreshInterval":    testRefreshInterval,
 	"issuers[].signatureValidation.jwks.maxStale":           testMaxStale,
 	"issuers[].signatureValidation.jwks.unknownKidCooldown": testUnknownKidCooldown,
-	"limits.keyWait":         testKeyWait,
-	"limits.waitingRequests": testWaitingRequests,
-	"limits.cachedTokens":    testCachedTokens,
-	"limits.fetches":         testFetches,
-	"sharing.key":            testSharingKey,
-	"signatureVerification":  testSignatureVerification,
+	"issuers[].introspection.url":                           testIntrospectionPlace,
+	"issuers[].introspection.cluster":                       testIntrospectionPlace,
+	"issuers[].introspection.clientId":                      testIntrospectionClient,
+	"issuers[].introspection.clientSecret":                  testIntrospectionClient,
+	"issuers[].introspection.clientSecret.fromEnvironment":  testIntrospectionSecret,
+	"issuers[].introspection.timeout":                       testIntrospectionTimeout,
+	"issuers[].introspection.cacheFor":                      testCacheFor,
+	"limits.keyWait":                                        testKeyWait,
+	"limits.waitingRequests":                                testWaitingRequests,
+	"limits.cachedTokens":                                   testCachedTokens,
+	"limits.fetches":                                        testFetches,
+	"sharing.key":                                           testSharingKey,
+	"signatureVerification":                                 testSignatureVerification,
 }
 
 func TestKeyFields(t *testing.T) {
@@ -122,7 +129,8 @@ func TestDiscoveryOfManyTenants(t *testing.T) {
 		w := newWorker(t, `{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/{tid}/", "organization": "*",
 			"organizationClaim": "tid", "signatureValidation": {"jwks": {"cluster": "idp1"`+discovered+`}}}],
 			"organization": "org1"}`)
-		s := w.Open(request(scenario.First().Token(scenario.Claims{"iss": "https://idp1.example/org1/", "tid": "org1"})))
+		s := w.Open(request(scenario.First().Token(
+			scenario.Claims{"iss": "https://idp1.example/org1/", "tid": "org1"})))
 		document(t, fetch(t, w), fmt.Sprintf(`{"issuer": %q, "jwks_uri": "https://idp1.example/keys"}`, issuer))
 		callouts := w.VM.TakeCallouts()
 		equal(t, "requests for the keys, "+issuer, len(callouts), want)
@@ -152,7 +160,8 @@ func testCluster(t *testing.T) {
 }
 
 func testTimeout(t *testing.T) {
-	for setting, want := range map[string]time.Duration{"": 5 * time.Second, `, "timeout": "700ms"`: 700 * time.Millisecond} {
+	for setting, want := range map[string]time.Duration{"": 5 * time.Second,
+		`, "timeout": "700ms"`: 700 * time.Millisecond} {
 		equal(t, "timeout with"+setting, fetch(t, fetched(t, setting, "")).Timeout, want)
 	}
 }
@@ -221,7 +230,8 @@ func testKeyWait(t *testing.T) {
 }
 
 func testWaitingRequests(t *testing.T) {
-	for setting, want := range map[string]string{"": "waits", `, "limits": {"waitingRequests": 1}`: "503 keys_unavailable"} {
+	for setting, want := range map[string]string{"": "waits",
+		`, "limits": {"waitingRequests": 1}`: "503 keys_unavailable"} {
 		w := fetched(t, "", setting)
 		equal(t, "first request, with"+setting, judgement(w, scenario.First().Token()), "waits")
 		equal(t, "second request, with"+setting, judgement(w, scenario.First().Token()), want)
@@ -245,7 +255,8 @@ func testCachedTokens(t *testing.T) {
 		judgement(w, scenario.First().Token(scenario.Claims{"jti": i % 2}))
 	}
 	w.Tick()
-	equal(t, "hits in a cache of one, of two tokens in turn", w.Metrics.Values()["orgate_token_cacheresult=.=hit;.;"], uint64(0))
+	equal(t, "hits in a cache of one, of two tokens in turn", w.Metrics.Values()["orgate_token_cacheresult=.=hit;.;"],
+		uint64(0))
 }
 
 func testFetches(t *testing.T) {
@@ -255,22 +266,26 @@ func testFetches(t *testing.T) {
 }
 
 func testSharingKey(t *testing.T) {
-	for setting, want := range map[string]string{"": "waits", `, "sharing": {"key": "0123456789abcdef0123456789abcdef"}`: "200 ok"} {
+	for setting, want := range map[string]string{"": "waits",
+		`, "sharing": {"key": "0123456789abcdef0123456789abcdef"}`: "200 ok"} {
 		shared := host.NewSharedData()
 		share := func(c *host.Config) { c.VMID, c.Shared = "", shared }
 		answer(t, fetch(t, fetched(t, "", setting, share)), scenario.First())
-		equal(t, "verdict of another worker, with"+setting, judgement(fetched(t, "", setting, share), scenario.First().Token()), want)
+		equal(t, "verdict of another worker, with"+setting,
+			judgement(fetched(t, "", setting, share), scenario.First().Token()), want)
 	}
 }
 
 func testSignatureVerification(t *testing.T) {
-	for setting, want := range map[string]int{"": 0, `, "signatureVerification": "sandbox"`: 0, `, "signatureVerification": "host"`: 1} {
+	for setting, want := range map[string]int{"": 0, `, "signatureVerification": "sandbox"`: 0,
+		`, "signatureVerification": "host"`: 1} {
 		calls := 0
 		w := fetched(t, "", setting, func(c *host.Config) {
-			c.Foreign = map[string]host.ForeignFunction{"verify_signature": func(arguments []byte) ([]byte, host.Status) {
-				calls++
-				return host.VerifySignature(arguments)
-			}}
+			c.Foreign = map[string]host.ForeignFunction{
+				"verify_signature": func(arguments []byte) ([]byte, host.Status) {
+					calls++
+					return host.VerifySignature(arguments)
+				}}
 		})
 		calls = 0 // without those of the self-test
 		answer(t, fetch(t, w), scenario.First())

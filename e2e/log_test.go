@@ -53,7 +53,8 @@ func TestHeadersLeftOutAreCounted(t *testing.T) {
 		"1 left out: x-wso2-roles: an element with the separator in it issuer=idp1",
 		"1 left out: x-name: space at an end issuer=idp1",
 	}
-	want := append(slices.Concat(said, said), `1 refused: insufficient scope kid="k1" iss="https://idp1.example/" jti="" issuer=idp1`)
+	want := append(slices.Concat(said, said),
+		`1 refused: insufficient scope kid="k1" iss="https://idp1.example/" jti="" issuer=idp1`)
 	if !slices.Equal(w.Log, want) {
 		t.Errorf("logged %q, want %q", w.Log, want)
 	}
@@ -72,11 +73,13 @@ func TestRequestsAreCounted(t *testing.T) {
 	got := map[string]uint64{}
 	for name, value := range w.Metrics.Values() {
 		if labels, ok := strings.CutPrefix(name, "orgate_requests"); ok {
-			got[strings.NewReplacer("rule=.=", "", "issuer=.=", "", "reason=.=", "", ";.;", " ").Replace(labels)] = value
+			got[strings.NewReplacer("rule=.=", "", "issuer=.=", "", "reason=.=", "", ";.;", " ").Replace(labels)] =
+				value
 		}
 	}
 	for labels, want := range map[string]uint64{
-		"org1 idp1 ok ": 2, "org2 idp1 organization ": 1, "none none no_rule ": 1, "open none public ": 1, "org1 none missing ": 1, "none none path ": 1,
+		"org1 idp1 ok ": 2, "org2 idp1 organization ": 1, "none none no_rule ": 1, "open none public ": 1,
+		"org1 none missing ": 1, "none none path ": 1,
 	} {
 		if got[labels] != want {
 			t.Errorf("%q: %d, want %d of %v", labels, got[labels], want, got)
@@ -140,15 +143,20 @@ func TestProperties(t *testing.T) {
 		"a good token": {scenario.Request{Path: "/org1", Token: good},
 			map[string]string{"reason": "ok", "issuer": "idp1", "organization": "org1"}},
 		"another organization's": {scenario.Request{Path: "/org2", Token: good},
-			map[string]string{"reason": "organization", "issuer": "idp1", "organization": "org1", "required": "org2", "rule": "org2",
+			map[string]string{"reason": "organization", "issuer": "idp1", "organization": "org1", "required": "org2",
+				"rule":   "org2",
 				"source": "header authorization"}},
 		"that other one's": {scenario.Request{Path: "/org1", Token: other},
-			map[string]string{"reason": "organization", "issuer": "idp2", "organization": "org2", "required": "org1", "rule": "org1",
+			map[string]string{"reason": "organization", "issuer": "idp2", "organization": "org2", "required": "org1",
+				"rule":   "org1",
 				"source": "header authorization"}},
 		"expired": {scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"exp": 1})},
-			map[string]string{"reason": "expired", "issuer": "idp1", "required": "org1", "rule": "org1", "source": "header authorization"}},
-		"another audience's": {scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"aud": "other"})},
-			map[string]string{"reason": "audience", "issuer": "idp1", "organization": "org1", "required": "org1", "rule": "org1",
+			map[string]string{"reason": "expired", "issuer": "idp1", "required": "org1", "rule": "org1",
+				"source": "header authorization"}},
+		"another audience's": {
+			scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"aud": "other"})},
+			map[string]string{"reason": "audience", "issuer": "idp1", "organization": "org1", "required": "org1",
+				"rule":   "org1",
 				"source": "header authorization"}},
 		"none": {scenario.Request{Path: "/org1"}, map[string]string{"reason": "missing", "rule": "org1"}},
 	} {

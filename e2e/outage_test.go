@@ -284,7 +284,7 @@ func (o *outage) reach(what string, within time.Duration, condition func() bool)
 	}
 }
 
-// all reports whether every worker gives a token this status. They take turns,
+// all reports whether every worker gives a token this status. They are asked one after the other,
 // and other clients' requests come between: forty requests leave hardly one out.
 func (o *outage) all(token string, status int) bool {
 	for range 40 {

@@ -46,15 +46,21 @@ func TestRuntimeNeverSleeps(t *testing.T) {
 		{"(*scavengerState).init", "1b6dfc13846f", "makes shouldStop compare the heap with two goals"},
 		{"heapRetained", "eedc9a610adb", "adds up what is in use, and what is free and not released"},
 		{"(*mheap).allocSpan", "ed9660f8d320", "counts what is in use and what is free"},
-		{"gcPaceScavenger", "263c43f8b704", "puts the goals out of reach, unless much more than a tenth of what was in use is free"},
+		{
+			"gcPaceScavenger", "263c43f8b704",
+			"puts the goals out of reach, unless much more than a tenth of what was in use is free"},
 		{"gcControllerCommit", "54fa4aad9e9d", "sets the goals, by the heap goal and that of the last collection"},
-		{"gcMarkTermination", "2278f4eefa24", "sets the goals before anything is swept, when it has noted what is in use"},
+		{"gcMarkTermination", "2278f4eefa24",
+			"sets the goals before anything is swept, when it has noted what is in use"},
 		{"(*gcControllerState).endCycle", "ef39f40d144f", "notes the heap goal for that"},
 		{"(*gcControllerState).commit", "38d7e02bed14", "puts the heap goal out of reach for a negative percentage"},
-		{"(*gcControllerState).heapGoalInternal", "246f96e87929", "takes the memory limit's heap goal if that is lower"},
+		{"(*gcControllerState).heapGoalInternal", "246f96e87929",
+			"takes the memory limit's heap goal if that is lower"},
 		{"(*gcControllerState).memoryLimitHeapGoal", "498f433feca8", "depends on what is in use by some MiB of 8 EiB"},
 
-		{"(gcTrigger).test", "f960b5a2ceb4", "starts a collection for the heap's size, for time, or because it is asked to"},
+		{
+			"(gcTrigger).test", "f960b5a2ceb4",
+			"starts a collection for the heap's size, for time, or because it is asked to"},
 		{"(*gcControllerState).trigger", "d5a24bfcfb7a", "keeps the size out of reach if the heap goal is"},
 		{"setGCPercent", "491e619e92b4", "sets the goals, and waits for a collection that runs"},
 		{"setMemoryLimit", "c9d2a9b95496", "sets the goals if the limit is another one"},
@@ -62,14 +68,16 @@ func TestRuntimeNeverSleeps(t *testing.T) {
 		{"runtime_debug_freeOSMemory", "ef961ee4b9b5", "collects, and releases what is free"},
 	} {
 		if got := hashes[f.name]; got != f.hash {
-			t.Errorf("%s is %q in %s, not %q: see whether it still %s, as RATIONALE.md has it", f.name, got, runtime.Version(), f.hash, f.does)
+			t.Errorf("%s is %q in %s, not %q: see whether it still %s, as RATIONALE.md has it", f.name, got,
+				runtime.Version(), f.hash, f.does)
 		}
 	}
 	for name, want := range map[string][]string{
-		"poll_oneoff":        {"netpoll", "usleep"},
-		"sched_yield":        {"notetsleepg"},
-		"notetsleepg":        {"(*profBuf).read", "signal_recv"},
-		"usleep":             {"entersyscallblock", "exitsyscall", "freezetheworld", "runqgrab", "sysmon", "usleep_no_g"},
+		"poll_oneoff": {"netpoll", "usleep"},
+		"sched_yield": {"notetsleepg"},
+		"notetsleepg": {"(*profBuf).read", "signal_recv"},
+		"usleep": {"entersyscallblock", "exitsyscall", "freezetheworld", "runqgrab", "sysmon",
+			"usleep_no_g"},
 		"netpoll":            {"findRunnable", "pollWork", "startTheWorldWithSema", "sysmon"},
 		"netpollGenericInit": {"(*timers).addHeap", "poll_runtime_pollServerInit"},
 		"gcPaceScavenger":    {"gcControllerCommit"},

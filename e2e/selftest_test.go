@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -22,10 +23,13 @@ func TestSelfTestLeavesNoTrace(t *testing.T) {
 			seen[name] = calls
 		}
 	}
-	want := map[string]int{ // to configure, and nothing else
+	want := map[string]int{ // to configure, and to say so
+		"proxy_define_metric":                2,
 		"proxy_get_buffer_bytes":             1,
 		"proxy_get_current_time_nanoseconds": 1,
 		"proxy_get_property":                 1,
+		"proxy_increment_metric":             1,
+		"proxy_log":                          1,
 		"proxy_set_tick_period_milliseconds": 1,
 	}
 	if diff := cmp.Diff(want, seen); diff != "" {
@@ -41,7 +45,7 @@ func TestSelfTestLeavesNoTrace(t *testing.T) {
 			t.Errorf("a metric is of the self-test: %s", name)
 		}
 	}
-	if len(w.Log) > 0 {
+	if len(w.Log) != 1 || !strings.Contains(fmt.Sprint(w.Log), "orgate dev: ") {
 		t.Errorf("logged: %q", w.Log)
 	}
 	if n := w.VM.LiveContexts(); n != 1 {
@@ -56,11 +60,12 @@ func TestSelfTestRefusesAnEngineThatDecidesWrongly(t *testing.T) {
 		"\x08\x01": "self-test: RS256, forged: the verdict is ",
 		"\x08\x00": "self-test: RS256: the verdict is ",
 	} {
-		_, err := e2e.NewWorker(hosttest.Plugin(t), benchConfig(1, `"signatureVerification": "host",`), func(c *host.Config) {
-			c.Foreign = map[string]host.ForeignFunction{"verify_signature": func([]byte) ([]byte, host.Status) {
-				return []byte(verdict), host.OK
-			}}
-		})
+		_, err := e2e.NewWorker(hosttest.Plugin(t), benchConfig(1, `"signatureVerification": "host",`),
+			func(c *host.Config) {
+				c.Foreign = map[string]host.ForeignFunction{"verify_signature": func([]byte) ([]byte, host.Status) {
+					return []byte(verdict), host.OK
+				}}
+			})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("verdict %q: %v, want %q", verdict, err, want)
 		}

@@ -223,7 +223,8 @@ func soakRefetch(tb testing.TB, n int) *soak {
 			tb.Fatalf("no fetch is due: %v\n%s", s.VM.Err(), strings.Join(s.Log, "\n"))
 		}
 		for _, callout := range callouts[:min(len(callouts), n-i)] {
-			if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(documents[i%len(documents)]), nil); err != nil {
+			if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(documents[i%len(documents)]),
+				nil); err != nil {
 				tb.Fatal(err)
 			}
 			s.step()
@@ -256,7 +257,8 @@ func soakReconfigure(tb testing.TB, issuers, n int, inPlace bool) *soak {
 		s.Tick()
 		for callouts := s.VM.TakeCallouts(); len(callouts) > 0; callouts = s.VM.TakeCallouts() {
 			for _, callout := range callouts {
-				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())), nil); err != nil {
+				if err := callout.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())),
+					nil); err != nil {
 					tb.Fatal(err)
 				}
 			}
@@ -283,7 +285,8 @@ func configOf(n int) string {
 			"signatureValidation": {"jwks": {"url": "https://idp.example/realms/%d/jwks", "cluster": "idp"}}}`, i, issuer, i)
 		rules[i] = fmt.Sprintf(`{"name": "rule%d", "match": {"pathPrefix": %q}, "organization": "org1", "scopes": ["orders:read"]}`, i, path)
 	}
-	return `{"organization": "org1", "issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules, ",") + `]}`
+	return `{"organization": "org1", "issuers": [` + strings.Join(issuers, ",") + `], "rules": [` + strings.Join(rules,
+		",") + `]}`
 }
 
 // BenchmarkSoak is each load at full length, or at so many percent of it as
@@ -301,10 +304,19 @@ func BenchmarkSoak(b *testing.B) {
 		{"open", 10_000, soakOpen},
 		{"costly", 5_000, soakCostly},
 		{"refetch", 5_000, soakRefetch},
-		{"reconfigure/issuers=1000", 10, func(tb testing.TB, n int) *soak { return soakReconfigure(tb, 1000, n, true) }},
-		{"reconfigure/issuers=10000", 10, func(tb testing.TB, n int) *soak { return soakReconfigure(tb, 10_000, n, true) }},
+		{
+			"reconfigure/issuers=1000", 10, func(tb testing.TB, n int) *soak {
+				return soakReconfigure(tb, 1000, n, true)
+			}},
+		{
+			"reconfigure/issuers=10000", 10, func(tb testing.TB, n int) *soak {
+				return soakReconfigure(tb, 10_000, n, true)
+			}},
 		{"replace/issuers=1000", 10, func(tb testing.TB, n int) *soak { return soakReconfigure(tb, 1000, n, false) }},
-		{"replace/issuers=10000", 10, func(tb testing.TB, n int) *soak { return soakReconfigure(tb, 10_000, n, false) }},
+		{
+			"replace/issuers=10000", 10, func(tb testing.TB, n int) *soak {
+				return soakReconfigure(tb, 10_000, n, false)
+			}},
 	} {
 		b.Run(load.name, func(b *testing.B) {
 			for b.Loop() {

@@ -16,7 +16,8 @@ func TestTrailersAreStrippedWhileTheRequestWaits(t *testing.T) {
 	if s.RequestAction() != host.Pause {
 		t.Fatalf("%v, want the request to wait", s.RequestAction())
 	}
-	s.RequestTrailers(host.Headers{{"x-wso2-organization", "org2"}, {"X_WSO2_Username", "mallory"}, {"grpc-timeout", "1S"}})
+	s.RequestTrailers(host.Headers{{"x-wso2-organization", "org2"}, {"X_WSO2_Username", "mallory"},
+		{"grpc-timeout", "1S"}})
 	answer(t, fetch(t, w), scenario.First())
 	judged(t, s, 200, "ok")
 	got := s.RequestTrailerMap()

@@ -777,7 +777,8 @@ func (w *week) begin(m *member, p *place) *underway {
 	reason := w.reason(f)
 	if reason == "" {
 		if !w.troubled(p.recovery()) {
-			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until %v, "+
+			w.t.Errorf("after %v: worker %d fetches from %s for no reason; newest document of %v, %d failures until "+
+				"%v, "+
 				"last fetch for an unknown kid %v, asked for %v, due by itself %v",
 				w.truth, m.number, p.name, p.newest.of(), p.failures, p.failed, p.wanted, m.asked[p], w.ownDue(m, p))
 		}

@@ -20,10 +20,15 @@ func TestUnusableKeys(t *testing.T) {
 		{"no key", `{"jwks": {"inline": {"keys": []}}}`, place + "jwks.inline: holds no key"},
 		{"no key, with pins", `{"jwks": {"inline": {"keys": []}` + pin + `}}`, place + "jwks.inline: holds no key"},
 		{"one of two that cannot be used", `{"jwks": {"inline": {"keys": [` + good + `, {"kty": "EC"}]}}}`, ""},
-		{"two that cannot be used", `{"jwks": {"inline": {"keys": [{"kty": "RSA"}, {"kty": "EC"}]}}}`, place + "jwks.inline: keys[0]: no n"},
-		{"more keys than a set may have, with pins", `{"jwks": {"inline": {"keys": [` + strings.Repeat("1,", 100) + `1]}` + pin + `}}`, place + "jwks.inline: not a JWK Set"},
-		{"no PEM block", `{"certificate": {"certificateInline": "-----BEGIN x"}}`, place + "certificate.certificateInline: "},
-		{"PEM that cannot be used beside a good key", `{"jwks": {"inline": {"keys": [` + good + `]}}, "certificate": {"certificateInline": "-----BEGIN x"}}`,
+		{"two that cannot be used", `{"jwks": {"inline": {"keys": [{"kty": "RSA"}, {"kty": "EC"}]}}}`,
+			place + "jwks.inline: keys[0]: no n"},
+		{"more keys than a set may have, with pins",
+			`{"jwks": {"inline": {"keys": [` + strings.Repeat("1,", 100) + `1]}` + pin + `}}`,
+			place + "jwks.inline: not a JWK Set"},
+		{"no PEM block", `{"certificate": {"certificateInline": "-----BEGIN x"}}`,
+			place + "certificate.certificateInline: "},
+		{"PEM that cannot be used beside a good key",
+			`{"jwks": {"inline": {"keys": [` + good + `]}}, "certificate": {"certificateInline": "-----BEGIN x"}}`,
 			place + "certificate.certificateInline: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -44,7 +49,8 @@ func TestEveryMistakeIsLogged(t *testing.T) {
 	if err == nil {
 		t.Fatal("the configuration was accepted")
 	}
-	for _, want := range []string{`"configuration: issuers: `, `"configuration: unknown: `, `"configuration: forwardToken: `} {
+	for _, want := range []string{`"configuration: issuers: `, `"configuration: unknown: `,
+		`"configuration: forwardToken: `} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no line %s in %v", want, err)
 		}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/tetratelabs/proxy-wasm-go-sdk/proxywasm"
 
+	"orgate/config"
+	"orgate/gate"
 	"orgate/internal/httptext"
 	"orgate/jwks"
 )
@@ -44,10 +46,15 @@ type fetcher struct {
 	refused  []*location // whose lease another worker had
 	underway []*location
 	news     []*location
-	ticks    uint64
-	work     int // that may still be done in this tick
-	round    round
-	warned   bool // that shared data does not work
+
+	endpoints map[*config.Issuer]*endpoint
+	asking    []*gate.Introspection // those under way
+	answered  []*gate.Introspection // since the last time
+
+	ticks  uint64
+	work   int // that may still be done in this tick
+	round  round
+	warned bool // that shared data does not work
 }
 
 // round is how far the rounds have come.
@@ -104,13 +111,14 @@ func (f *fetcher) dismiss() {
 	for _, l := range f.locations {
 		l.index, l.issuers, l.gauges = -1, nil, nil
 	}
-	f.queue, f.bySource, f.metrics = nil, nil, nil
+	f.queue, f.bySource, f.endpoints, f.metrics = nil, nil, nil, nil
 }
 
 // configure puts locations in the fetcher's charge. Those that it had before go on
 // as they are.
-func (f *fetcher) configure(locations []*location, most int, sharing sharing, metrics *metrics) {
-	f.locations, f.most, f.sharing, f.metrics = locations, most, sharing, metrics
+func (f *fetcher) configure(locations []*location, endpoints map[*config.Issuer]*endpoint, most int, sharing sharing,
+	metrics *metrics) {
+	f.locations, f.endpoints, f.most, f.sharing, f.metrics = locations, endpoints, most, sharing, metrics
 	f.round, f.warned = round{}, false
 	now := f.now()
 	f.observe(now)
@@ -131,9 +139,9 @@ func (f *fetcher) configure(locations []*location, most int, sharing sharing, me
 	f.news = nil
 }
 
-// tick begins the fetches that are due. Requests wait for keys from the sources
-// given, for those of the first the longest.
-func (f *fetcher) tick(now time.Time, waited []*jwks.Source) {
+// tick begins the fetches that are due, and the introspections. Requests wait for
+// keys from the sources given, for those of the first the longest.
+func (f *fetcher) tick(now time.Time, waited []*jwks.Source, introspections []*gate.Introspection) {
 	f.observe(now)
 	f.release(now)
 	f.ticks++
@@ -147,6 +155,7 @@ func (f *fetcher) tick(now time.Time, waited []*jwks.Source) {
 			f.visit(l, now, true)
 		}
 	}
+	f.introspect(now, introspections)
 	refused := f.refused
 	f.refused = nil
 	for _, l := range refused {
@@ -160,11 +169,17 @@ func (f *fetcher) tick(now time.Time, waited []*jwks.Source) {
 	f.lookAround(now)
 }
 
-// takeNews is the locations that have new keys, or whose fetch has failed, since
-// the last time.
-func (f *fetcher) takeNews() []*location {
-	news := f.news
-	f.news = nil
+// takeNews is what has happened since the last time: sources that have new keys, or
+// whose fetch has failed, and introspections that have ended.
+func (f *fetcher) takeNews() []gate.Awaited {
+	var news []gate.Awaited
+	for _, l := range f.news {
+		news = append(news, gate.Awaited{Source: l.source})
+	}
+	for _, i := range f.answered {
+		news = append(news, gate.Awaited{Introspection: i})
+	}
+	f.news, f.answered = nil, nil
 	return news
 }
 
@@ -348,7 +363,7 @@ func (f *fetcher) get(l *location, url string, then func(jwks.Response)) {
 	}
 	milliseconds := uint32(min(max(l.timeout.Milliseconds(), 1), math.MaxUint32))
 	_, err := proxywasm.DispatchHttpCall(l.cluster, headers, nil, nil, milliseconds,
-		func(headers, bodySize, _ int) { then(readResponse(headers, bodySize)) })
+		func(headers, bodySize, _ int) { then(readResponse(headers, bodySize, jwks.MaxDocument)) })
 	if err != nil {
 		proxywasm.LogError("cluster " + l.cluster + ": cannot fetch keys: " + l.name() + ": " + err.Error())
 		then(jwks.Response{})
@@ -374,12 +389,13 @@ func (f *fetcher) finish(l *location, fetch jwks.Fetch, url string, response jwk
 	f.finished()
 }
 
-// free reports whether one more fetch may begin.
-func (f *fetcher) free() bool { return len(f.underway) < f.most }
+// free reports whether one more fetch or introspection may begin.
+func (f *fetcher) free() bool { return len(f.underway)+len(f.asking) < f.most }
 
 // release takes the fetches off the books that have ended, or were given up.
 func (f *fetcher) release(now time.Time) {
 	f.underway = slices.DeleteFunc(f.underway, func(l *location) bool { return !l.source.InFlight(now) })
+	f.asking = slices.DeleteFunc(f.asking, func(i *gate.Introspection) bool { return !i.Underway(now) })
 }
 
 // reschedule puts a location in its place in the queue.

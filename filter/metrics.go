@@ -15,6 +15,7 @@ var version = "dev"
 const (
 	familyRequests = "orgate_requests"         // counter by rule, issuer, reason
 	familyFetches  = "orgate_jwks_fetches"     // counter by issuer, result
+	familyAnswers  = "orgate_introspections"   // counter by issuer, result
 	familyCache    = "orgate_token_cache"      // counter by result
 	familyLeftOut  = "orgate_headers_left_out" // counter by issuer
 	familyKeys     = "orgate_jwks_keys"        // gauge by issuer
@@ -71,6 +72,11 @@ func (m *metrics) fetch(issuer, result string) {
 	m.count(labels{family: familyFetches, issuer: issuer, result: result}, 1)
 }
 
+// introspection counts the end of a request to an issuer about a token.
+func (m *metrics) introspection(issuer, result string) {
+	m.count(labels{family: familyAnswers, issuer: issuer, result: result}, 1)
+}
+
 // cached counts how many tokens were seen before, and how many were not.
 func (m *metrics) cached(hits, misses uint64) {
 	m.count(labels{family: familyCache, result: "hit"}, hits)
@@ -104,7 +110,7 @@ func (l labels) name() string {
 		return MetricName(l.family, "version", l.result)
 	case familyLeftOut:
 		return MetricName(l.family, "issuer", l.issuer)
-	case familyFetches:
+	case familyFetches, familyAnswers:
 		return MetricName(l.family, "issuer", l.issuer, "result", l.result)
 	default:
 		return MetricName(l.family, "result", l.result)

@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -91,6 +92,10 @@ func (p *plugin) configure(document string) error {
 	sources, locations := newLocations(c, p.fetcher.locations)
 	collectDue()
 	options := gate.Options{Now: p.now, Sources: sources}
+	endpoints, err := newEndpoints(c, syscall.Getenv)
+	if err != nil {
+		return err
+	}
 	p.noHostArithmetic = false
 	if c.SignatureVerification == "host" {
 		options.Arithmetic = p.hostArithmetic
@@ -109,9 +114,10 @@ func (p *plugin) configure(document string) error {
 	p.period = 0
 	sharing := newSharing(c.Sharing.Key)
 	if !sharing.open && len(locations) > 0 {
-		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no sharing.key")
+		proxywasm.LogInfo("each worker fetches keys for itself: the proxy tells of no VM id, and there is no " +
+			"sharing.key")
 	}
-	p.fetcher.configure(locations, c.Limits.Fetches, sharing, p.metrics)
+	p.fetcher.configure(locations, endpoints, c.Limits.Fetches, sharing, p.metrics)
 	first := regular
 	if len(locations) > 0 {
 		first = soon
@@ -121,7 +127,8 @@ func (p *plugin) configure(document string) error {
 	}
 	p.config, p.gate = c, g
 	attempt(p.metrics.begin)
-	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(len(c.Rules)))
+	proxywasm.LogInfo("orgate " + version + ": issuers: " + strconv.Itoa(len(c.Issuers)) + ", rules: " + strconv.Itoa(
+		len(c.Rules)))
 	return nil
 }
 
@@ -137,7 +144,7 @@ func (p *plugin) readmit() {
 		}
 		// The rule and the issuer are those of the configuration before.
 		s.held = &gate.Decision{RPC: s.held.RPC, Head: s.held.Head}
-		p.room.Return(s, nil, deadline)
+		p.room.Return(s, gate.Awaited{}, deadline)
 	}
 	p.room.WakeAll()
 	if p.room.Len() > 0 {
@@ -145,12 +152,12 @@ func (p *plugin) readmit() {
 	}
 }
 
-// places is how many requests may wait, and for how many sources.
-func (p *plugin) places() (places, sources int) {
+// places is how many requests may wait, and in how many lines.
+func (p *plugin) places() (places, lines int) {
 	if p.config == nil {
 		return 0, 0
 	}
-	return p.config.Limits.WaitingRequests, len(p.fetcher.locations)
+	return p.config.Limits.WaitingRequests, len(p.fetcher.locations) + len(p.fetcher.endpoints)
 }
 
 // OnTick starts the fetches that are due, judges streams whose keys have come or
@@ -159,7 +166,7 @@ func (p *plugin) OnTick() {
 	p.reports = 0
 	now := p.now()
 	if p.config != nil {
-		p.fetcher.tick(now, p.room.Sources())
+		p.fetcher.tick(now, p.room.Sources(), p.room.Introspections(p.config.Limits.Fetches))
 		p.room.Expire(now, time.Duration(p.config.Limits.KeyWait))
 	}
 	p.judgeWaiting(now)
@@ -169,7 +176,7 @@ func (p *plugin) OnTick() {
 	}
 }
 
-// onFetched judges streams that wait for keys that have come.
+// onFetched judges streams that wait for what has come.
 func (p *plugin) onFetched() {
 	p.judgeWaiting(p.now())
 	p.tickWithin(p.pause())
@@ -178,7 +185,7 @@ func (p *plugin) onFetched() {
 // pause is how long the next tick can wait.
 func (p *plugin) pause() time.Duration {
 	switch {
-	case p.room.Ready():
+	case p.room.Ready(), p.fetcher.mayAsk(p.room.Introspections(1)):
 		return soon
 	case p.room.Len() > 0:
 		return min(often, p.fetcher.pause())
@@ -190,8 +197,8 @@ func (p *plugin) pause() time.Duration {
 // judgeWaiting judges the streams that are ready, one of each source in turn,
 // until the budget is spent. The others are judged in the next ticks.
 func (p *plugin) judgeWaiting(now time.Time) {
-	for _, l := range p.fetcher.takeNews() {
-		p.room.Wake(l.source)
+	for _, awaited := range p.fetcher.takeNews() {
+		p.room.Wake(awaited)
 	}
 	elsewhere := false
 	for spent := 0; spent < budget; {
@@ -237,7 +244,8 @@ func (p *plugin) tickEvery(period time.Duration) error {
 	if period == p.period {
 		return nil
 	}
-	if err := proxywasm.SetTickPeriodMilliSeconds(uint32(min(max(period.Milliseconds(), 1), math.MaxUint32))); err != nil {
+	if err := proxywasm.SetTickPeriodMilliSeconds(
+		uint32(min(max(period.Milliseconds(), 1), math.MaxUint32))); err != nil {
 		return err
 	}
 	p.period = period

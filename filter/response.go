@@ -8,9 +8,10 @@ import (
 	"orgate/jwks"
 )
 
-// readResponse reads the response to a callout. A call that failed has no headers
+// readResponse reads the response to a callout, of whose body so many bytes are
+// wanted. A call that failed has no headers
 // with some proxies, and a response that the proxy made up with others.
-func readResponse(headers, bodySize int) jwks.Response {
+func readResponse(headers, bodySize, most int) jwks.Response {
 	if headers == 0 {
 		return jwks.Response{}
 	}
@@ -23,7 +24,7 @@ func readResponse(headers, bodySize int) jwks.Response {
 	case bodySize <= 0:
 	case response.Status == 200:
 		// One byte more than is read tells that it is too much.
-		response.Body = readBody(min(bodySize, jwks.MaxDocument+1))
+		response.Body = readBody(min(bodySize, most+1))
 	case mayBeLocal:
 		const longest = 256
 		if text := readBody(min(bodySize, longest)); isLocal(text) {

@@ -19,7 +19,7 @@ type phase uint8
 
 const (
 	pending phase = iota
-	waiting       // for keys
+	waiting       // for keys or an introspection
 	refused
 	passed
 )
@@ -108,7 +108,11 @@ func (s *stream) judge(deadline time.Time) types.Action {
 	if err != nil {
 		return s.fault(err)
 	}
-	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata, PeerCertificate: peerCertificate}
+	request := gate.Request{Headers: headers, EndOfStream: s.end, RouteMetadata: routeMetadata,
+		PeerCertificate: peerCertificate}
+	if s.held != nil {
+		request.Introspection = s.held.Introspection
+	}
 	d := s.plugin.gate.Judge(&request)
 	switch d.Verdict {
 	case gate.Pass:
@@ -162,21 +166,25 @@ func (s *stream) wait(d *gate.Decision, deadline time.Time) types.Action {
 	p := s.plugin
 	now := p.now()
 	if s.phase == waiting {
-		p.room.Return(s, d.Source, deadline)
-	} else if !p.room.Enter(s, d.Source, now.Add(time.Duration(p.config.Limits.KeyWait))) {
-		p.gate.Refuse(d, gate.ErrKeysUnavailable)
+		p.room.Return(s, d.Awaited, deadline)
+	} else if !p.room.Enter(s, d.Awaited, now.Add(time.Duration(p.config.Limits.KeyWait))) {
+		p.gate.Refuse(d, d.InVain())
 		return s.refuse(d)
 	}
 	held := d.Bare()
 	s.phase, s.held = waiting, &held
-	p.tickWithin(often)
+	if d.Introspection != nil {
+		p.tickWithin(p.pause())
+	} else {
+		p.tickWithin(often)
+	}
 	return s.action()
 }
 
 // expire refuses a stream that has waited for as long as it may.
 func (s *stream) expire() types.Action {
 	d := s.held
-	s.plugin.gate.Refuse(d, gate.ErrKeysUnavailable)
+	s.plugin.gate.Refuse(d, d.InVain())
 	return s.refuse(d)
 }
 
@@ -240,7 +248,8 @@ func tell(d *gate.Decision) error {
 	if d.Identity != nil {
 		organization = d.Identity.Organization // none, in report-only mode
 	}
-	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer), tellOne(propertyOrganization, organization))
+	err := errors.Join(tellOne(propertyReason, d.Reason()), tellOne(propertyIssuer, issuer),
+		tellOne(propertyOrganization, organization))
 	if err != nil || d.Verdict == gate.Pass && !d.Reported {
 		return err
 	}
@@ -251,7 +260,8 @@ func tell(d *gate.Decision) error {
 	if d.Other.Kind != "" {
 		source += ", " + d.Other.String()
 	}
-	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required), tellOne(propertySource, source))
+	return errors.Join(tellOne(propertyRule, rule), tellOne(propertyRequired, d.Required),
+		tellOne(propertySource, source))
 }
 
 // tellOne sets a property, unless there is nothing to tell.

@@ -28,7 +28,8 @@ func TestAllowance(t *testing.T) {
 		passed time.Duration
 		want   int
 	}{
-		{0, 0}, {time.Millisecond, 1}, {10 * time.Millisecond, 5}, {time.Second, perSecond / 2}, {time.Hour, perSecond / 2}, {-time.Hour, 0},
+		{0, 0}, {time.Millisecond, 1}, {10 * time.Millisecond, 5}, {time.Second, perSecond / 2},
+		{time.Hour, perSecond / 2}, {-time.Hour, 0},
 		{100 * time.Millisecond, perSecond / 10},
 	} {
 		now = now.Add(c.passed)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"strings"
+	"time"
 	"unsafe"
 
 	"orgate/jwt"
@@ -30,6 +31,8 @@ type tokenCache struct {
 	// forged holds tokens with a wrong signature, apart from the others so
 	// that a flood of them drives none out.
 	forged *lru[forgery]
+	// refused holds tokens that their provider has refused.
+	refused *lru[refused]
 	// hits and misses are counted here and told with the tick.
 	hits, misses uint64
 }
@@ -41,6 +44,9 @@ type verified struct {
 	verdicts []verdict  // by the issuers that the token was judged by
 	first    [1]verdict // room for them: mostly there is one
 	size     int        // in bytes
+	// until is how long what a provider has said is kept, zero for a token that
+	// keys have verified.
+	until time.Time
 }
 
 // verdict is who a token speaks for to an issuer, with the key that says so.
@@ -61,10 +67,18 @@ type forgery struct {
 	generation uint64
 }
 
+// refused is a token that its provider has refused.
+type refused struct {
+	provider *policy.Provider
+	err      error
+	until    time.Time
+}
+
 func newTokenCache(tokens int) *tokenCache {
 	return &tokenCache{
 		verified: newLRU[*verified](tokens, maxVerifiedBytes),
 		forged:   newLRU[forgery](min(tokens, maxForgedTokens), maxForgedBytes),
+		refused:  newLRU[refused](min(tokens, maxRefused), maxForgedBytes),
 	}
 }
 
@@ -79,6 +93,9 @@ func (c *tokenCache) get(compact string) *verified {
 	return v
 }
 
+// drop forgets a token.
+func (c *tokenCache) drop(compact string) { c.verified.remove(compact) }
+
 // verdict returns what an issuer makes of the token, or nil if the token must
 // be verified (again).
 func (v *verified) verdict(issuer *policy.Issuer) *verdict {
@@ -92,17 +109,25 @@ func (v *verified) verdict(issuer *policy.Issuer) *verdict {
 
 // keep remembers a token that was verified, and what an issuer makes of it. Of
 // the token's audiences those are kept that are named, which is sorted.
-func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string) {
+//
+// Until is how long it is kept; zero is for good. Of a token that is there the
+// earlier time counts.
+func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string,
+	until time.Time) {
 	v, ok := c.verified.get(compact)
 	if !ok {
 		compact = strings.Clone(compact)
 		v = &verified{size: int(unsafe.Sizeof(verified{})) + listEntry}
-		v.token = token.Reduce(made.key.ID, made.issuer.Config.Issuer, named)
+		v.until = until
+		v.token = token.Reduce(made.keyID(), made.issuer.Config.Issuer, named)
 		v.size += len(v.token.KeyID) + len(v.token.Issuer) + pointers*len(v.token.Audience())
 		var size int
 		v.proof, size = proof.Own()
 		v.size += size
 		v.verdicts = v.first[:0]
+	}
+	if until.Before(v.until) {
+		v.until = until
 	}
 	if made.identity != nil {
 		made.identity, made.size = made.identity.Own()
@@ -125,6 +150,28 @@ const (
 	// pointers is the size of a string's header.
 	pointers = int(unsafe.Sizeof(""))
 )
+
+// keyID is the kid of the key that verified the token, "" if none did.
+func (v *verdict) keyID() string {
+	if v.key == nil {
+		return ""
+	}
+	return v.key.ID
+}
+
+// keepRefused remembers that a provider has refused a token.
+func (c *tokenCache) keepRefused(token string, r refused) {
+	c.refused.put(strings.Clone(token), r, listEntry)
+}
+
+// refusal is why a provider has refused a token, nil if it has not, or too long
+// ago.
+func (c *tokenCache) refusal(token string, provider *policy.Provider, now time.Time) error {
+	if r, ok := c.refused.get(token); ok && r.provider == provider && now.Before(r.until) {
+		return r.err
+	}
+	return nil
+}
 
 // keepForged remembers a token whose signature is wrong.
 func (c *tokenCache) keepForged(compact string, issuer *policy.Issuer, generation uint64) {

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"orgate/jwks"
 	"orgate/jwt"
 	"orgate/policy"
 )
@@ -14,7 +13,7 @@ const (
 	Refuse Verdict = iota
 	// Pass lets the request go on, once its headers are edited.
 	Pass
-	// Wait holds the request back until the decision's source has news.
+	// Wait holds the request back until what it waits for has news.
 	Wait
 )
 
@@ -23,8 +22,8 @@ type Decision struct {
 	Verdict Verdict
 	// Err says why the request is refused, or would be if it is Reported.
 	Err error
-	// Source is what a request that waits waits for.
-	Source *jwks.Source
+	// Awaited is what a request that waits waits for.
+	Awaited
 
 	// Rule is the rule that the request falls under, nil if none was found.
 	Rule *policy.Rule
@@ -80,11 +79,19 @@ func (d *Decision) Reason() string {
 // can't be, the request must not pass.
 func (d *Decision) Edits() []Edit { return d.edits }
 
+// InVain is why a request is refused that has waited for as long as it may.
+func (d *Decision) InVain() error {
+	if d.Introspection != nil {
+		return ErrIntrospection
+	}
+	return ErrKeysUnavailable
+}
+
 // Bare is the decision without anything of the request but what a refusal
 // needs.
 func (d *Decision) Bare() Decision {
 	return Decision{
-		Verdict: d.Verdict, Err: d.Err, Source: d.Source, Rule: d.Rule, Public: d.Public,
+		Verdict: d.Verdict, Err: d.Err, Awaited: d.Awaited, Rule: d.Rule, Public: d.Public,
 		Place: d.Place, Issuer: d.Issuer, RPC: d.RPC, Head: d.Head,
 	}
 }

@@ -36,12 +36,14 @@ func FuzzRequests(f *testing.F) {
 					if len(first) < len(c.Requests) {
 						first = append(first, outcome)
 						if problem := c.Check(request, outcome); problem != "" {
-							t.Errorf("%s\nrequest: %+v\noutcome: %+v\nconfiguration: %s", problem, request, outcome, c.Document(false))
+							t.Errorf("%s\nrequest: %+v\noutcome: %+v\nconfiguration: %s", problem, request, outcome,
+								c.Document(false))
 						}
 						continue
 					}
 					if diff := cmp.Diff(first[i], outcome, cmpopts.EquateEmpty()); diff != "" {
-						t.Errorf("round %d, uncached %v (-first +this):\n%s\nrequest: %+v\nconfiguration: %s", round, uncached, diff, request, c.Document(uncached))
+						t.Errorf("round %d, uncached %v (-first +this):\n%s\nrequest: %+v\nconfiguration: %s", round,
+							uncached, diff, request, c.Document(uncached))
 					}
 				}
 			}

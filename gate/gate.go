@@ -23,23 +23,27 @@
 //
 // The cheap steps come first: nothing is verified that would be refused anyway.
 // A token that was verified before skips the token and key steps, and nothing
-// else: see [tokenCache].
+// else: see [tokenCache]. A token that its provider stands for ([Introspection])
+// has no algorithm, key and type. What the provider says of it are its claims, of
+// which times and audiences are checked that are there.
 //
 // # The end
 //
 // A [Decision] is one of three: pass with these edits of the headers, refuse with
-// this response, or wait for the keys of this source. Its zero value refuses.
+// this response, or wait for the keys of a source or for an introspection: see
+// [Awaited]. Its zero value refuses.
 // Every error that a decision can end in stands in one table, [refusals], with
 // its status, its words and its metric label. An error that is not in the table
 // is a fault: 500.
 //
 // # The way of a request that waits
 //
-//	request headers ── Judge ── Wait(source) ──► Room.Enter ──► the stream is paused
+//	request headers ── Judge ── Wait(awaited) ─► Room.Enter ──► the stream is paused
 //	                                                │
-//	    the source fetches, or another worker did   │
+//	    the source fetches, or another worker did,  │
+//	    or the provider answers                     │
 //	                                                ▼
-//	                     Room.Wake(source) ── its waiters are ready
+//	                     Room.Wake(awaited) ── its waiters are ready
 //	                                                │
 //	          each tick, until the budget is spent  ▼
 //	    Judge ◄── the request is read anew ◄── Room.Next, by source in turn
@@ -81,6 +85,9 @@ type Gate struct {
 	cache   *tokenCache
 	options Options
 
+	providers []*allowance // what invented tokens may cost, by the provider's index
+	asked     *lru[*Introspection]
+
 	audiences []string // every audience that the configuration names, sorted
 	spent     int      // cost of the verifications so far
 	current   judgment // the last one, whose room is used again
@@ -119,6 +126,11 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 		cache:   newTokenCache(c.Limits.CachedTokens),
 		options: o,
 	}
+	for range g.policy.Providers() {
+		g.providers = append(g.providers,
+			&allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond})
+	}
+	g.asked = newLRU[*Introspection](max(1, c.Limits.WaitingRequests)+c.Limits.Fetches, maxAskedBytes)
 	allowances := map[string]*allowance{}
 	var problems []error
 	for i := range c.Issuers {

@@ -31,7 +31,7 @@ func (g *Gate) Tokens(r *Request) []string {
 
 // Refuse turns a decision into a refusal.
 func (g *Gate) Refuse(d *Decision, err error) {
-	d.Verdict, d.Err, d.Source, d.edits = Refuse, err, nil, nil
+	d.Verdict, d.Err, d.Awaited, d.edits = Refuse, err, Awaited{}, nil
 }
 
 // Fault is the refusal of the request that was judged last, if its decision could
@@ -41,7 +41,7 @@ func (g *Gate) Fault() Decision {
 		return Decision{}
 	}
 	d := g.current.Decision.Bare()
-	d.Verdict, d.Err, d.Source = Refuse, ErrFault, nil
+	d.Verdict, d.Err, d.Awaited = Refuse, ErrFault, Awaited{}
 	return d
 }
 
@@ -53,8 +53,23 @@ type judgment struct {
 	line        requestLine
 	credentials credentials
 
-	proof *policy.Proof // what the token says of its organization
-	known *verified     // what is known of it from before, or nil
+	proof  *policy.Proof  // what the token says of its organization
+	known  *verified      // what is known of it from before, or nil
+	answer *Introspection // what its provider has just said of it, or nil
+	now    time.Time      // zero until it is asked for
+}
+
+// time is the time of the judgment.
+func (j *judgment) time() time.Time {
+	if j.now.IsZero() {
+		j.now = j.options.Now()
+	}
+	return j.now
+}
+
+// introspected reports whether the token's provider stands for it, and no key.
+func (j *judgment) introspected() bool {
+	return j.answer != nil || j.known != nil && !j.known.until.IsZero()
 }
 
 // errWait: the keys may come, and the request waits for them.
@@ -125,10 +140,30 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return err
 	}
 	if j.known = j.cache.get(j.compact); j.known != nil {
-		j.Token, j.proof = &j.known.token, j.known.proof
-		return nil
+		if !j.introspected() || j.request.Introspection == nil && j.time().Before(j.known.until) {
+			j.Token, j.proof = &j.known.token, j.known.proof
+			return nil
+		}
+		if !j.time().Before(j.known.until) {
+			j.cache.drop(j.compact)
+		}
+		j.known = nil
 	}
-	j.Token, err = jwt.Parse(j.compact, j.config.Limits.TokenBytes)
+	token, err := jwt.Parse(j.compact, j.config.Limits.TokenBytes)
+	if errors.Is(err, jwt.ErrTooLarge) {
+		return err
+	}
+	var claims *jwt.Claims
+	if err == nil {
+		claims = &token.Claims
+	}
+	if provider := j.policy.Asked(j.Rule, j.compact, claims); provider != nil {
+		return j.introspect(provider)
+	}
+	if err != nil && isOpaque(j.compact) {
+		return ErrOpaque
+	}
+	j.Token = token
 	return err
 }
 
@@ -139,31 +174,23 @@ func (j *judgment) chooseIssuer() (err error) {
 			return err
 		}
 	}
-	j.Issuer, err = j.proof.Issuer(j.Rule, j.Required)
+	issuer, err := j.proof.Issuer(j.Rule, j.Required)
+	if err == nil && j.known == nil && j.answer == nil && !issuer.Takes(j.compact) {
+		return policy.ErrUnknownIssuer
+	}
+	j.Issuer = issuer
 	return err
 }
 
 // authenticate finds out who the token speaks for, if one of the issuer's keys
-// has signed it and it is of a type and for an audience that is accepted here.
-// The signature is verified unless that was done before with a key that the
-// issuer still has.
+// has signed it or its provider stands for it, and it is accepted here.
 func (j *judgment) authenticate(i *issuer) error {
-	if err := j.step(StepAlgorithm, j.Token.CheckAlgorithm(j.Issuer.Config.Algorithms)); err != nil {
-		return err
+	evidence := j.signed
+	if j.introspected() {
+		evidence = j.told
 	}
-	now := j.options.Now()
-	if err := j.step(StepTime, j.Token.CheckTime(now, i.times)); err != nil {
-		return err
-	}
-	v, err := j.verdict(i, now)
-	if j.step(StepKey, err) != nil {
-		return err
-	}
-	j.Identity = v.identity // also of a token that is refused from here on
-	if err := j.step(StepType, v.typeErr); err != nil {
-		return err
-	}
-	if err := j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer))); err != nil {
+	v, err := evidence(i, j.time())
+	if err != nil {
 		return err
 	}
 	if err := j.checkBinding(v.binding); err != nil {
@@ -173,6 +200,61 @@ func (j *judgment) authenticate(i *issuer) error {
 		return j.step(StepIdentity, v.err)
 	}
 	return nil
+}
+
+// signed is the evidence of a key. The signature is verified unless that was done
+// before with a key that the issuer still has.
+func (j *judgment) signed(i *issuer, now time.Time) (*verdict, error) {
+	if err := j.step(StepAlgorithm, j.Token.CheckAlgorithm(j.Issuer.Config.Algorithms)); err != nil {
+		return nil, err
+	}
+	if err := j.step(StepTime, j.Token.CheckTime(now, i.times)); err != nil {
+		return nil, err
+	}
+	v, err := j.verdict(i, now)
+	if j.step(StepKey, err) != nil {
+		return nil, err
+	}
+	j.Identity = v.identity // also of a token that is refused from here on
+	if err := j.step(StepType, v.typeErr); err != nil {
+		return nil, err
+	}
+	return v, j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer)))
+}
+
+// told is the evidence of a provider's word. Of times and audiences those are
+// checked that it has named.
+func (j *judgment) told(i *issuer, now time.Time) (*verdict, error) {
+	times := i.times
+	times.RequireExpiration = false
+	if err := j.step(StepTime, j.Token.CheckTime(now, times)); err != nil {
+		return nil, err
+	}
+	v, err := j.word(now)
+	if err != nil {
+		return nil, err
+	}
+	j.Identity = v.identity
+	if j.Token.HasAudience() {
+		err = j.step(StepAudience, j.Token.CheckAudience(j.Rule.Audiences(j.Issuer)))
+	}
+	return v, err
+}
+
+// word is what the issuer makes of its provider's word, from before if that is kept.
+func (j *judgment) word(now time.Time) (*verdict, error) {
+	if j.known != nil {
+		if v := j.known.verdict(j.Issuer); v != nil {
+			return v, nil
+		}
+		return nil, j.introspect(j.proof.Provider()) // whose claims are not kept
+	}
+	made := &verdict{issuer: j.Issuer, binding: bindingOf(j.Token.Claims)}
+	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
+	if now.Before(j.answer.until) {
+		j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences, j.answer.until)
+	}
+	return made, nil
 }
 
 // verdict is what the issuer makes of the token, from before if its key is still
@@ -198,7 +280,7 @@ func (j *judgment) verdict(i *issuer, now time.Time) (*verdict, error) {
 	made.typeErr = j.Token.CheckType(j.Issuer.Config.TokenTypes)
 	made.binding = bindingOf(j.Token.Claims)
 	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
-	j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences)
+	j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences, time.Time{})
 	return made, nil
 }
 
@@ -267,6 +349,9 @@ func (j *judgment) end(err error) {
 	case errors.Is(err, errWait):
 		j.Verdict, j.Source = Wait, j.issuers[j.Issuer.Index].keys.source
 		return
+	case errors.Is(err, errAsked):
+		j.Verdict = Wait
+		return
 	case j.Identity != nil && j.Issuer.Config.ReportOnly && policy.ByRule(err):
 		j.Verdict, j.Err, j.Reported = Pass, err, true
 		j.Identity = j.Identity.Under(j.Required)
@@ -316,7 +401,7 @@ func (j *judgment) identify() {
 	for _, h := range j.Identity.Headers {
 		j.edits = append(j.edits, Edit{Add, h[0], h[1]})
 	}
-	if name := j.config.ForwardPayload; name != "" {
+	if name := j.config.ForwardPayload; name != "" && !j.introspected() {
 		j.edits = append(j.edits, Edit{Add, name, payload(j.compact)})
 	}
 	if j.Reported {

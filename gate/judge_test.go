@@ -67,7 +67,8 @@ func TestWaitForKeys(t *testing.T) {
 	if d = p.Judge(request(first)); d.Verdict == gate.Pass {
 		t.Error("a token passes whose key was removed")
 	}
-	if d = p.Judge(request(scenario.Second().Token(scenario.OfOrg2()))); d.Verdict != gate.Wait || d.Source != p.sources[1] {
+	if d = p.Judge(request(scenario.Second().Token(scenario.OfOrg2()))); d.Verdict != gate.Wait ||
+		d.Source != p.sources[1] {
 		t.Errorf("%+v, want it to wait for the other issuer's keys", d)
 	}
 }
@@ -93,7 +94,8 @@ func TestKeyWithoutKid(t *testing.T) {
 	p := open(t, twoProviders)
 	bare := func(signer *scenario.Signer) string { return strings.Replace(signer.JWK(), `"kid"`, `"x"`, 1) }
 	source := p.sources[0]
-	source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	source.Finish(p.now, source.Begin(p.now),
+		jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
 	for range 2 {
 		if d := p.Judge(request(scenario.First().Token())); d.Verdict != gate.Pass {
 			t.Fatalf("%s, want it to pass", d.Reason())
@@ -102,7 +104,8 @@ func TestKeyWithoutKid(t *testing.T) {
 	if d := p.Judge(request(scenario.Rotated().Token())); d.Verdict != gate.Wait {
 		t.Fatalf("%s, want it to wait for another key", d.Reason())
 	}
-	source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
+	source.Finish(p.now, source.Begin(p.now),
+		jwks.Response{Status: 200, Body: `{"keys":[` + bare(scenario.First()) + `]}`})
 	if d := p.Judge(request(scenario.Rotated().Token())); d.Reason() != "unknown_key" {
 		t.Errorf("%s, want unknown_key", d.Reason())
 	}
@@ -111,7 +114,8 @@ func TestKeyWithoutKid(t *testing.T) {
 // TestKeyOfAnotherIssuer: a key that names an issuer verifies no other's tokens.
 func TestKeyOfAnotherIssuer(t *testing.T) {
 	for issuer, want := range map[string]string{
-		"https://idp1.example/": "ok", "https://other.example/": "unknown_key", "https://{tenantid}/": "ok", "https://{tenantid}/v2.0": "unknown_key",
+		"https://idp1.example/": "ok", "https://other.example/": "unknown_key", "https://{tenantid}/": "ok",
+		"https://{tenantid}/v2.0": "unknown_key",
 	} {
 		p := open(t, twoProviders)
 		source := p.sources[0]
@@ -129,7 +133,8 @@ func TestKeyOfAnotherIssuer(t *testing.T) {
 func TestBare(t *testing.T) {
 	p := open(t, scenario.Config())
 	d := p.Judge(&gate.Request{EndOfStream: true, Headers: scenario.Request{
-		Method: "HEAD", Path: "/org1", Token: scenario.First().Token(), Headers: scenario.Headers{{"content-type", "application/grpc"}},
+		Method: "HEAD", Path: "/org1", Token: scenario.First().Token(),
+		Headers: scenario.Headers{{"content-type", "application/grpc"}},
 	}.Map()})
 	if d.Verdict != gate.Pass || len(d.Edits()) == 0 {
 		t.Fatalf("%+v", d)
@@ -157,7 +162,8 @@ func TestNoGate(t *testing.T) {
 	if d.Verdict != gate.Refuse || d.Reason() != "internal" || none.Response(&d).Status != 500 {
 		t.Errorf("%+v", d)
 	}
-	if hits, misses := none.CacheLookups(); hits+misses+uint64(none.Spent()) != 0 || !none.IsIdentityHeader("anything") {
+	if hits, misses := none.CacheLookups(); hits+misses+uint64(none.Spent()) != 0 ||
+		!none.IsIdentityHeader("anything") {
 		t.Error("a gate that does not exist has done something")
 	}
 	for _, d := range []gate.Decision{{}, none.Fault()} {
@@ -185,7 +191,8 @@ func TestClaims(t *testing.T) {
 	for range 2 {
 		d := p.Judge(&gate.Request{Headers: scenario.Request{Path: "/org2", Token: token}.Map()})
 		kid, claims := d.Claims()
-		if d.Reason() != "organization" || kid != "k1" || claims.ID() != "one" || claims.Issuer() != "https://idp1.example/" {
+		if d.Reason() != "organization" || kid != "k1" || claims.ID() != "one" ||
+			claims.Issuer() != "https://idp1.example/" {
 			t.Errorf("%s: kid %q, jti %q, iss %q", d.Reason(), kid, claims.ID(), claims.Issuer())
 		}
 		if d.TokenBytes() != len(token) {
@@ -228,17 +235,22 @@ func TestObserver(t *testing.T) {
 	}{
 		{"passes", scenario.Request{Path: "/org1", Token: scenario.First().Token()},
 			append(slices.Clone(authenticated), "identity", "organization", "demands")},
-		{"no organization", scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"org_id": nil})},
+		{
+			"no organization", scenario.Request{Path: "/org1",
+				Token: scenario.First().Token(scenario.Claims{"org_id": nil})},
 			append(slices.Clone(authenticated), "identity", "organization: organization claim: missing")},
 		{"no username", scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"sub": nil})},
 			append(slices.Clone(authenticated), "identity: username claim: missing")},
-		{"no scope", scenario.Request{Path: "/org1/admin", Token: scenario.First().Token(scenario.Claims{"scope": "x"})},
+		{
+			"no scope", scenario.Request{Path: "/org1/admin",
+				Token: scenario.First().Token(scenario.Claims{"scope": "x"})},
 			append(slices.Clone(authenticated), "identity", "organization", "demands: insufficient scope")},
 		{"expired", scenario.Request{Path: "/org1", Token: scenario.First().Token(scenario.Claims{"exp": 1})},
 			[]string{"rule", "token", "issuer", "algorithm", "time: token expired"}},
 		{"public", scenario.Request{Path: "/public"}, []string{"rule"}},
 		{"preflight", scenario.Request{Method: "OPTIONS", Path: "/org1",
-			Headers: scenario.Headers{{"origin", "https://app.example"}, {"access-control-request-method", "GET"}}}, []string{"rule", "preflight"}},
+			Headers: scenario.Headers{{"origin", "https://app.example"}, {"access-control-request-method", "GET"}}},
+			[]string{"rule", "preflight"}},
 		{"none", scenario.Request{Path: "/org1"}, []string{"rule", "token: no token"}},
 	} {
 		seen = nil
@@ -268,7 +280,8 @@ func TestCostOfOneToken(t *testing.T) {
 		}
 		forged := unsigned[:strings.LastIndexByte(unsigned, '.')+1] + encode(append(make([]byte, c.bits/8-1), 2))
 		source := p.sources[0]
-		source.Finish(p.now, source.Begin(p.now), jwks.Response{Status: 200, Body: `{"keys":[` + strings.Join(keys, ",") + `]}`})
+		source.Finish(p.now, source.Begin(p.now),
+			jwks.Response{Status: 200, Body: `{"keys":[` + strings.Join(keys, ",") + `]}`})
 		before := p.Spent()
 		n := checks(func() {
 			if d := p.Judge(request(forged)); d.Reason() != "bad_signature" {
@@ -343,11 +356,15 @@ func TestConfiguredKeys(t *testing.T) {
 	for name, c := range map[string]struct {
 		validation, warning, err string
 	}{
-		"a key":          {`{"jwks": {"inline": {"keys": [` + good + `]}}}`, "", ""},
-		"one of two":     {`{"jwks": {"inline": {"keys": [` + good + `, {"kty": "oct"}]}}}`, "key not used: issuers[0].signatureValidation.jwks.inline: keys[1]: ", ""},
-		"no key":         {`{"jwks": {"inline": {"keys": []}}}`, "", "issuers[0].signatureValidation.jwks.inline: holds no key"},
-		"none that fits": {`{"jwks": {"inline": {"keys": [{"kty": "oct"}]}}}`, "", "issuers[0].signatureValidation.jwks.inline: keys[0]: "},
-		"no PEM":         {`{"certificate": {"certificateInline": "-----BEGIN x"}}`, "", "issuers[0].signatureValidation.certificate.certificateInline: "},
+		"a key": {`{"jwks": {"inline": {"keys": [` + good + `]}}}`, "", ""},
+		"one of two": {`{"jwks": {"inline": {"keys": [` + good + `, {"kty": "oct"}]}}}`,
+			"key not used: issuers[0].signatureValidation.jwks.inline: keys[1]: ", ""},
+		"no key": {`{"jwks": {"inline": {"keys": []}}}`, "",
+			"issuers[0].signatureValidation.jwks.inline: holds no key"},
+		"none that fits": {`{"jwks": {"inline": {"keys": [{"kty": "oct"}]}}}`, "",
+			"issuers[0].signatureValidation.jwks.inline: keys[0]: "},
+		"no PEM": {`{"certificate": {"certificateInline": "-----BEGIN x"}}`, "",
+			"issuers[0].signatureValidation.certificate.certificateInline: "},
 	} {
 		parsed, err := config.Parse(`{"issuers": [{"name": "a", "issuer": "https://a.example", "organization": "org1", "signatureValidation": ` + c.validation + `}]}`)
 		if err != nil {

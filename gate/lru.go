@@ -63,6 +63,18 @@ func (c *lru[V]) put(key string, value V, size int) {
 	c.link(e)
 }
 
+// hasRoom reports whether a value of a size, its key included, would drive none out.
+func (c *lru[V]) hasRoom(size int) bool {
+	return len(c.entries) < c.maxEntries && c.bytes+size <= c.maxBytes
+}
+
+// remove drops what is under the key, if anything is.
+func (c *lru[V]) remove(key string) {
+	if e := c.entries[key]; e != nil {
+		c.drop(e)
+	}
+}
+
 func (c *lru[V]) drop(e *lruEntry[V]) {
 	delete(c.entries, e.key)
 	c.bytes -= e.size

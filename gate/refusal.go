@@ -21,6 +21,12 @@ var (
 	// ErrKeysUnavailable means that the issuer's keys are not there, and can't
 	// be waited for any longer.
 	ErrKeysUnavailable = errors.New("keys unavailable")
+	// ErrOpaque means that the token is no JWT, and that no issuer takes it.
+	ErrOpaque = errors.New("opaque token")
+	// ErrInactive means that the token's provider says that it is not good.
+	ErrInactive = errors.New("token not active")
+	// ErrIntrospection means that the provider has not said what the token is.
+	ErrIntrospection = errors.New("introspection unavailable")
 	// ErrBinding means that the token is bound to another client certificate
 	// than the connection's.
 	ErrBinding = errors.New("bound to another certificate")
@@ -81,6 +87,8 @@ var refusals = [...]refusal{
 	{ErrSeveralTokens, "several_tokens", invalid, "The request carries more than one access token."},
 	{jwt.ErrTooLarge, "too_large", invalid, "The access token is longer than is accepted here."},
 	{jwt.ErrMalformed, "malformed", invalid, "The access token is malformed."},
+	{ErrOpaque, "opaque", invalid, "The access token is opaque, and no such tokens are accepted here."},
+	{ErrInactive, "inactive", invalid, "The access token is not active."},
 	{policy.ErrUnknownIssuer, "unknown_issuer", invalid, "The access token's issuer is not trusted here."},
 	{jwt.ErrAlgorithm, "bad_algorithm", invalid, "The access token's signature algorithm is not allowed."},
 	{jwt.ErrUnknownKey, "unknown_key", invalid, "The access token is signed with an unknown key."},
@@ -102,6 +110,7 @@ var refusals = [...]refusal{
 	{policy.ErrAmbiguousPath, "path", bad, "The request's path can be read in more than one way."},
 	{policy.ErrAmbiguousHost, "path", bad, "The request's host can be read in more than one way."},
 	{ErrKeysUnavailable, "keys_unavailable", unavailable, "The access token cannot be verified at the moment."},
+	{ErrIntrospection, "introspection_unavailable", unavailable, "The access token cannot be checked at the moment."},
 	{ErrFault, ReasonFault, fault, "The request could not be authenticated."},
 }
 
@@ -138,7 +147,7 @@ func (g *Gate) Response(d *Decision) Response {
 		return d.response(&config.Errors{}, 0)
 	}
 	retryAfter := 0
-	if d.Issuer != nil {
+	if d.Issuer != nil && !errors.Is(d.Err, ErrIntrospection) {
 		if source := g.issuers[d.Issuer.Index].keys.source; source != nil {
 			retryAfter = int(source.RetryAfter(g.options.Now()) / time.Second)
 		}

@@ -41,7 +41,8 @@ func TestRefusalBodies(t *testing.T) {
 			}
 			want := map[string]any{"error_message": a.message, "error_description": a.description}
 			if format == "problem" {
-				want = map[string]any{"type": "about:blank", "title": statusText(a.status), "status": float64(a.status), "detail": a.description}
+				want = map[string]any{"type": "about:blank", "title": statusText(a.status), "status": float64(a.status),
+					"detail": a.description}
 			}
 			if a.code != "" {
 				want["code"] = a.code
@@ -84,7 +85,9 @@ func TestRefusalHeaders(t *testing.T) {
 		err  error
 		want [][2]string
 	}{
-		{ErrNoToken, [][2]string{{"content-type", "application/json"}, {"www-authenticate", `Bearer realm="a \"quoted\\\" realm"`}}},
+		{
+			ErrNoToken, [][2]string{{"content-type", "application/json"},
+				{"www-authenticate", `Bearer realm="a \"quoted\\\" realm"`}}},
 		{jwt.ErrExpired, [][2]string{{"content-type", "application/json"}, {"www-authenticate",
 			`Bearer realm="a \"quoted\\\" realm", error="invalid_token", error_description="The access token has expired."`}}},
 		{&policy.ScopeError{Challenge: "a b"}, [][2]string{{"content-type", "application/json"}, {"www-authenticate",

@@ -17,7 +17,8 @@ func TestReportOnlyWithoutOrganization(t *testing.T) {
 		"of another than its issuer": {"org_id": "org2"},
 	} {
 		got := proxy.Serve(scenario.Request{Path: "/org1", Token: scenario.First().Token(claims)})
-		if !got.Passed || len(got.Upstream.Values("x-orgate-report")) != 1 || len(got.Upstream.Values("x-wso2-organization")) != 0 {
+		if !got.Passed || len(got.Upstream.Values("x-orgate-report")) != 1 ||
+			len(got.Upstream.Values("x-wso2-organization")) != 0 {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

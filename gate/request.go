@@ -21,13 +21,17 @@ type Request struct {
 	// PeerCertificate returns the SHA-256 digest of the client's certificate in
 	// DER, as hex; "" if the client has shown none. It may be nil: there is none.
 	PeerCertificate func() (digest string, err error)
+	// Introspection is what a request that is judged again has waited for; nil is
+	// nothing, or keys.
+	Introspection *Introspection
 }
 
 // Reads reports whether a decision depends on the value of a header of this name.
 // Of all others the name is enough.
 func (g *Gate) Reads(name string) bool {
 	switch name {
-	case ":method", ":authority", ":path", "host", "content-type", "origin", "access-control-request-method", "connection":
+	case ":method", ":authority", ":path", "host", "content-type", "origin", "access-control-request-method",
+		"connection":
 		return true
 	case "cookie":
 		return g == nil || len(g.config.TokenSources.Cookies) > 0

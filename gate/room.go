@@ -7,56 +7,72 @@ import (
 	"orgate/jwks"
 )
 
-// Room is where requests wait for keys: one line for each source, in the order
-// in which they came. W stands for a request.
+// Awaited is what a request waits for: the keys of a source, or an introspection.
+// The zero value is nothing.
+type Awaited struct {
+	Source        *jwks.Source
+	Introspection *Introspection
+}
+
+// line is what those have in common that wait in one line: a source, or the
+// provider that is asked.
+func (a Awaited) line() any {
+	if a.Introspection != nil {
+		return a.Introspection.Provider
+	}
+	return a.Source
+}
+
+// Room is where requests wait: one line for each source and for each provider that
+// is asked, in the order in which they came. W stands for a request.
 //
 // A provider that does not answer must not keep another one's tokens from
-// waiting. So of several sources none takes more places than it leaves free.
+// waiting. So of several lines none takes more places than it leaves free.
 type Room[W comparable] struct {
 	places  int // in all
-	sources int // that there are
+	most    int // lines that there can be
 	waiting int // requests
 	lines   []*line[W]
 	next    int // the line whose turn it is in [Room.Next]
 }
 
-// line is the requests that wait for one source.
+// line is the requests that wait in one line.
 type line[W comparable] struct {
-	source  *jwks.Source
+	of      any // [Awaited.line]
 	waiters []waiter[W]
 	ready   int // how many of them, from the first, may be judged
 }
 
 type waiter[W comparable] struct {
 	request  W
+	awaited  Awaited
 	deadline time.Time
 }
 
-// NewRoom is a room for so many requests that wait for so many sources.
-func NewRoom[W comparable](places, sources int) *Room[W] {
-	return &Room[W]{places: places, sources: sources}
+// NewRoom is a room for so many requests, in so many lines.
+func NewRoom[W comparable](places, lines int) *Room[W] {
+	return &Room[W]{places: places, most: lines}
 }
 
-// Enter has a request wait for a source until the deadline. It reports whether
-// there was room.
-func (r *Room[W]) Enter(request W, source *jwks.Source, deadline time.Time) bool {
-	l := r.line(source)
+// Enter has a request wait until the deadline. It reports whether there was room.
+func (r *Room[W]) Enter(request W, awaited Awaited, deadline time.Time) bool {
+	l := r.line(awaited)
 	free := r.places - r.waiting
-	if free <= 0 || r.sources > 1 && l != nil && len(l.waiters) >= free {
+	if free <= 0 || r.most > 1 && l != nil && len(l.waiters) >= free {
 		return false
 	}
-	r.Return(request, source, deadline)
+	r.Return(request, awaited, deadline)
 	return true
 }
 
 // Return has a request wait again that has waited before: its place is its own.
-func (r *Room[W]) Return(request W, source *jwks.Source, deadline time.Time) {
-	l := r.line(source)
+func (r *Room[W]) Return(request W, awaited Awaited, deadline time.Time) {
+	l := r.line(awaited)
 	if l == nil {
-		l = &line[W]{source: source}
+		l = &line[W]{of: awaited.line()}
 		r.lines = append(r.lines, l)
 	}
-	l.waiters = append(l.waiters, waiter[W]{request, deadline})
+	l.waiters = append(l.waiters, waiter[W]{request, awaited, deadline})
 	r.waiting++
 }
 
@@ -76,10 +92,23 @@ func (r *Room[W]) Leave(request W) {
 	}
 }
 
-// Wake makes those ready that wait for a source now.
-func (r *Room[W]) Wake(source *jwks.Source) {
-	if l := r.line(source); l != nil {
-		l.ready = len(l.waiters)
+// Wake makes those ready that wait for the keys or the introspection now.
+func (r *Room[W]) Wake(awaited Awaited) {
+	if l := r.line(awaited); l != nil {
+		l.wake(func(w *waiter[W]) bool { return w.awaited == awaited })
+	}
+}
+
+// wake makes those ready that are to be.
+func (l *line[W]) wake(ready func(*waiter[W]) bool) {
+	for i := l.ready; i < len(l.waiters); i++ {
+		if ready(&l.waiters[i]) {
+			// The ready ones come first, in their order.
+			woken := l.waiters[i]
+			copy(l.waiters[l.ready+1:i+1], l.waiters[l.ready:i])
+			l.waiters[l.ready] = woken
+			l.ready++
+		}
 	}
 }
 
@@ -96,23 +125,16 @@ func (r *Room[W]) Expire(now time.Time, longest time.Duration) {
 	latest := now.Add(longest)
 	for _, l := range r.lines {
 		for i := range l.waiters {
-			w := &l.waiters[i]
-			if w.deadline.After(latest) {
+			if w := &l.waiters[i]; w.deadline.After(latest) {
 				w.deadline = latest
 			}
-			if i >= l.ready && !now.Before(w.deadline) {
-				// The ready ones come first, in their order.
-				expired := *w
-				copy(l.waiters[l.ready+1:i+1], l.waiters[l.ready:i])
-				l.waiters[l.ready] = expired
-				l.ready++
-			}
 		}
+		l.wake(func(w *waiter[W]) bool { return !now.Before(w.deadline) })
 	}
 }
 
 // Next takes a ready request out of the room, and its deadline: one of each
-// source in turn, so that the requests of one provider hold nobody else's up.
+// line in turn, so that the requests of one provider hold nobody else's up.
 func (r *Room[W]) Next() (request W, deadline time.Time, ok bool) {
 	for range r.lines {
 		at := r.next % len(r.lines)
@@ -156,16 +178,42 @@ func (r *Room[W]) Len() int { return r.waiting }
 func (r *Room[W]) Sources() []*jwks.Source {
 	sources := make([]*jwks.Source, 0, len(r.lines))
 	for _, l := range r.lines {
-		if l.source != nil {
-			sources = append(sources, l.source)
+		if source, _ := l.of.(*jwks.Source); source != nil {
+			sources = append(sources, source)
 		}
 	}
 	return sources
 }
 
-func (r *Room[W]) line(source *jwks.Source) *line[W] {
+// Introspections are those that nobody has been asked for, up to a number for each
+// provider: one of each in turn, the first ones first.
+func (r *Room[W]) Introspections(most int) []*Introspection {
+	var all []*Introspection
+	var of [][]*Introspection
 	for _, l := range r.lines {
-		if l.source == source {
+		var pending []*Introspection
+		for n := range l.waiters {
+			i := l.waiters[n].awaited.Introspection
+			if len(pending) < most && i != nil && i.Pending() && !slices.Contains(pending, i) {
+				pending = append(pending, i)
+			}
+		}
+		of = append(of, pending)
+	}
+	for n := range most {
+		for _, pending := range of {
+			if n < len(pending) {
+				all = append(all, pending[n])
+			}
+		}
+	}
+	return all
+}
+
+func (r *Room[W]) line(awaited Awaited) *line[W] {
+	of := awaited.line()
+	for _, l := range r.lines {
+		if l.of == of {
 			return l
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"orgate/jwks"
+	"orgate/policy"
 )
 
 var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
@@ -21,18 +22,59 @@ func next(r *Room[string]) (order []string) {
 	}
 }
 
+func someKeys() Awaited { return Awaited{Source: new(jwks.Source)} }
+
+// TestRoomOfIntrospections: those of one provider stand in one line, and each is
+// woken by itself.
+func TestRoomOfIntrospections(t *testing.T) {
+	one, two := new(policy.Provider), new(policy.Provider)
+	about := func(provider *policy.Provider) Awaited {
+		return Awaited{Introspection: &Introspection{Provider: provider}}
+	}
+	a, b, c, d := about(one), about(one), about(one), about(two)
+	r := NewRoom[string](8, 2)
+	for _, w := range []struct {
+		request string
+		awaited Awaited
+		enters  bool
+	}{{"a1", a, true}, {"b1", b, true}, {"a2", a, true}, {"c1", c, true}, {"c2", c, false}, {"d1", d, true}} {
+		if r.Enter(w.request, w.awaited, noon) != w.enters {
+			t.Fatalf("%s enters: %v", w.request, !w.enters)
+		}
+	}
+	want := []*Introspection{a.Introspection, d.Introspection, b.Introspection}
+	if got := r.Introspections(2); !slices.Equal(got, want) || len(r.Sources()) != 0 {
+		t.Errorf("%d are to be asked for, want a, d, b", len(got))
+	}
+	a.Introspection.begun = noon
+	if got := r.Introspections(1); !slices.Equal(got, []*Introspection{b.Introspection, d.Introspection}) {
+		t.Errorf("%d are to be asked for, want b, d", len(got))
+	}
+	r.Wake(a)
+	if got, want := next(r), []string{"a1", "a2"}; !slices.Equal(got, want) {
+		t.Errorf("order %q, want %q", got, want)
+	}
+	r.Wake(d)
+	r.Wake(c)
+	r.Leave("c1")
+	if got, want := next(r), []string{"d1"}; !slices.Equal(got, want) || r.Len() != 1 {
+		t.Errorf("order %q, want %q; %d wait", got, want, r.Len())
+	}
+}
+
 func TestRoomTakesSourcesInTurn(t *testing.T) {
-	a, b, c := new(jwks.Source), new(jwks.Source), new(jwks.Source)
+	a, b, c := someKeys(), someKeys(), someKeys()
 	r := NewRoom[string](100, 3)
 	for _, w := range []struct {
 		request string
-		source  *jwks.Source
+		source  Awaited
 	}{{"a1", a}, {"a2", a}, {"b1", b}, {"a3", a}, {"c1", c}, {"b2", b}} {
 		if !r.Enter(w.request, w.source, noon) {
 			t.Fatalf("%s: no room", w.request)
 		}
 	}
-	if got := r.Sources(); r.Ready() || r.Len() != 6 || !slices.Equal(got, []*jwks.Source{a, b, c}) {
+	if got := r.Sources(); r.Ready() || r.Len() != 6 ||
+		!slices.Equal(got, []*jwks.Source{a.Source, b.Source, c.Source}) {
 		t.Errorf("ready %v, %d wait, for %v", r.Ready(), r.Len(), got)
 	}
 	r.Wake(a)
@@ -41,7 +83,7 @@ func TestRoomTakesSourcesInTurn(t *testing.T) {
 	if got, want := next(r), []string{"a1", "b1", "a2", "b2", "a3"}; !slices.Equal(got, want) {
 		t.Errorf("order %q, want %q", got, want)
 	}
-	r.Return("of the configuration before", nil, noon)
+	r.Return("of the configuration before", Awaited{}, noon)
 	if got := r.Sources(); len(got) != 2 {
 		t.Errorf("they wait for %v, want c and a", got)
 	}
@@ -55,8 +97,8 @@ func TestRoomTakesSourcesInTurn(t *testing.T) {
 }
 
 func TestRoomIsBounded(t *testing.T) {
-	a, b := new(jwks.Source), new(jwks.Source)
-	enter := func(r *Room[int], source *jwks.Source, first int) (entered int) {
+	a, b := someKeys(), someKeys()
+	enter := func(r *Room[int], source Awaited, first int) (entered int) {
 		for i := range 50 {
 			if r.Enter(first+i, source, noon) {
 				entered++
@@ -86,7 +128,7 @@ func TestRoomIsBounded(t *testing.T) {
 }
 
 func TestRoomLeave(t *testing.T) {
-	a, b := new(jwks.Source), new(jwks.Source)
+	a, b := someKeys(), someKeys()
 	r := NewRoom[string](100, 2)
 	for _, request := range []string{"a1", "a2", "a3", "a4"} {
 		r.Enter(request, a, noon)
@@ -106,7 +148,7 @@ func TestRoomLeave(t *testing.T) {
 }
 
 func TestRoomExpire(t *testing.T) {
-	a := new(jwks.Source)
+	a := someKeys()
 	r := NewRoom[string](100, 1)
 	for i, request := range []string{"1s", "2s", "3s"} {
 		r.Enter(request, a, noon.Add(time.Duration(i+1)*time.Second))
@@ -133,7 +175,7 @@ func TestRoomExpire(t *testing.T) {
 
 // TestRoomExpiredComeInOrder: those that expire join those that are ready.
 func TestRoomExpiredComeInOrder(t *testing.T) {
-	a := new(jwks.Source)
+	a := someKeys()
 	r := NewRoom[string](100, 1)
 	r.Enter("ready", a, noon.Add(time.Hour))
 	r.Wake(a)

@@ -2,12 +2,14 @@ package gate_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"orgate/config"
 	"orgate/e2e/scenario"
 	"orgate/gate"
+	"orgate/introspect"
 	"orgate/jwks"
 	"orgate/jwt"
 )
@@ -18,6 +20,7 @@ type proxy struct {
 	*gate.Gate
 	now     time.Time
 	sources []*jwks.Source // by the issuer's index
+	waits   bool           // requests may wait
 }
 
 // open prepares a configuration, at [scenario.Now].
@@ -27,7 +30,7 @@ func open(t testing.TB, document string) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{now: scenario.Now, sources: make([]*jwks.Source, len(c.Issuers))}
+	p := &proxy{now: scenario.Now, sources: make([]*jwks.Source, len(c.Issuers)), waits: c.Limits.WaitingRequests > 0}
 	for i := range c.Issuers {
 		if j := c.Issuers[i].SignatureValidation.JWKS; j != nil && j.Inline == "" {
 			p.sources[i] = jwks.NewSource(gate.SourcePolicy(j), nil)
@@ -58,9 +61,16 @@ func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 		request.Headers[i][0] = lower(request.Headers[i][0])
 	}
 	d := p.Judge(request)
+	if i := d.Introspection; d.Verdict == gate.Wait && p.waits && i != nil && i.Begin(p.now) {
+		status, body := r.Answer()
+		code, _ := strconv.Atoi(status)
+		i.Finish(p.now, introspect.Read(&jwks.Response{Status: code, Body: string(body)}))
+		request.Introspection = i
+		d = p.Judge(request)
+	}
 	if d.Verdict == gate.Wait { // in vain
 		held := d.Bare()
-		p.Refuse(&held, gate.ErrKeysUnavailable)
+		p.Refuse(&held, held.InVain())
 		d = held
 	}
 	outcome := scenario.Outcome{Reason: d.Reason()}
@@ -74,7 +84,8 @@ func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 	case gate.Pass:
 		outcome.Passed = true
 		outcome.Upstream = carryOut(request.Headers, d.Edits())
-		outcome.Trailers = slices.DeleteFunc(slices.Clone(r.Trailers), func(h [2]string) bool { return p.IsIdentityHeader(h[0]) })
+		outcome.Trailers = slices.DeleteFunc(slices.Clone(r.Trailers),
+			func(h [2]string) bool { return p.IsIdentityHeader(h[0]) })
 	default:
 		response := p.Response(&d)
 		outcome.Status, outcome.Headers = int(response.Status), response.Headers

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"orgate/config"
+	"orgate/introspect"
+	"orgate/jwks"
 	"orgate/jwt"
 )
 
@@ -16,6 +18,9 @@ import (
 // that computes wrongly must not serve. And an engine that compiles a function at
 // its first call, as V8 does in Envoy, compiles what requests need before there
 // are any.
+//
+// An opaque token waits for an introspection, which the test ends by itself, as a
+// provider would.
 //
 // The test has a gate of its own: nothing of it is left in caches or counters.
 type SelfTest struct {
@@ -66,7 +71,7 @@ func (t *SelfTest) Run() error {
 func (t *SelfTest) Whole(send func(headers [][2]string) (upstream [][2]string, status uint32)) error {
 	for i := range t.cases {
 		c := &t.cases[i]
-		if c.later {
+		if c.later || c.answer != "" { // nobody answers here
 			continue
 		}
 		upstream, status := send(c.request().Headers)
@@ -102,7 +107,11 @@ const selfTestDocument = `{
 	"audiences": ["api"], "tokenTypes": ["jwt"], "algorithms": [%s], "rolesClaim": "roles", "requiredClaims": ["sub"],
 	"roleMappings": [{"remoteRole": "admin", "localRole": "operator"}],
 	"claimMappings": [{"remoteClaim": "sub", "localClaim": "x-subject"}],
-	"signatureValidation": {"jwks": {"inline": {"keys": [{"kty": "RSA", "kid": "k", "e": "AQAB", "n": "%s"}, %s]}}}}],
+	"signatureValidation": {"jwks": {"inline": {"keys": [{"kty": "RSA", "kid": "k", "e": "AQAB", "n": "%s"}, %s]}}}},
+	{"name": "told", "issuer": "https://told.invalid/", "organization": "*", "organizationClaim": "org",
+	"audiences": ["api"], "rolesClaim": "roles", "roleMappings": [{"remoteRole": "admin", "localRole": "operator"}],
+	"tokenHandling": {"kind": "REFERENCE", "pattern": "op_[a-z]{4,}"},
+	"introspection": {"url": "https://told.invalid/", "cluster": "told"}}],
 "signatureVerification": "host",
 "tokenSources": {"headers": [{"name": "authorization", "prefix": "Bearer "}], "query": ["token"], "cookies": ["token"]},
 "rules": [
@@ -122,14 +131,19 @@ func joined(lines string) string { return strings.ReplaceAll(lines, "\n", "") }
 type selfTestCase struct {
 	name, host, method, path, token string
 	headers                         [][2]string
-	later                           bool // when the tokens have expired
+	later                           bool   // when the tokens have expired
+	answer                          string // the provider's
 	want                            string
 }
 
 func selfTestCases(algorithms []string) []selfTestCase {
 	cases := []selfTestCase{
 		{name: "no token", want: "missing"},
-		{name: "malformed token", token: "a.b", want: "malformed"},
+		{name: "malformed token", token: "a.b.c", want: "malformed"},
+		{name: "opaque token", token: "a.b", want: "opaque"},
+		{name: "opaque token that is active", token: "op_good", want: "ok",
+			answer: strings.Replace(selfTestPayload, `{"iss":"https://selftest.invalid/"`, `{"active":true`, 1)},
+		{name: "opaque token that is not", token: "op_gone", want: "inactive", answer: `{"active":false}`},
 		{name: "unsigned token", token: selfTestToken("none", "AA"), want: "bad_algorithm"},
 		{name: "no token asked for", path: "/public/", token: "a.b", want: "public"},
 		{name: "ambiguous path", path: "/a/../b", want: "path"},
@@ -145,9 +159,12 @@ func selfTestCases(algorithms []string) []selfTestCase {
 			selfTestCase{name: algorithm, token: good, want: "ok"},
 			selfTestCase{name: algorithm + ", forged", token: selfTestToken(algorithm, forged), want: "bad_signature"},
 			selfTestCase{name: algorithm + ", expired", token: good, later: true, want: "expired"},
-			selfTestCase{name: algorithm + ", in the host's organization", host: "org1.tenant.invalid", token: good, want: "ok"},
-			selfTestCase{name: algorithm + ", in another host's", host: "org2.tenant.invalid", token: good, want: "organization"},
-			selfTestCase{name: algorithm + ", in the path's organization", path: "/t/org1/x%20y", token: good, want: "ok"},
+			selfTestCase{name: algorithm + ", in the host's organization", host: "org1.tenant.invalid", token: good,
+				want: "ok"},
+			selfTestCase{name: algorithm + ", in another host's", host: "org2.tenant.invalid", token: good,
+				want: "organization"},
+			selfTestCase{name: algorithm + ", in the path's organization", path: "/t/org1/x%20y", token: good,
+				want: "ok"},
 			selfTestCase{name: algorithm + ", in another path's", path: "/t/org2/x", token: good, want: "organization"},
 			selfTestCase{name: algorithm + ", without a scope", path: "/scope", token: good, want: "scope"},
 			selfTestCase{name: algorithm + ", without a role", method: "POST", token: good, want: "role"},
@@ -178,7 +195,8 @@ func (c *selfTestCase) organization() string {
 
 func (c *selfTestCase) request() *Request {
 	headers := [][2]string{
-		{":authority", cmp.Or(c.host, "api.invalid")}, {":method", cmp.Or(c.method, "GET")}, {":path", cmp.Or(c.path, "/")},
+		{":authority", cmp.Or(c.host, "api.invalid")}, {":method", cmp.Or(c.method, "GET")},
+		{":path", cmp.Or(c.path, "/")},
 	}
 	headers = append(headers, c.headers...)
 	if c.token != "" {
@@ -189,7 +207,13 @@ func (c *selfTestCase) request() *Request {
 
 // run judges a request and renders what would become of it.
 func (t *SelfTest) run(c *selfTestCase) error {
-	d := t.Gate.Judge(c.request())
+	request := c.request()
+	d := t.Gate.Judge(request)
+	if i := d.Introspection; i != nil && i.Begin(t.now) {
+		i.Finish(t.now, introspect.Read(&jwks.Response{Status: 200, Body: c.answer}))
+		request.Introspection = i
+		d = t.Gate.Judge(request)
+	}
 	if errors.Is(d.Err, jwt.ErrUnavailable) {
 		return errElsewhere
 	}

@@ -68,7 +68,8 @@ func selfTestWith(algorithms []string, arithmetic jwt.Arithmetic) error {
 func TestSelfTestFails(t *testing.T) {
 	for _, valid := range []bool{true, false} {
 		broken := func(string, []byte, []byte, string) (bool, error) { return valid, nil }
-		if err := selfTestWith([]string{"RS256"}, broken); err == nil || !strings.HasPrefix(err.Error(), "self-test: RS256") {
+		if err := selfTestWith([]string{"RS256"}, broken); err == nil ||
+			!strings.HasPrefix(err.Error(), "self-test: RS256") {
 			t.Errorf("every signature is %v: %v", valid, err)
 		}
 	}
@@ -82,7 +83,9 @@ func TestSelfTestOfTheWholeWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, send := range map[string]func([][2]string) ([][2]string, uint32){
-		"passes all":    func(h [][2]string) ([][2]string, uint32) { return append(h, [2]string{selfTestHeader, "org1"}), 0 },
+		"passes all": func(h [][2]string) ([][2]string, uint32) {
+			return append(h, [2]string{selfTestHeader, "org1"}), 0
+		},
 		"refuses all":   func([][2]string) ([][2]string, uint32) { return nil, 401 },
 		"answers none":  func([][2]string) ([][2]string, uint32) { return nil, 0 },
 		"tells nothing": func(h [][2]string) ([][2]string, uint32) { return edited(test, h, "") },
@@ -112,7 +115,8 @@ func edited(test *SelfTest, headers [][2]string, organization string) ([][2]stri
 // TestSelfTestVectors holds the vectors against another implementation.
 func TestSelfTestVectors(t *testing.T) {
 	var set jose.JSONWebKeySet
-	document := `{"keys":[{"kty":"RSA","kid":"k","e":"AQAB","n":"` + joined(selfTestModulus) + `"},` + selfTestCurves + `]}`
+	document := `{"keys":[{"kty":"RSA","kid":"k","e":"AQAB","n":"` + joined(selfTestModulus) + `"},` + selfTestCurves +
+		`]}`
 	if err := json.Unmarshal([]byte(document), &set); err != nil {
 		t.Fatal(err)
 	}

@@ -174,7 +174,10 @@ func importFaults(module wazero.CompiledModule) []string {
 	var faults []string
 	for _, f := range module.ImportedFunctions() {
 		from, name, _ := f.Import()
-		i := slices.IndexFunc(imports, func(known hostFunction) bool { return known.module == from && known.name == name })
+		i := slices.IndexFunc(imports, func(known hostFunction) bool {
+			return known.module == from &&
+				known.name == name
+		})
 		if i < 0 {
 			faults = append(faults, fmt.Sprintf("import %s.%s: Envoy 1.33 does not offer it", from, name))
 			continue

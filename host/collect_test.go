@@ -121,7 +121,8 @@ func TestGarbageIsCollected(t *testing.T) {
 			}
 		}},
 		{"streams that make much of little", "lean", func(t *testing.T, g *garbage) {
-			headers := append(get.Clone(), [2]string{"x-waste", "524288"}, [2]string{"x-token", strings.Repeat("x", 16<<10)})
+			headers := append(get.Clone(), [2]string{"x-waste", "524288"},
+				[2]string{"x-token", strings.Repeat("x", 16<<10)})
 			for range 200 {
 				s := g.root.NewStream()
 				if got := s.RequestHeaders(headers, true); got != host.Continue {
@@ -226,7 +227,8 @@ func TestRuntimeCollectsNothing(t *testing.T) {
 				}
 				allAfter, askedAfter := g.collections(t)
 				if all, asked := allAfter-all, askedAfter-asked; all != asked || all < 20 || all > 60 {
-					t.Errorf("%d collections, %d of them the bridge's; want the same number, about 200 MiB/6 MiB", all, asked)
+					t.Errorf("%d collections, %d of them the bridge's; want the same number, about 200 MiB/6 MiB", all,
+						asked)
 				}
 				g.check(t)
 			})

@@ -57,7 +57,9 @@ func TestHeadersSurviveCollections(t *testing.T) {
 			}
 			var logs []string
 			vm, err := hosttest.Compile(t, "testdata/headers", tt.tags...).NewVM(host.Config{
-				Log: func(level host.LogLevel, message string) { logs = append(logs, fmt.Sprintf("%d %s", level, message)) },
+				Log: func(level host.LogLevel, message string) {
+					logs = append(logs, fmt.Sprintf("%d %s", level, message))
+				},
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -323,7 +323,8 @@ func TestBodies(t *testing.T) {
 		{
 			name: "chunks pass one by one",
 			request: func(s *host.Stream) []host.Action {
-				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestBody(nil, false),
+				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false),
+					s.RequestBody(nil, false),
 					s.RequestBody([]byte("two"), true)}
 			},
 			want: []host.Action{host.Continue, host.Continue, host.Continue, host.Continue},
@@ -368,7 +369,8 @@ func TestBodies(t *testing.T) {
 			name:  "trailers let a buffered body pass",
 			words: []string{"buffer"},
 			request: func(s *host.Stream) []host.Action {
-				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false), s.RequestTrailers(nil)}
+				return []host.Action{s.RequestHeaders(get, false), s.RequestBody([]byte("one"), false),
+					s.RequestTrailers(nil)}
 			},
 			want:     []host.Action{host.Continue, host.Pause, host.Continue},
 			body:     "one",
@@ -594,7 +596,8 @@ func TestCallouts(t *testing.T) {
 	t.Run("refused by the embedder", func(t *testing.T) {
 		p := newProbe(t, host.Config{Clusters: []string{"idp"},
 			Callout: func(c *host.Callout) host.Status { return host.InternalFailure }})
-		if got := p.lines(t, "callouts"); !strings.HasPrefix(got, "call error status returned by host: internal failure\n") {
+		if got := p.lines(t, "callouts"); !strings.HasPrefix(got,
+			"call error status returned by host: internal failure\n") {
 			t.Error(got)
 		}
 	})
@@ -623,7 +626,8 @@ func TestLocalResponses(t *testing.T) {
 	}{
 		{
 			name: "to a browser",
-			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"},
+			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"},
+				{"content-type", "text/plain"},
 				{"x-seen", "4"}},
 			body: "first",
 		},
@@ -636,7 +640,8 @@ func TestLocalResponses(t *testing.T) {
 		{
 			name:    "to something else with a similar type",
 			headers: [][2]string{{"content-type", "application/grpc-web"}},
-			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"}, {"content-type", "text/plain"},
+			want: host.Headers{{":status", "401"}, {"x-first", "1"}, {"content-length", "5"},
+				{"content-type", "text/plain"},
 				{"x-seen", "4"}},
 			body: "first",
 		},

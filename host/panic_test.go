@@ -80,7 +80,8 @@ func TestPanicInStream(t *testing.T) {
 			return s.RequestHeaders(get,
 				false)
 		}, host.Answer},
-		{"request_body", "proxy_on_request_body", func(s *host.Stream) host.Action { return s.RequestBody(body, false) },
+		{"request_body", "proxy_on_request_body",
+			func(s *host.Stream) host.Action { return s.RequestBody(body, false) },
 			host.Answer},
 		{"request_trailers", "proxy_on_request_trailers",
 			func(s *host.Stream) host.Action { return s.RequestTrailers(trailers) }, host.Answer},
@@ -89,7 +90,8 @@ func TestPanicInStream(t *testing.T) {
 				false)
 		}, host.Answer},
 		// The status is on its way: all that is left is to cut the response.
-		{"response_body", "proxy_on_response_body", func(s *host.Stream) host.Action { return s.ResponseBody(body, false) },
+		{"response_body", "proxy_on_response_body",
+			func(s *host.Stream) host.Action { return s.ResponseBody(body, false) },
 			host.Reset},
 		{"response_trailers", "proxy_on_response_trailers",
 			func(s *host.Stream) host.Action { return s.ResponseTrailers(trailers) }, host.Reset},
@@ -135,7 +137,8 @@ func TestPanicInStream(t *testing.T) {
 					}
 				}
 				passed := string(stream.TakeRequestBody()) + string(stream.TakeResponseBody())
-				if want := map[string]string{"request_trailers": "body", "response_headers": "body", "response_body": "body",
+				if want := map[string]string{"request_trailers": "body", "response_headers": "body",
+					"response_body":     "body",
 					"response_trailers": "bodybody"}[panics.word]; passed != want {
 					t.Errorf("passed %q, want %q", passed, want)
 				}

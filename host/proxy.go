@@ -188,7 +188,8 @@ func (g *guest) writable(kind uint32) *Headers {
 	if kind > 3 {
 		return nil
 	}
-	if d := kind / 2; kind&1 == 1 && g.maps[kind] == nil && g.buffers[d] != nil && g.stream != nil && g.stream.endOfWay {
+	if d := kind / 2; kind&1 == 1 && g.maps[kind] == nil && g.buffers[d] != nil && g.stream != nil &&
+		g.stream.endOfWay {
 		w := &g.stream.ways[d]
 		w.hasTrailers = true
 		g.maps[kind] = &w.trailers

@@ -61,7 +61,8 @@ func TestVerifySignature(t *testing.T) {
 	no := func(fault string) string {
 		return string(protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), fault))
 	}
-	notVerified, notInitialized := no("Failed to verify digest. Error code: 0"), no("Failed to initialize digest verify.")
+	notVerified, notInitialized := no("Failed to verify digest. Error code: 0"),
+		no("Failed to initialize digest verify.")
 	tests := []struct {
 		name      string
 		arguments []byte
@@ -69,18 +70,22 @@ func TestVerifySignature(t *testing.T) {
 		status    host.Status
 	}{
 		{"an RSA signature", signatureArguments("sha256", der(&rsaKey.PublicKey), rsaSignature, text), yes, host.OK},
-		{"the hash in capitals", signatureArguments("SHA256", der(&rsaKey.PublicKey), rsaSignature, text), yes, host.OK},
+		{"the hash in capitals", signatureArguments("SHA256", der(&rsaKey.PublicKey), rsaSignature, text), yes,
+			host.OK},
 		{"an ECDSA signature", signatureArguments("sha256", der(&ecKey.PublicKey), ecSignature, text), yes, host.OK},
 		{"another text", signatureArguments("sha256", der(&rsaKey.PublicKey), rsaSignature, []byte("header.payloae")),
 			notVerified, host.OK},
-		{"another hash", signatureArguments("sha512", der(&rsaKey.PublicKey), rsaSignature, text), notVerified, host.OK},
+		{"another hash", signatureArguments("sha512", der(&rsaKey.PublicKey), rsaSignature, text), notVerified,
+			host.OK},
 		{"no signature", signatureArguments("sha256", der(&rsaKey.PublicKey), nil, text), notVerified, host.OK},
-		{"another key's signature", signatureArguments("sha256", der(&ecKey.PublicKey), rsaSignature, text), notVerified,
+		{"another key's signature", signatureArguments("sha256", der(&ecKey.PublicKey), rsaSignature, text),
+			notVerified,
 			host.OK},
 		{"an unknown hash", signatureArguments("md5", der(&rsaKey.PublicKey), rsaSignature, text),
 			no("md5 is not supported."), host.OK},
 		{"a broken key", signatureArguments("sha256", []byte("key"), rsaSignature, text), notInitialized, host.OK},
-		{"a key of another kind", signatureArguments("sha256", der(edKey), rsaSignature, text), notInitialized, host.OK},
+		{"a key of another kind", signatureArguments("sha256", der(edKey), rsaSignature, text), notInitialized,
+			host.OK},
 		{"no key", signatureArguments("sha256", nil, rsaSignature, text), "", host.BadArgument},
 		{"no arguments", nil, "", host.BadArgument},
 		{"not a protocol buffer", []byte{0x0a, 5, 'x'}, "", host.BadArgument},

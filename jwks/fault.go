@@ -10,7 +10,7 @@ import (
 // Set reads the response's document with [Parse]. The error says what is wrong with
 // the response, and is for the log.
 func (r *Response) Set() (*Set, Result, error) {
-	if result, err := r.Fault(); err != nil {
+	if result, err := r.Fault(MaxDocument); err != nil {
 		return nil, result, err
 	}
 	set, err := Parse(r.Body)
@@ -20,8 +20,9 @@ func (r *Response) Set() (*Set, Result, error) {
 	return set, ResultOK, nil
 }
 
-// Fault is what is wrong with a response before its document is looked at.
-func (r *Response) Fault() (Result, error) {
+// Fault is what is wrong with a response before its document is looked at, which
+// may have so many bytes.
+func (r *Response) Fault(most int) (Result, error) {
 	switch {
 	case r.Local != "":
 		return ResultNoAnswer, fmt.Errorf("no answer: the proxy says %s (status %d)", printable(r.Local), r.Status)
@@ -31,13 +32,14 @@ func (r *Response) Fault() (Result, error) {
 		return ResultNoAnswer, errors.New("no answer")
 	case r.Status/100 == 3 && r.Location != "":
 		location, _, _ := strings.Cut(r.Location, "?") // What follows may be a secret.
-		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status, printable(location))
+		return ResultStatus, fmt.Errorf("status %d, a redirect to %s, which is not followed", r.Status,
+			printable(location))
 	case r.Status != 200:
 		return ResultStatus, r.describe(fmt.Errorf("status %d", r.Status))
 	case r.Body == "":
 		return ResultEmpty, errors.New("no body")
-	case len(r.Body) > MaxDocument:
-		return ResultTooLarge, fmt.Errorf("more than %d bytes", MaxDocument)
+	case len(r.Body) > most:
+		return ResultTooLarge, fmt.Errorf("more than %d bytes", most)
 	}
 	return "", nil
 }

@@ -62,7 +62,8 @@ func FuzzParse(f *testing.F) {
 		`{"keys":[{"kty":"RSA","e":"AAEAAQ","n":"` + text(number(3, 2048)) + `=="}]}`,
 		jwkSet(rfc7638),
 		jwkSet(p256, edwards),
-		jwkSet(strings.Replace(p256, `"kty"`, `"alg":"ES256","d":null,"kty"`, 1), `{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}`),
+		jwkSet(strings.Replace(p256, `"kty"`, `"alg":"ES256","d":null,"kty"`, 1),
+			`{"kty":"EC","crv":"P-521","x":"AA","y":"AA"}`),
 		jwkSet(jwk(1, kid("a"), `"use":"sig","key_ops":["verify"],"alg":"PS256"`), jwk(2, `"use":"enc"`)),
 		jwkSet(jwk(1, `"d":"AQAB"`), `{"kty":"oct","k":"AA"}`, `7`),
 		`{"keys":[{"kty":"RSA","e":"Aw","n":"` + text(number(3, 2049)) + `"}]}`,
@@ -131,7 +132,8 @@ func agreesWithGoJose(t *testing.T, doc string) {
 			continue // one that we must not have accepted either: see the end
 		}
 		ours := set.Keys[next]
-		if id != ours.ID || theirs.Keys[0].Algorithm != ours.Algorithm || thumbOf(theirs.Keys[0].Key) != ours.Thumbprint {
+		if id != ours.ID || theirs.Keys[0].Algorithm != ours.Algorithm ||
+			thumbOf(theirs.Keys[0].Key) != ours.Thumbprint {
 			continue
 		}
 		checkKey(t, ours, theirs.Keys[0].Key)
@@ -177,7 +179,8 @@ func checkKey(t *testing.T, ours *jwt.Key, key any) {
 		if _, err := key.ECDH(); err != nil {
 			t.Errorf("crypto/ecdsa says %v", err)
 		}
-		if alg := map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}[key.Params().Name]; !free.Allows(alg) {
+		if alg := map[string]string{"P-256": "ES256", "P-384": "ES384",
+			"P-521": "ES512"}[key.Params().Name]; !free.Allows(alg) {
 			t.Errorf("%+v is not for %s", ours, alg)
 		}
 	case ed25519.PublicKey:
@@ -196,7 +199,8 @@ func FuzzParsePEM(f *testing.F) {
 		f.Add(text)
 	}
 	f.Add("")
-	f.Add(block("RSA PUBLIC KEY", pkcs1(number(1, 2048), 3)) + "text\n" + block("PUBLIC KEY", spki(f, public(number(2, 2048), 65537))))
+	f.Add(block("RSA PUBLIC KEY", pkcs1(number(1, 2048), 3)) + "text\n" + block("PUBLIC KEY",
+		spki(f, public(number(2, 2048), 65537))))
 	f.Add(block("PRIVATE KEY", []byte{0x30, 0}))
 	f.Add("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n-----BEGIN PUBLIC KEY-----\n")
 	f.Fuzz(func(t *testing.T, text string) {
@@ -315,7 +319,8 @@ func wellFormed(tbs []byte) bool {
 			continue
 		}
 		constructed := member.Tag == 0 || member.Tag == 3 // version and extensions
-		if member.Class != asn1.ClassContextSpecific || member.Tag <= last || member.Tag > 3 || member.IsCompound != constructed {
+		if member.Class != asn1.ClassContextSpecific || member.Tag <= last || member.Tag > 3 ||
+			member.IsCompound != constructed {
 			return false
 		}
 		last = member.Tag

@@ -187,7 +187,8 @@ func parseSubjectPublicKeyInfo(input cryptobyte.String) (*jwt.Key, error) {
 		}
 		return parseRSAPublicKey(key)
 	case bytes.Equal(oid, oidPSS):
-		return nil, errors.New("the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)")
+		return nil, errors.New("the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key " +
+			"(rsaEncryption)")
 	case bytes.Equal(oid, oidEC):
 		return parseECPublicKey(algorithm, key)
 	case bytes.Equal(oid, oidEd25519):

@@ -47,7 +47,8 @@ func pkcs1(n *big.Int, e int64) []byte {
 }
 
 func TestParsePEM(t *testing.T) {
-	certificate, spkiPEM, pkcs1PEM := readFile(t, "certificate.pem"), readFile(t, "public-key.pem"), readFile(t, "rsa-public-key.pem")
+	certificate, spkiPEM, pkcs1PEM := readFile(t, "certificate.pem"), readFile(t, "public-key.pem"),
+		readFile(t, "rsa-public-key.pem")
 	decoded, _ := pem.Decode([]byte(spkiPEM))
 	key, err := x509.ParsePKIXPublicKey(decoded.Bytes)
 	if err != nil {
@@ -86,7 +87,8 @@ func TestParsePEM(t *testing.T) {
 		{"lines that end in CRLF", strings.ReplaceAll(certificate, "\n", "\r\n"), []*big.Int{n}, 0},
 		{"no line end at the end", strings.TrimSpace(certificate), []*big.Int{n}, 0},
 		{"three keys", strings.Join(three, ""), threeKeys, 0},
-		{"one of 8192 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8192), 1<<31-1)), []*big.Int{number(1, 8192)}, 1<<31 - 1},
+		{"one of 8192 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8192), 1<<31-1)), []*big.Int{number(1, 8192)},
+			1<<31 - 1},
 		{"exponent 2^31-1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31-1)), []*big.Int{n}, 1<<31 - 1},
 	}
 	for _, test := range tests {
@@ -285,14 +287,23 @@ func TestParsePEMRefuses(t *testing.T) {
 	}{
 		{"nothing", "", "no block"},
 		{"text", "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A", "no block"},
-		{"private key", block("PRIVATE KEY", []byte{1}), "block 1: a private key, which has no place here: give its public key"},
-		{"RSA private key after a good key", good + block("RSA PRIVATE KEY", []byte{1}), "block 2: a private key, which has no place here: give its public key"},
-		{"encrypted private key", block("ENCRYPTED PRIVATE KEY", []byte{1}), "block 1: a private key, which has no place here: give its public key"},
-		{"private key with headers", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n", "block 1: a private key, which has no place here: give its public key"},
-		{"certificate request", block("CERTIFICATE REQUEST", []byte{1}), "block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
-		{"trusted certificate", block("TRUSTED CERTIFICATE", certificate.Bytes), "block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
-		{"lower case", block("public key", decoded.Bytes), "block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
-		{"headers", "-----BEGIN PUBLIC KEY-----\nA: b\n\nAAAA\n-----END PUBLIC KEY-----\n", "block 1: the block has headers"},
+		{"private key", block("PRIVATE KEY", []byte{1}),
+			"block 1: a private key, which has no place here: give its public key"},
+		{"RSA private key after a good key", good + block("RSA PRIVATE KEY", []byte{1}),
+			"block 2: a private key, which has no place here: give its public key"},
+		{"encrypted private key", block("ENCRYPTED PRIVATE KEY", []byte{1}),
+			"block 1: a private key, which has no place here: give its public key"},
+		{
+			"private key with headers", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END " +
+				"RSA PRIVATE KEY-----\n", "block 1: a private key, which has no place here: give its public key"},
+		{"certificate request", block("CERTIFICATE REQUEST", []byte{1}),
+			"block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
+		{"trusted certificate", block("TRUSTED CERTIFICATE", certificate.Bytes),
+			"block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
+		{"lower case", block("public key", decoded.Bytes),
+			"block 1: neither CERTIFICATE, PUBLIC KEY nor RSA PUBLIC KEY"},
+		{"headers", "-----BEGIN PUBLIC KEY-----\nA: b\n\nAAAA\n-----END PUBLIC KEY-----\n",
+			"block 1: the block has headers"},
 
 		{"cut in the middle", good[:200], "the last block is broken"},
 		{"cut, before a good one", good[:200] + "\n" + good, "block 1 is broken"},
@@ -308,55 +319,95 @@ func TestParsePEMRefuses(t *testing.T) {
 
 		{"too many keys", four.String(), "4 keys of the type RSA 2048, but a token is tried with 3: " +
 			"leave out those that sign no tokens, or give each a kid in a JWK Set"},
-		{"two long keys", block("RSA PUBLIC KEY", pkcs1(number(1, 4096), 65537)) + block("RSA PUBLIC KEY", pkcs1(number(2, 4096), 65537)),
+		{
+			"two long keys", block("RSA PUBLIC KEY", pkcs1(number(1, 4096), 65537)) + block("RSA PUBLIC KEY",
+				pkcs1(number(2, 4096), 65537)),
 			"2 keys of the type RSA 4096, but a token is tried with 1: " +
 				"leave out those that sign no tokens, or give each a kid in a JWK Set"},
-		{"P-224", block("PUBLIC KEY", spki(t, &curveKey(t, elliptic.P224()).PublicKey)), "block 1: the curve is neither P-256, P-384 nor P-521"},
+		{"P-224", block("PUBLIC KEY", spki(t, &curveKey(t, elliptic.P224()).PublicKey)),
+			"block 1: the curve is neither P-256, P-384 nor P-521"},
 		{"a curve without a name", ecSPKI(nil, p256Point), "block 1: the curve has no name"},
 		{"a compressed point", ecSPKI(p256OID, compressed), "block 1: the point is not in the uncompressed form"},
 		{"half a point", ecSPKI(p256OID, p256Point[:33]), "block 1: the point is not in the uncompressed form"},
 		{"no point", ecSPKI(p256OID, nil), "block 1: the point is not in the uncompressed form"},
-		{"beside the curve", ecSPKI(p256OID, append(slices.Clone(p256Point[:64]), p256Point[64]^1)), "block 1: no point of P-256"},
+		{"beside the curve", ecSPKI(p256OID, append(slices.Clone(p256Point[:64]), p256Point[64]^1)),
+			"block 1: no point of P-256"},
 		{"Ed25519 with a parameter", edSPKI("\x30\x07\x06\x03\x2b\x65\x70\x05\x00"), "block 1: not a DER public key"},
 		{"X25519", edSPKI("\x30\x05\x06\x03\x2b\x65\x6e"), "block 1: the key is none of the types RSA, EC and Ed25519"},
 		{"Ed25519 of small order", block("PUBLIC KEY", spki(t, ed25519.PublicKey(make([]byte, 32)))),
 			"block 1: a point of small order, whose signatures anybody can make"},
-		{"1024 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 1024), 65537)), "block 1: the modulus has 1024 bits, at least 2048 are needed"},
-		{"8193 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8193), 65537)), "block 1: the modulus has 8193 bits, at most 8192 are allowed"},
-		{"even modulus", block("RSA PUBLIC KEY", pkcs1(new(big.Int).Add(n, big.NewInt(1)), 65537)), "block 1: the modulus is even"},
-		{"negative modulus", block("RSA PUBLIC KEY", pkcs1(new(big.Int).Neg(n), 65537)), "block 1: the modulus is not positive"},
+		{"1024 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 1024), 65537)),
+			"block 1: the modulus has 1024 bits, at least 2048 are needed"},
+		{"8193 bits", block("RSA PUBLIC KEY", pkcs1(number(1, 8193), 65537)),
+			"block 1: the modulus has 8193 bits, at most 8192 are allowed"},
+		{"even modulus", block("RSA PUBLIC KEY", pkcs1(new(big.Int).Add(n, big.NewInt(1)), 65537)),
+			"block 1: the modulus is even"},
+		{"negative modulus", block("RSA PUBLIC KEY", pkcs1(new(big.Int).Neg(n), 65537)),
+			"block 1: the modulus is not positive"},
 		{"modulus 0", block("RSA PUBLIC KEY", pkcs1(new(big.Int), 65537)), "block 1: the modulus is not positive"},
 		{"exponent 0", block("RSA PUBLIC KEY", pkcs1(n, 0)), "block 1: the exponent is below 3"},
 		{"exponent 1", block("RSA PUBLIC KEY", pkcs1(n, 1)), "block 1: the exponent is below 3"},
 		{"negative exponent", block("RSA PUBLIC KEY", pkcs1(n, -3)), "block 1: the exponent is below 3"},
 		{"even exponent", block("RSA PUBLIC KEY", pkcs1(n, 65536)), "block 1: the exponent is even"},
-		{"exponent 2^31+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31+1)), "block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
-		{"exponent 2^32+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<32+1)), "block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
+		{"exponent 2^31+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<31+1)),
+			"block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
+		{"exponent 2^32+1", block("RSA PUBLIC KEY", pkcs1(n, 1<<32+1)),
+			"block 1: the exponent is above 2^31-1, with which crypto/rsa does not verify"},
 
 		{"empty block", block("PUBLIC KEY", nil), "block 1: not a DER public key"},
 		{"empty certificate", block("CERTIFICATE", nil), "block 1: not a DER certificate"},
 		{"RSA public key called a public key", block("PUBLIC KEY", pkcs1(n, 65537)), "block 1: not a DER public key"},
-		{"public key called an RSA public key", block("RSA PUBLIC KEY", decoded.Bytes), "block 1: not a DER public key"},
+		{"public key called an RSA public key", block("RSA PUBLIC KEY", decoded.Bytes),
+			"block 1: not a DER public key"},
 		{"public key called a certificate", block("CERTIFICATE", decoded.Bytes), "block 1: not a DER certificate"},
-		{"public key and more", block("PUBLIC KEY", append(bytes.Clone(decoded.Bytes), 0)), "block 1: not a DER public key"},
+		{"public key and more", block("PUBLIC KEY", append(bytes.Clone(decoded.Bytes), 0)),
+			"block 1: not a DER public key"},
 		{"RSA public key and more", block("RSA PUBLIC KEY", inner), "block 1: not a DER public key"},
-		{"certificate and more", block("CERTIFICATE", append(bytes.Clone(certificate.Bytes), 0)), "block 1: not a DER certificate"},
+		{"certificate and more", block("CERTIFICATE", append(bytes.Clone(certificate.Bytes), 0)),
+			"block 1: not a DER certificate"},
 		{"more within the bits", block("PUBLIC KEY", info(withNull, inner, 0)), "block 1: not a DER public key"},
-		{"bits that fill no octet", block("PUBLIC KEY", info(withNull, pkcs1(n, 65536), 1)), "block 1: not a DER public key"},
-		{"no parameters", block("PUBLIC KEY", info(algorithm{ID: rsaID}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
-		{"parameters that are not null", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 2, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
-		{"an RSA key for PSS alone", block("PUBLIC KEY", info(algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, asn1.NullRawValue}, pkcs1(n, 65537), 0)), "block 1: the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)"},
-		{"null that holds something", block("PUBLIC KEY", info(algorithm{rsaID, asn1.RawValue{Tag: 5, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)), "block 1: not a DER public key"},
-		{"more after the parameters", block("PUBLIC KEY", sequence(sequence(append(parts(spkiParts[0]), null)...), spkiParts[1])), "block 1: not a DER public key"},
-		{"more after the bits", block("PUBLIC KEY", sequence(spkiParts[0], spkiParts[1], null)), "block 1: not a DER public key"},
-		{"more after the exponent", block("RSA PUBLIC KEY", sequence(append(parts(pkcs1(n, 65537)), null)...)), "block 1: not a DER public key"},
-		{"more after the signature", block("CERTIFICATE", sequence(append(parts(certificate.Bytes), null)...)), "block 1: not a DER certificate"},
-		{"more after the extensions", block("CERTIFICATE", withTBS(append(parts(certificateParts[0]), null)...)), "block 1: not a DER certificate"},
-		{"certificate without a serial number", block("CERTIFICATE", withTBS(append([][]byte{tbsParts[0]}, tbsParts[2:]...)...)), "block 1: not a DER certificate"},
-		{"certificate whose key is missing", block("CERTIFICATE", withTBS(tbsParts[:6]...)), "block 1: not a DER certificate"},
-		{"certificate without a signature", block("CERTIFICATE", sequence(certificateParts[:2]...)), "block 1: not a DER certificate"},
-		{"length in too many octets", block("RSA PUBLIC KEY", append([]byte{0x30, 0x83, 0, 1, 10}, pkcs1(n, 65537)[4:]...)), "block 1: not a DER public key"},
-		{"number with a needless octet", block("RSA PUBLIC KEY", sequence(parts(pkcs1(n, 65537))[0], []byte{2, 4, 0, 1, 0, 1})), "block 1: not a DER public key"},
+		{"bits that fill no octet", block("PUBLIC KEY", info(withNull, pkcs1(n, 65536), 1)),
+			"block 1: not a DER public key"},
+		{"no parameters", block("PUBLIC KEY", info(algorithm{ID: rsaID}, pkcs1(n, 65537), 0)),
+			"block 1: not a DER public key"},
+		{
+			"parameters that are not null", block("PUBLIC KEY",
+				info(algorithm{rsaID, asn1.RawValue{Tag: 2, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)),
+			"block 1: not a DER public key"},
+		{
+			"an RSA key for PSS alone", block("PUBLIC KEY",
+				info(algorithm{asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}, asn1.NullRawValue}, pkcs1(n, 65537),
+					0)), "block 1: the key is for RSASSA-PSS alone (id-RSASSA-PSS): publish it as an RSA key " +
+				"(rsaEncryption)"},
+		{
+			"null that holds something", block("PUBLIC KEY",
+				info(algorithm{rsaID, asn1.RawValue{Tag: 5, Bytes: []byte{0}}}, pkcs1(n, 65537), 0)),
+			"block 1: not a DER public key"},
+		{
+			"more after the parameters", block("PUBLIC KEY",
+				sequence(sequence(append(parts(spkiParts[0]), null)...), spkiParts[1])),
+			"block 1: not a DER public key"},
+		{"more after the bits", block("PUBLIC KEY", sequence(spkiParts[0], spkiParts[1], null)),
+			"block 1: not a DER public key"},
+		{"more after the exponent", block("RSA PUBLIC KEY", sequence(append(parts(pkcs1(n, 65537)), null)...)),
+			"block 1: not a DER public key"},
+		{"more after the signature", block("CERTIFICATE", sequence(append(parts(certificate.Bytes), null)...)),
+			"block 1: not a DER certificate"},
+		{"more after the extensions", block("CERTIFICATE", withTBS(append(parts(certificateParts[0]), null)...)),
+			"block 1: not a DER certificate"},
+		{"certificate without a serial number",
+			block("CERTIFICATE", withTBS(append([][]byte{tbsParts[0]}, tbsParts[2:]...)...)),
+			"block 1: not a DER certificate"},
+		{"certificate whose key is missing", block("CERTIFICATE", withTBS(tbsParts[:6]...)),
+			"block 1: not a DER certificate"},
+		{"certificate without a signature", block("CERTIFICATE", sequence(certificateParts[:2]...)),
+			"block 1: not a DER certificate"},
+		{
+			"length in too many octets", block("RSA PUBLIC KEY",
+				append([]byte{0x30, 0x83, 0, 1, 10}, pkcs1(n, 65537)[4:]...)), "block 1: not a DER public key"},
+		{
+			"number with a needless octet", block("RSA PUBLIC KEY",
+				sequence(parts(pkcs1(n, 65537))[0], []byte{2, 4, 0, 1, 0, 1})), "block 1: not a DER public key"},
 		{"certificate cut", block("CERTIFICATE", certificate.Bytes[:300]), "block 1: not a DER certificate"},
 	}
 	for _, test := range tests {
@@ -393,7 +444,8 @@ func TestParsePEMCertificateShapes(t *testing.T) {
 	}{
 		{"without a subject", template(func(*x509.Certificate) {})},
 		{"with a subject and a long serial number", template(func(c *x509.Certificate) {
-			c.Subject = pkix.Name{Country: []string{"LK"}, Organization: []string{"Example"}, CommonName: "idp.example.test"}
+			c.Subject = pkix.Name{Country: []string{"LK"}, Organization: []string{"Example"},
+				CommonName: "idp.example.test"}
 			c.SerialNumber = number(1, 159)
 		})},
 		{"with extensions", template(func(c *x509.Certificate) {
@@ -405,13 +457,17 @@ func TestParsePEMCertificateShapes(t *testing.T) {
 			c.NotBefore = time.Date(1951, 1, 1, 0, 0, 0, 0, time.UTC)
 			c.NotAfter = time.Date(1952, 1, 1, 0, 0, 0, 0, time.UTC)
 		})},
-		{"that never expires", template(func(c *x509.Certificate) { c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC) })},
+		{
+			"that never expires", template(func(c *x509.Certificate) {
+				c.NotAfter = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+			})},
 		{"signed with PSS", template(func(c *x509.Certificate) { c.SignatureAlgorithm = x509.SHA512WithRSAPSS })},
 	}
 	for i, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			n := number(uint64(i), 3072)
-			der, err := x509.CreateCertificate(rand.Reader, test.certificate, template(func(*x509.Certificate) {}), public(n, 65537), signer)
+			der, err := x509.CreateCertificate(rand.Reader, test.certificate, template(func(*x509.Certificate) {}),
+				public(n, 65537), signer)
 			if err != nil {
 				t.Fatal(err)
 			}

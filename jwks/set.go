@@ -154,7 +154,8 @@ func (s *Set) Pin(thumbprints []string) *Set {
 			pinned.Keys = append(pinned.Keys, key)
 			continue
 		}
-		pinned.Unusable = append(pinned.Unusable, fmt.Errorf("key%s with thumbprint %s: not pinned", kidText(key.ID), key.Thumbprint))
+		pinned.Unusable = append(pinned.Unusable,
+			fmt.Errorf("key%s with thumbprint %s: not pinned", kidText(key.ID), key.Thumbprint))
 	}
 	return pinned
 }
@@ -216,7 +217,8 @@ func (s *Set) sameKeys(other *Set) bool {
 // and thumbprint.
 func (s *Set) holds(key *jwt.Key) bool {
 	return slices.ContainsFunc(s.Keys, func(k *jwt.Key) bool {
-		return k.ID == key.ID && k.Algorithm == key.Algorithm && k.Thumbprint == key.Thumbprint && k.Issuer == key.Issuer
+		return k.ID == key.ID && k.Algorithm == key.Algorithm && k.Thumbprint == key.Thumbprint &&
+			k.Issuer == key.Issuer
 	})
 }
 

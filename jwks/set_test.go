@@ -35,7 +35,8 @@ func TestParseThumbprint(t *testing.T) {
 		t.Fatalf("%d keys, unusable: %v", len(set.Keys), set.Unusable)
 	}
 	key := set.Keys[0]
-	want := &jwt.Key{ID: "2011-04-29", Algorithm: "RS256", Type: "RSA 2048", Thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}
+	want := &jwt.Key{ID: "2011-04-29", Algorithm: "RS256", Type: "RSA 2048",
+		Thumbprint: "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"}
 	if diff := cmp.Diff(want, key, cmpopts.IgnoreUnexported(jwt.Key{})); diff != "" {
 		t.Errorf("key (-want +got):\n%s", diff)
 	}
@@ -93,7 +94,8 @@ func TestParseRefusesDocument(t *testing.T) {
 		{"HTML", "<html>Bad gateway</html>", strictjson.ErrSyntax, ""},
 		{"an array", "[" + jwk(1) + "]", strictjson.ErrNotObject, ""},
 		{"something after the set", jwkSet(jwk(1)) + "{}", strictjson.ErrSyntax, ""},
-		{"a discovery document", `{"issuer":"https://idp.test","jwks_uri":"https://idp.test/keys"}`, nil, `not a JWK Set: no member "keys"`},
+		{"a discovery document", `{"issuer":"https://idp.test","jwks_uri":"https://idp.test/keys"}`, nil,
+			`not a JWK Set: no member "keys"`},
 		{"a key alone", jwk(1), nil, `not a JWK Set: no member "keys"`},
 		{"keys are an object", `{"keys":` + jwk(1) + `}`, nil, `not a JWK Set: "keys" is not an array`},
 		{"keys are null", `{"keys":null}`, nil, `not a JWK Set: "keys" is not an array`},
@@ -146,7 +148,8 @@ func TestParseUnusableKeys(t *testing.T) {
 		{"elliptic curve without a curve", `{"kty":"EC","kid":"ec"}`, ` (kid "ec"): no crv`},
 		{"secret", `{"kty":"oct","k":"c2VjcmV0"}`, ": kty is neither RSA, EC nor OKP"},
 		{"kid a number", jwk(1, `"kid":7`), ": kid is not a string"},
-		{"private exponent", jwk(1, kid("p"), `"d":"AQAB"`), ` (kid "p"): the private key is published (d): whoever reads the set can sign`},
+		{"private exponent", jwk(1, kid("p"), `"d":"AQAB"`),
+			` (kid "p"): the private key is published (d): whoever reads the set can sign`},
 		{"for encryption", jwk(1, `"use":"enc"`), ": use is not sig"},
 		{"use of another case", jwk(1, `"use":"SIG"`), ": use is not sig"},
 		{"signing only", jwk(1, `"key_ops":["sign"]`), ": key_ops is without verify"},
@@ -155,21 +158,29 @@ func TestParseUnusableKeys(t *testing.T) {
 		{"encryption algorithm", jwk(1, `"alg":"RSA-OAEP"`), ": alg is not a supported signature algorithm"},
 		{"HMAC", jwk(1, `"alg":"HS256"`), ": alg is not a supported signature algorithm"},
 		{"ECDSA", jwk(1, `"alg":"ES256"`), ": alg is not one for a key of the type RSA 2048"},
-		{"RSA, for a curve", strings.Replace(p256, `"kty"`, `"alg":"RS256","kty"`, 1), ": alg is not one for a key of the type EC P-256"},
-		{"ES384 for P-256", strings.Replace(p256, `"kty"`, `"alg":"ES384","kty"`, 1), ": alg is not one for a key of the type EC P-256"},
+		{"RSA, for a curve", strings.Replace(p256, `"kty"`, `"alg":"RS256","kty"`, 1),
+			": alg is not one for a key of the type EC P-256"},
+		{"ES384 for P-256", strings.Replace(p256, `"kty"`, `"alg":"ES384","kty"`, 1),
+			": alg is not one for a key of the type EC P-256"},
 		{"secp256k1", strings.Replace(p256, "P-256", "secp256k1", 1), ": the curve is neither P-256, P-384 nor P-521"},
-		{"private key of a curve", strings.Replace(p256, `"kty"`, `"d":"AQAB","kty"`, 1), ": the private key is published (d): whoever reads the set can sign"},
+		{"private key of a curve", strings.Replace(p256, `"kty"`, `"d":"AQAB","kty"`, 1),
+			": the private key is published (d): whoever reads the set can sign"},
 		{"no point", strings.Replace(p256, `"x":"M`, `"x":"N`, 1), ": no point of P-256"},
 		{"no y", `{"kty":"EC","crv":"P-256","x":"AQ"}`, ": no y"},
 		{"x no string", `{"kty":"EC","crv":"P-256","x":1,"y":"AQ"}`, ": x is not a string"},
-		{"x too long for any curve", `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("AQEB", 30) + `","y":"AQ"}`, ": x is too long"},
-		{"x too long for the curve", `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("AQEB", 11) + `","y":"AQ"}`, ": a coordinate is too long for P-256"},
+		{"x too long for any curve", `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("AQEB", 30) + `","y":"AQ"}`,
+			": x is too long"},
+		{"x too long for the curve", `{"kty":"EC","crv":"P-256","x":"` + strings.Repeat("AQEB", 11) + `","y":"AQ"}`,
+			": a coordinate is too long for P-256"},
 		{"X25519", strings.Replace(edwards, "Ed25519", "X25519", 1), ": crv is not Ed25519"},
 		{"OKP without a curve", `{"kty":"OKP"}`, ": no crv"},
 		{"OKP without x", `{"kty":"OKP","crv":"Ed25519"}`, ": no x"},
-		{"Ed25519 of 31 octets", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 42) + `"}`, ": no point of Ed25519"},
-		{"Ed25519 of 33 octets", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 44) + `"}`, ": x is too long"},
-		{"Ed25519 of small order", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}`, ": a point of small order, whose signatures anybody can make"},
+		{"Ed25519 of 31 octets", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 42) + `"}`,
+			": no point of Ed25519"},
+		{"Ed25519 of 33 octets", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 44) + `"}`,
+			": x is too long"},
+		{"Ed25519 of small order", `{"kty":"OKP","crv":"Ed25519","x":"` + strings.Repeat("A", 43) + `"}`,
+			": a point of small order, whose signatures anybody can make"},
 		{"none", jwk(1, `"alg":"none"`), ": alg is not a supported signature algorithm"},
 		{"alg of another case", jwk(1, `"alg":"rs256"`), ": alg is not a supported signature algorithm"},
 
@@ -185,7 +196,8 @@ func TestParseUnusableKeys(t *testing.T) {
 		{"n with too many zero octets", withN(octets(number(1, 8192), make([]byte, 12)...)), ": n is too long"},
 		{"n with three characters of padding", withN(modulus(1) + "==="), ": n is not base64url"},
 		{"issuer a number", jwk(1, `"issuer":7`), ": issuer is not a string"},
-		{"private exponent beside an empty member", jwk(1, `"oth":[],"d":"AQAB"`), ": the private key is published (d): whoever reads the set can sign"},
+		{"private exponent beside an empty member", jwk(1, `"oth":[],"d":"AQAB"`),
+			": the private key is published (d): whoever reads the set can sign"},
 		{"n of 1024 bits", withN(text(number(1, 1024))), ": the modulus has 1024 bits, at least 2048 are needed"},
 		{"n of 2047 bits", withN(text(number(1, 2047))), ": the modulus has 2047 bits, at least 2048 are needed"},
 		{"n of 8193 bits", withN(text(number(1, 8193))), ": the modulus has 8193 bits, at most 8192 are allowed"},
@@ -211,7 +223,8 @@ func TestParseUnusableKeys(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff([]string{"before//" + thumb(8)[:6], "after//" + thumb(9)[:6]}, names(set.Keys)); diff != "" {
+			if diff := cmp.Diff([]string{"before//" + thumb(8)[:6], "after//" + thumb(9)[:6]},
+				names(set.Keys)); diff != "" {
 				t.Errorf("keys (-want +got):\n%s", diff)
 			}
 			if diff := cmp.Diff([]string{"keys[1]" + test.want}, errorTexts(set.Unusable)); diff != "" {
@@ -254,7 +267,10 @@ func TestParseUsableKeys(t *testing.T) {
 		{"a sign octet before n", with(signed, "AQAB"), usual, "", ""},
 		{"2049 bits", with(text(number(1, 2049)), "AQAB"), rsaThumb(number(1, 2049), 65537), "", ""},
 		{"8192 bits", with(text(number(1, 8192)), "AQAB"), rsaThumb(number(1, 8192), 65537), "", ""},
-		{"8192 bits and a sign octet", with(base64.RawURLEncoding.EncodeToString(append([]byte{0}, number(1, 8192).Bytes()...)), "AQAB"), rsaThumb(number(1, 8192), 65537), "", ""},
+		{
+			"8192 bits and a sign octet", with(
+				base64.RawURLEncoding.EncodeToString(append([]byte{0}, number(1, 8192).Bytes()...)), "AQAB"),
+			rsaThumb(number(1, 8192), 65537), "", ""},
 		{"e 3", with(modulus(1), "Aw"), rsaThumb(number(1, 2048), 3), "", ""},
 		{"e 35", with(modulus(1), "Iw"), rsaThumb(number(1, 2048), 35), "", ""},
 		{"e 2^31-1", with(modulus(1), "f____w"), rsaThumb(number(1, 2048), 1<<31-1), "", ""},
@@ -266,15 +282,23 @@ func TestParseUsableKeys(t *testing.T) {
 		{"kid with escapes", jwk(1, kid(`\u00e9\n`)), usual, "é\n", ""},
 		{"names with escapes", `{"\u006bty":"\u0052SA","e":"AQA\u0042","n":"` + modulus(1) + `"}`, usual, "", ""},
 		{"members that are not read", jwk(1, `"x5c":["junk"],"x5t":7,"ext":true`), usual, "", ""},
-		{"null is absent", jwk(1, `"kid":null,"alg":null,"use":null,"key_ops":null,"d":null,"p":null,"oth":null,"issuer":null`), usual, "", ""},
-		{"empty is absent", jwk(1, `"kid":"","alg":"","use":"","key_ops":[],"d":"","q":"","oth":[],"issuer":""`), usual, "", ""},
+		{
+			"null is absent", jwk(1, `"kid":null,"alg":null,"use":null,"key_ops":null,"d":null,"p":null,"oth":null,"issuer":null`), usual, "", ""},
+		{"empty is absent", jwk(1, `"kid":"","alg":"","use":"","key_ops":[],"d":"","q":"","oth":[],"issuer":""`), usual,
+			"", ""},
 		{"n with padding", with(modulus(1)+"==", "AQAB"), usual, "", ""},
 		{"n with a sign octet and padding", with(signed+"=", "AQAB"), usual, "", ""},
-		{"n with two zero octets", with(base64.RawURLEncoding.EncodeToString(append([]byte{0, 0}, number(1, 2048).Bytes()...)), "AQAB"), usual, "", ""},
+		{
+			"n with two zero octets", with(base64.RawURLEncoding.EncodeToString(
+				append([]byte{0, 0}, number(1, 2048).Bytes()...)), "AQAB"), usual, "", ""},
 		{"e with a leading zero octet", with(modulus(1), "AAEAAQ"), usual, "", ""},
 		{"a curve", p256, thumbP256, "", ""},
-		{"a curve, with an algorithm", strings.Replace(p256, `"kty"`, `"alg":"ES256","kid":"1","kty"`, 1), thumbP256, "1", "ES256"},
-		{"x with padding and a zero octet", strings.Replace(p256, `"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"`, `"x":"ADCgQkzSHClEg4otdckrN-duog2fAIk6O07uijwKr-w-"`, 1), thumbP256, "", ""},
+		{"a curve, with an algorithm", strings.Replace(p256, `"kty"`, `"alg":"ES256","kid":"1","kty"`, 1), thumbP256,
+			"1", "ES256"},
+		{
+			"x with padding and a zero octet",
+			strings.Replace(p256, `"x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4"`,
+				`"x":"ADCgQkzSHClEg4otdckrN-duog2fAIk6O07uijwKr-w-"`, 1), thumbP256, "", ""},
 		{"EdDSA", strings.Replace(edwards, `"kty"`, `"alg":"EdDSA","kty"`, 1), thumbEdwards, "", "EdDSA"},
 		{"EdDSA with padding", strings.Replace(edwards, `HURo`, `HURo=`, 1), thumbEdwards, "", ""},
 		{"Ed25519", strings.Replace(edwards, `"kty"`, `"alg":"Ed25519","kty"`, 1), thumbEdwards, "", "Ed25519"},
@@ -302,14 +326,16 @@ func TestParseUsableKeys(t *testing.T) {
 func TestParseCertificatesByKid(t *testing.T) {
 	certificate := strings.ReplaceAll(readFile(t, "certificate.pem"), "\n", "\\n")
 	broken := "-----BEGIN CERTIFICATE-----\\nAAAA\\n-----END CERTIFICATE-----\\n"
-	set, err := jwks.Parse(`{"a": "` + certificate + `", "b": "` + broken + `", "c": "` + certificate + certificate + `"}`)
+	set, err := jwks.Parse(`{"a": "` + certificate + `", "b": "` + broken + `", "c": "` + certificate + certificate +
+		`"}`)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(set.Keys) != 2 || set.Keys[0].ID != "a" || set.Keys[1].ID != "c" || set.AnyKeyID {
 		t.Errorf("%+v", set)
 	}
-	if diff := cmp.Diff([]string{`certificate (kid "b"): no usable PEM: block 1: not a DER certificate`}, errorTexts(set.Unusable)); diff != "" {
+	if diff := cmp.Diff([]string{`certificate (kid "b"): no usable PEM: block 1: not a DER certificate`},
+		errorTexts(set.Unusable)); diff != "" {
 		t.Errorf("unusable (-want +got):\n%s", diff)
 	}
 	for name, doc := range map[string]string{
@@ -341,10 +367,14 @@ func TestParseSameKid(t *testing.T) {
 		keys []string
 		want []string
 	}{
-		{"two keys, one kid", []string{jwk(1, kid("a")), jwk(2, kid("a"))}, []string{"a//" + thumb(1)[:6], "a//" + thumb(2)[:6]}},
+		{"two keys, one kid", []string{jwk(1, kid("a")), jwk(2, kid("a"))},
+			[]string{"a//" + thumb(1)[:6], "a//" + thumb(2)[:6]}},
 		{"the same key twice", []string{jwk(1, kid("a")), jwk(1, kid("a"))}, []string{"a//" + thumb(1)[:6]}},
-		{"the same key with two kids", []string{jwk(1, kid("a")), jwk(1, kid("b"))}, []string{"a//" + thumb(1)[:6], "b//" + thumb(1)[:6]}},
-		{"the same key for two algorithms", []string{jwk(1, kid("a"), `"alg":"RS256"`), jwk(1, kid("a"), `"alg":"PS256"`)},
+		{"the same key with two kids", []string{jwk(1, kid("a")), jwk(1, kid("b"))},
+			[]string{"a//" + thumb(1)[:6], "b//" + thumb(1)[:6]}},
+		{
+			"the same key for two algorithms",
+			[]string{jwk(1, kid("a"), `"alg":"RS256"`), jwk(1, kid("a"), `"alg":"PS256"`)},
 			[]string{"a/RS256/" + thumb(1)[:6], "a/PS256/" + thumb(1)[:6]}},
 	}
 	for _, test := range tests {
@@ -406,13 +436,17 @@ func TestPin(t *testing.T) {
 		unusable []string
 	}{
 		{"no pins", nil, []string{a, "//" + thumb(2)[:6], c}, []string{"keys[3]: kty is neither RSA, EC nor OKP"}},
-		{"two pins", []string{thumb(3), thumb(1)}, []string{a, c}, []string{"keys[3]: kty is neither RSA, EC nor OKP", unpinned2}},
+		{"two pins", []string{thumb(3), thumb(1)}, []string{a, c},
+			[]string{"keys[3]: kty is neither RSA, EC nor OKP", unpinned2}},
 		{"a pin that fits nothing", []string{thumb(9)}, nil, []string{"keys[3]: kty is neither RSA, EC nor OKP",
-			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2, `key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
+			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2,
+			`key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
 		{"an empty pin", []string{""}, nil, []string{"keys[3]: kty is neither RSA, EC nor OKP",
-			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2, `key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
-		{"a pin that is a prefix", []string{thumb(1)[:42], thumb(3)}, []string{c}, []string{"keys[3]: kty is neither RSA, EC nor OKP",
-			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2}},
+			`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2,
+			`key (kid "c") with thumbprint ` + thumb(3) + ": not pinned"}},
+		{"a pin that is a prefix", []string{thumb(1)[:42], thumb(3)}, []string{c},
+			[]string{"keys[3]: kty is neither RSA, EC nor OKP",
+				`key (kid "a") with thumbprint ` + thumb(1) + ": not pinned", unpinned2}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -440,7 +474,8 @@ func TestSelect(t *testing.T) {
 		return set
 	}
 	fromPEM := &jwks.Set{AnyKeyID: true, Keys: parse(jwk(1), jwk(2)).Keys}
-	mixed := parse(jwk(1, kid("a")), jwk(2, kid("b"), `"alg":"RS256"`), jwk(3, kid("b"), `"alg":"PS256"`), jwk(4, kid("b")), jwk(5))
+	mixed := parse(jwk(1, kid("a")), jwk(2, kid("b"), `"alg":"RS256"`), jwk(3, kid("b"), `"alg":"PS256"`),
+		jwk(4, kid("b")), jwk(5))
 	var many []string
 	for seed := range uint64(4) {
 		many = append(many, jwk(seed, `"alg":"RS512"`), jwk(seed))
@@ -459,16 +494,25 @@ func TestSelect(t *testing.T) {
 		want  []string
 	}{
 		{"a kid", mixed, withKid("a"), []string{"a//" + thumb(1)[:6]}},
-		{"a kid of several keys, one for another algorithm", mixed, withKid("b"), []string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
+		{"a kid of several keys, one for another algorithm", mixed, withKid("b"),
+			[]string{"b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6]}},
 		{"a kid that no key has: the key without one", mixed, withKid("c"), []string{"//" + thumb(5)[:6]}},
 		{"a kid of another case", mixed, withKid("A"), []string{"//" + thumb(5)[:6]}},
 		{"a kid that no key has, and no key without one", parse(jwk(1, kid("a"))), withKid("c"), nil},
 		{"a key of another issuer", parse(jwk(1, kid("a"), `"issuer":"https://other.example"`)), withKid("a"), nil},
-		{"keys of several issuers with one kid", parse(jwk(1, kid("a"), `"issuer":"https://other.example"`), jwk(2, kid("a"), `"issuer":"https://idp.example"`), jwk(3, kid("a"))),
-			jwt.Token{Algorithm: "RS256", KeyID: "a", HasKeyID: true, Issuer: "https://idp.example"}, []string{"a//" + thumb(2)[:6], "a//" + thumb(3)[:6]}},
-		{"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
-		{"an empty kid", mixed, withKid(""), []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
-		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"}, []string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"keys of several issuers with one kid",
+			parse(jwk(1, kid("a"), `"issuer":"https://other.example"`),
+				jwk(2, kid("a"), `"issuer":"https://idp.example"`), jwk(3, kid("a"))),
+			jwt.Token{Algorithm: "RS256", KeyID: "a", HasKeyID: true, Issuer: "https://idp.example"},
+			[]string{"a//" + thumb(2)[:6], "a//" + thumb(3)[:6]}},
+		{
+			"no kid", mixed, none, []string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6],
+				"//" + thumb(5)[:6]}},
+		{
+			"an empty kid", mixed, withKid(""),
+			[]string{"a//" + thumb(1)[:6], "b/RS256/" + thumb(2)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
+		{"no kid, for an algorithm that fits the keys without one", mixed, jwt.Token{Algorithm: "RS384"},
+			[]string{"a//" + thumb(1)[:6], "b//" + thumb(4)[:6], "//" + thumb(5)[:6]}},
 		{"no algorithm", mixed, jwt.Token{KeyID: "a", HasKeyID: true}, nil},
 		{"an algorithm that is none of RSA's", mixed, jwt.Token{Algorithm: "HS256", KeyID: "a", HasKeyID: true}, nil},
 		{"no kid and many keys: those that fit", parse(many...), none, manyRS256},

@@ -25,7 +25,8 @@ func TestKeysVerify(t *testing.T) {
 	}
 	key, other := mint(), mint()
 	published := func(key *rsa.PrivateKey) *jwks.Set {
-		doc, err := json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k", Use: "sig"}}})
+		doc, err := json.Marshal(jose.JSONWebKeySet{
+			Keys: []jose.JSONWebKey{{Key: &key.PublicKey, KeyID: "k", Use: "sig"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package jwt
 
 import (
+	"iter"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -15,6 +16,17 @@ type Claims struct {
 
 // Get returns the claim with exactly this name. A claim that is null is found.
 func (c Claims) Get(name string) (gjson.Result, bool) { return c.members.Get(name) }
+
+// Names yields the names of the claims, in their order.
+func (c Claims) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range c.members {
+			if !yield(c.members[i].Name) {
+				return
+			}
+		}
+	}
+}
 
 // Lookup returns the claim of this name, or, if the name is empty, what the path
 // leads to. A name without dots is that of one claim. Of a name with dots the

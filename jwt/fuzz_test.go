@@ -41,7 +41,8 @@ func FuzzParseDocuments(f *testing.F) {
 		f.Add(documents[0], documents[1])
 	}
 	f.Add(someHeader, somePayload)
-	f.Add(`{"alg":"none","jwk":{},"x5c":["a"],"nonce":1}`, `{"aud":["a","b"],"nbf":1.5e9,"iat":0.1,"a":{"b":{"c":[1]}},"a.b":1}`)
+	f.Add(`{"alg":"none","jwk":{},"x5c":["a"],"nonce":1}`,
+		`{"aud":["a","b"],"nbf":1.5e9,"iat":0.1,"a":{"b":{"c":[1]}},"a.b":1}`)
 	f.Fuzz(func(t *testing.T, header, payload string) { checkParse(t, compact(header, payload)) })
 }
 

@@ -119,8 +119,11 @@ func (t *Token) Payload() string { return t.payload }
 // given are kept if they are equal, or else copies.
 func (t *Token) Reduce(keyID, issuer string, named []string) Token {
 	r := Token{
-		Algorithm: algorithmOf(t.Algorithm).name, KeyID: keyID, HasKeyID: t.HasKeyID, Issuer: issuer,
+		KeyID: keyID, HasKeyID: t.HasKeyID, Issuer: issuer,
 		expires: t.expires, notBefore: t.notBefore, issuedAt: t.issuedAt, hasAudience: t.hasAudience,
+	}
+	if a := algorithmOf(t.Algorithm); a != nil {
+		r.Algorithm = a.name
 	}
 	if t.KeyID != keyID {
 		r.KeyID = strings.Clone(t.KeyID)
@@ -143,6 +146,9 @@ func (t *Token) Reduce(keyID, issuer string, named []string) Token {
 
 // Audience returns the token's audiences (RFC 7519 §4.1.3).
 func (t *Token) Audience() []string { return t.audience }
+
+// HasAudience reports whether the token names any.
+func (t *Token) HasAudience() bool { return t.hasAudience }
 
 // CheckAlgorithm returns [ErrAlgorithm] unless the token's algorithm is one of
 // allowed, and one of [Algorithms]. An empty list allows none.

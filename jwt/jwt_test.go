@@ -141,7 +141,8 @@ func TestParse(t *testing.T) {
 		HasKeyID                                             bool
 	}
 	got := fields{
-		token.Algorithm, token.KeyID, token.Type, token.Claims.Issuer(), token.Claims.Subject(), token.Claims.ID(), token.Payload(),
+		token.Algorithm, token.KeyID, token.Type, token.Claims.Issuer(), token.Claims.Subject(), token.Claims.ID(),
+		token.Payload(),
 		token.HasKeyID,
 	}
 	want := fields{
@@ -237,7 +238,8 @@ func TestCheckTime(t *testing.T) {
 		{"expired in 1970", `"exp":0`, rules, now, jwt.ErrExpired},
 		{"expires in a fraction of a second", `"exp":` + at(-minute) + `.000000001`, rules, now, nil},
 		{"expires in less than a nanosecond", `"exp":` + at(-minute) + `.0000000009`, rules, now, jwt.ErrExpired},
-		{"a fraction that a float64 rounds up", `"exp":` + at(-minute-time.Second) + `.99999999999999999999`, rules, now, jwt.ErrExpired},
+		{"a fraction that a float64 rounds up", `"exp":` + at(-minute-time.Second) + `.99999999999999999999`, rules,
+			now, jwt.ErrExpired},
 		{"an exponent", `"exp":1300819.380e3`, rules, now, nil},
 		{"an exponent in capitals", `"exp":1300819380000E-3`, rules, now, nil},
 		{"an exponent with a sign", `"exp":0.1300819380e+10`, rules, now, nil},
@@ -247,12 +249,14 @@ func TestCheckTime(t *testing.T) {
 		{"before nbf, within the skew", `"exp":2e9,"nbf":` + at(minute), rules, now, nil},
 		{"before nbf", `"exp":2e9,"nbf":` + at(minute), rules, now.Add(-1), jwt.ErrNotYetValid},
 		{"at nbf, with no skew", `"nbf":` + at(0), jwt.TimeRules{}, now, nil},
-		{"less than a nanosecond before nbf", `"nbf":` + at(0) + `.0000000001`, jwt.TimeRules{}, now, jwt.ErrNotYetValid},
+		{"less than a nanosecond before nbf", `"nbf":` + at(0) + `.0000000001`, jwt.TimeRules{}, now,
+			jwt.ErrNotYetValid},
 		{"a nanosecond after nbf", `"nbf":` + at(0) + `.0000000001`, jwt.TimeRules{}, now.Add(1), nil},
 
 		{"issued in the future, within the skew", `"exp":2e9,"iat":` + at(minute), rules, now, nil},
 		{"issued in the future", `"exp":2e9,"iat":` + at(minute), rules, now.Add(-1), jwt.ErrNotYetValid},
-		{"issued less than a nanosecond in the future", `"iat":` + at(0) + `.0000000001`, jwt.TimeRules{}, now, jwt.ErrNotYetValid},
+		{"issued less than a nanosecond in the future", `"iat":` + at(0) + `.0000000001`, jwt.TimeRules{}, now,
+			jwt.ErrNotYetValid},
 		{"old, and no age set", `"exp":2e9,"iat":0`, rules, now, nil},
 
 		{"young enough", `"iat":` + at(-time.Hour), hour, now, nil},

@@ -103,7 +103,8 @@ func TestSPKI(t *testing.T) {
 		for _, exponent := range []int{3, 127, 129, 65537, 1<<31 - 1} {
 			n := new(big.Int).Lsh(big.NewInt(1), bits-1)
 			public := &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: exponent}
-			equal(fmt.Sprint(bits, " bits, exponent ", exponent), public, handed(rsaKey(public), "RS256", public.Size()))
+			equal(fmt.Sprint(bits, " bits, exponent ", exponent), public,
+				handed(rsaKey(public), "RS256", public.Size()))
 		}
 	}
 	for alg, curve := range curvesOf {
@@ -201,8 +202,10 @@ func TestUnusableKeys(t *testing.T) {
 		{"the identity", curve("P-256", nil, nil), "no point"},
 		{"beside P-256", curve("P-256", p256.Gx.Bytes(), p256.Gx.Bytes()), "no point"},
 		{"beside P-521", curve("P-521", p521.Gx.Bytes(), p521.Gx.Bytes()), "no point"},
-		{"x of P-521 beyond the prime", curve("P-521", new(big.Int).Add(p521.Gx, p521.P).Bytes(), p521.Gy.Bytes()), "no point"},
-		{"y of P-521 beyond the prime", curve("P-521", p521.Gx.Bytes(), new(big.Int).Add(p521.Gy, p521.P).Bytes()), "no point"},
+		{"x of P-521 beyond the prime", curve("P-521", new(big.Int).Add(p521.Gx, p521.P).Bytes(), p521.Gy.Bytes()),
+			"no point"},
+		{"y of P-521 beyond the prime", curve("P-521", p521.Gx.Bytes(), new(big.Int).Add(p521.Gy, p521.P).Bytes()),
+			"no point"},
 		{"no octets", edwards(nil), "no point"},
 		{"31 octets", edwards(make([]byte, 31)), "no point"},
 		{"a point of order 4", edwards(order4), "small order"},

@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"encoding/base64"
+	"slices"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -142,6 +143,10 @@ func (t *Token) readClaims(doc string) error {
 	if err != nil {
 		return &refusal{ErrMalformed, "payload: " + err.Error(), err}
 	}
+	return t.setClaims(members)
+}
+
+func (t *Token) setClaims(members strictjson.Object) error {
 	t.Claims.members = members
 	for i := range members {
 		value := &members[i].Value
@@ -172,6 +177,19 @@ func (t *Token) readClaims(doc string) error {
 		}
 	}
 	return nil
+}
+
+// ReadClaims reads a document of claims that somebody else stands for than a
+// signature: it makes a token without a header and without a signature, which none
+// of the keys verifies. What is null is absent. Otherwise it is as strict as [Parse].
+func ReadClaims(document string) (*Token, error) {
+	t := &Token{}
+	members, err := strictjson.ParseObject(document)
+	if err != nil {
+		return nil, &refusal{ErrMalformed, "claims: " + err.Error(), err}
+	}
+	members = slices.DeleteFunc(members, func(m strictjson.Member) bool { return m.Value.Type == gjson.Null })
+	return t, t.setClaims(members)
 }
 
 // readStrings returns the string that value is, or those of the array of strings

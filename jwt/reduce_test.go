@@ -48,7 +48,8 @@ func TestReduceKeepsNamedAudiences(t *testing.T) {
 			t.Errorf("%s: %q, want %q", c.claim, got, c.want)
 		}
 		for _, audience := range named {
-			if got, want := rest.CheckAudience([]string{audience}), full.CheckAudience([]string{audience}); !errors.Is(got, want) {
+			if got, want := rest.CheckAudience([]string{audience}),
+				full.CheckAudience([]string{audience}); !errors.Is(got, want) {
 				t.Errorf("%s, %s: %v, want %v", c.claim, audience, got, want)
 			}
 		}

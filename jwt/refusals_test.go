@@ -67,7 +67,8 @@ var refusals = []struct {
 	want   error
 	lax    bool
 }{
-	{"longer than tokenBytes", compact(`{"alg":"RS256"}`, `{"a":"`+strings.Repeat("a", maxBytes)+`"}`), tooLong, jwt.ErrTooLarge, true},
+	{"longer than tokenBytes", compact(`{"alg":"RS256"}`, `{"a":"`+strings.Repeat("a", maxBytes)+`"}`), tooLong,
+		jwt.ErrTooLarge, true},
 
 	{"empty", "", parts, jwt.ErrMalformed, false},
 	{"one part", someHeaderEncoded, parts, jwt.ErrMalformed, false},
@@ -98,7 +99,8 @@ var refusals = []struct {
 	{"comma", someToken + ",AAAA", alphabet, jwt.ErrMalformed, false},
 	{"not ASCII", someHeaderEncoded + ".e30.ÀAAA", alphabet, jwt.ErrMalformed, false},
 
-	{"stray bits in the header", b64([]byte(`{"alg":"RS256" }`)[:16])[:21] + "R.e30.AAAA", strayBits, jwt.ErrMalformed, true},
+	{"stray bits in the header", b64([]byte(`{"alg":"RS256" }`)[:16])[:21] + "R.e30.AAAA", strayBits, jwt.ErrMalformed,
+		true},
 	{"stray bits in the payload", someHeaderEncoded + ".e31.AAAA", strayBits, jwt.ErrMalformed, true},
 	{"stray bits in the signature", someHeaderEncoded + ".e30.AB", strayBits, jwt.ErrMalformed, true},
 	{"a letter too many", someHeaderEncoded + ".e30.AAAAA", strayBits, jwt.ErrMalformed, false},
@@ -107,11 +109,15 @@ var refusals = []struct {
 	{"header with a byte order mark", compact("\uFEFF{\"alg\":\"RS256\"}", `{}`), headerJSON, jwt.ErrMalformed, false},
 	{"header with a trailing object", compact(`{"alg":"RS256"}{}`, `{}`), headerJSON, jwt.ErrMalformed, false},
 	{"header not UTF-8", compact("{\"alg\":\"RS256\",\"a\":\"\xff\"}", `{}`), headerUnicode, jwt.ErrMalformed, true},
-	{"header with a lone surrogate", compact(`{"alg":"RS256","kid":"\ud800"}`, `{}`), headerUnicode, jwt.ErrMalformed, true},
+	{"header with a lone surrogate", compact(`{"alg":"RS256","kid":"\ud800"}`, `{}`), headerUnicode, jwt.ErrMalformed,
+		true},
 	{"two algorithms", compact(`{"alg":"RS256","alg":"none"}`, `{}`), headerDuplicate, jwt.ErrMalformed, false},
-	{"two algorithms, one in escapes", compact(`{"alg":"RS256","\u0061lg":"none"}`, `{}`), headerDuplicate, jwt.ErrMalformed, false},
-	{"duplicate below the header", compact(`{"alg":"RS256","a":[{"b":1,"b":2}]}`, `{}`), headerDuplicate, jwt.ErrMalformed, false},
-	{"header nested too deep", compact(`{"alg":"RS256","a":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, `{}`), headerDepth, jwt.ErrMalformed, true},
+	{"two algorithms, one in escapes", compact(`{"alg":"RS256","\u0061lg":"none"}`, `{}`), headerDuplicate,
+		jwt.ErrMalformed, false},
+	{"duplicate below the header", compact(`{"alg":"RS256","a":[{"b":1,"b":2}]}`, `{}`), headerDuplicate,
+		jwt.ErrMalformed, false},
+	{"header nested too deep", compact(`{"alg":"RS256","a":`+strings.Repeat("[", 32)+strings.Repeat("]", 32)+`}`, `{}`),
+		headerDepth, jwt.ErrMalformed, true},
 	{"header is null", compact(`null`, `{}`), headerNoObject, jwt.ErrMalformed, false},
 	{"header is an array", compact(`[{"alg":"RS256"}]`, `{}`), headerNoObject, jwt.ErrMalformed, false},
 	{"header is a string", compact(`"RS256"`, `{}`), headerNoObject, jwt.ErrMalformed, false},
@@ -137,13 +143,20 @@ var refusals = []struct {
 	{"payload with a trailing object", compact(`{"alg":"RS256"}`, `{}{}`), payloadJSON, jwt.ErrMalformed, true},
 	{"payload that is a token", compact(`{"alg":"RS256"}`, someToken), payloadJSON, jwt.ErrMalformed, true},
 	{"payload not UTF-8", compact(`{"alg":"RS256"}`, "{\"sub\":\"\xc0\xaf\"}"), payloadUnicode, jwt.ErrMalformed, true},
-	{"payload with a lone surrogate", compact(`{"alg":"RS256"}`, `{"sub":"\udc00"}`), payloadUnicode, jwt.ErrMalformed, true},
-	{"two subjects", compact(`{"alg":"RS256"}`, `{"sub":"alice","sub":"bob"}`), payloadDuplicate, jwt.ErrMalformed, true},
-	{"two subjects, one in escapes", compact(`{"alg":"RS256"}`, `{"sub":"alice","\u0073ub":"bob"}`), payloadDuplicate, jwt.ErrMalformed, true},
-	{"duplicate below the payload", compact(`{"alg":"RS256"}`, `{"a":{"b":{"c":1,"c":1}}}`), payloadDuplicate, jwt.ErrMalformed, true},
-	{"header with too many members", compact(`{"alg":"RS256"`+manyMembers(256)+`}`, `{}`), headerMembers, jwt.ErrMalformed, true},
-	{"payload with too many members", compact(`{"alg":"RS256"}`, `{"a":{"a":0`+manyMembers(256)+`}}`), payloadMembers, jwt.ErrMalformed, true},
-	{"payload nested too deep", compact(`{"alg":"RS256"}`, strings.Repeat(deepest, 33)+"0"+strings.Repeat("}", 33)), payloadDepth, jwt.ErrMalformed, true},
+	{"payload with a lone surrogate", compact(`{"alg":"RS256"}`, `{"sub":"\udc00"}`), payloadUnicode, jwt.ErrMalformed,
+		true},
+	{"two subjects", compact(`{"alg":"RS256"}`, `{"sub":"alice","sub":"bob"}`), payloadDuplicate, jwt.ErrMalformed,
+		true},
+	{"two subjects, one in escapes", compact(`{"alg":"RS256"}`, `{"sub":"alice","\u0073ub":"bob"}`), payloadDuplicate,
+		jwt.ErrMalformed, true},
+	{"duplicate below the payload", compact(`{"alg":"RS256"}`, `{"a":{"b":{"c":1,"c":1}}}`), payloadDuplicate,
+		jwt.ErrMalformed, true},
+	{"header with too many members", compact(`{"alg":"RS256"`+manyMembers(256)+`}`, `{}`), headerMembers,
+		jwt.ErrMalformed, true},
+	{"payload with too many members", compact(`{"alg":"RS256"}`, `{"a":{"a":0`+manyMembers(256)+`}}`), payloadMembers,
+		jwt.ErrMalformed, true},
+	{"payload nested too deep", compact(`{"alg":"RS256"}`, strings.Repeat(deepest, 33)+"0"+strings.Repeat("}", 33)),
+		payloadDepth, jwt.ErrMalformed, true},
 	{"payload is null", compact(`{"alg":"RS256"}`, `null`), payloadNoObject, jwt.ErrMalformed, true},
 	{"payload is an array", compact(`{"alg":"RS256"}`, `[{"sub":"alice"}]`), payloadNoObject, jwt.ErrMalformed, true},
 
@@ -159,14 +172,20 @@ var refusals = []struct {
 	{"nbf is true", compact(`{"alg":"RS256"}`, `{"nbf":true}`), dateNoNumber, jwt.ErrMalformed, true},
 	{"iat is an array", compact(`{"alg":"RS256"}`, `{"iat":[1]}`), dateNoNumber, jwt.ErrMalformed, true},
 	{"exp is negative", compact(`{"alg":"RS256"}`, `{"exp":-1}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"exp is beyond the year 9999", compact(`{"alg":"RS256"}`, `{"exp":253402300800}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"exp is just beyond the year 9999", compact(`{"alg":"RS256"}`, `{"exp":253402300799.00000000000000000001}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"exp is in milliseconds", compact(`{"alg":"RS256"}`, `{"exp":1300819380000}`), dateOutOfRange, jwt.ErrMalformed, true},
+	{"exp is beyond the year 9999", compact(`{"alg":"RS256"}`, `{"exp":253402300800}`), dateOutOfRange,
+		jwt.ErrMalformed, true},
+	{"exp is just beyond the year 9999", compact(`{"alg":"RS256"}`, `{"exp":253402300799.00000000000000000001}`),
+		dateOutOfRange, jwt.ErrMalformed, true},
+	{"exp is in milliseconds", compact(`{"alg":"RS256"}`, `{"exp":1300819380000}`), dateOutOfRange, jwt.ErrMalformed,
+		true},
 	{"exp overflows a float64", compact(`{"alg":"RS256"}`, `{"exp":1e999}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"exp overflows an exponent", compact(`{"alg":"RS256"}`, `{"exp":1e99999999999999999999}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"exp wraps around an int64", compact(`{"alg":"RS256"}`, `{"exp":18446744073709551616}`), dateOutOfRange, jwt.ErrMalformed, true},
+	{"exp overflows an exponent", compact(`{"alg":"RS256"}`, `{"exp":1e99999999999999999999}`), dateOutOfRange,
+		jwt.ErrMalformed, true},
+	{"exp wraps around an int64", compact(`{"alg":"RS256"}`, `{"exp":18446744073709551616}`), dateOutOfRange,
+		jwt.ErrMalformed, true},
 	{"nbf is beyond the year 9999", compact(`{"alg":"RS256"}`, `{"nbf":1e12}`), dateOutOfRange, jwt.ErrMalformed, true},
-	{"iat is negative", compact(`{"alg":"RS256"}`, `{"iat":-0.000000000000000000001}`), dateOutOfRange, jwt.ErrMalformed, true},
+	{"iat is negative", compact(`{"alg":"RS256"}`, `{"iat":-0.000000000000000000001}`), dateOutOfRange,
+		jwt.ErrMalformed, true},
 }
 
 func TestParseRefuses(t *testing.T) {
@@ -300,7 +319,8 @@ func examine(token string) (reasons []string) {
 		}
 		return found
 	}
-	header := addJSON(documents[0], headerJSON, headerUnicode, headerDuplicate, headerDepth, headerMembers, headerNoObject)
+	header := addJSON(documents[0], headerJSON, headerUnicode, headerDuplicate, headerDepth, headerMembers,
+		headerNoObject)
 	if header != nil {
 		has := func(name string) bool { _, ok := header[name]; return ok }
 		add(has("crit"), critPresent)
@@ -310,7 +330,8 @@ func examine(token string) (reasons []string) {
 		add(has("alg") && header["alg"][0] != '"', algNoString)
 		add(!has("alg"), algMissing)
 	}
-	payload := addJSON(documents[1], payloadJSON, payloadUnicode, payloadDuplicate, payloadDepth, payloadMembers, payloadNoObject)
+	payload := addJSON(documents[1], payloadJSON, payloadUnicode, payloadDuplicate, payloadDepth, payloadMembers,
+		payloadNoObject)
 	if iss, ok := payload["iss"]; ok {
 		add(iss[0] != '"' || string(iss) == `""`, issNoString)
 	}

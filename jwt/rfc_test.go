@@ -57,8 +57,9 @@ func verifiedByJOSE(t *testing.T, compact string, keys json.RawMessage) string {
 	if err := json.Unmarshal(keys, &set); err != nil {
 		t.Fatal(err)
 	}
-	jws, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.HS256, jose.RS256, jose.ES256, jose.ES512,
-		jose.PS384, jose.EdDSA})
+	jws, err := jose.ParseSignedCompact(compact,
+		[]jose.SignatureAlgorithm{jose.HS256, jose.RS256, jose.ES256, jose.ES512,
+			jose.PS384, jose.EdDSA})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -93,13 +93,18 @@ func TestVerifyEncodedMessage(t *testing.T) {
 		good    bool
 	}{
 		{"as it should be", message("\x00\x01", full, "\x00"+info+string(digest)), true},
-		{"without NULL", message("\x00\x01", full+2, "\x00\x30\x2f\x30\x0b"+info[4:15]+info[17:]+string(digest)), false},
-		{"padded short, with what follows", message("\x00\x01", 8, "\x00"+info+string(digest)+strings.Repeat("A", full-8)), false},
+		{"without NULL", message("\x00\x01", full+2, "\x00\x30\x2f\x30\x0b"+info[4:15]+info[17:]+string(digest)),
+			false},
+		{
+			"padded short, with what follows",
+			message("\x00\x01", 8, "\x00"+info+string(digest)+strings.Repeat("A", full-8)), false},
 		{"block type 2", message("\x00\x02", full, "\x00"+info+string(digest)), false},
 		{"block type 0", message("\x00\x00", full, "\x00"+info+string(digest)), false},
 		{"padding with a zero in it", message("\x00\x01", full-1, "\x00\x00"+info+string(digest)), false},
 		{"no zero after the padding", message("\x00\x01", full, "\xff"+info+string(digest)), false},
-		{"another hash's DigestInfo", message("\x00\x01", full, "\x00"+strings.Replace(info, "\x02\x01\x05", "\x02\x02\x05", 1)+string(digest)), false},
+		{
+			"another hash's DigestInfo", message("\x00\x01", full,
+				"\x00"+strings.Replace(info, "\x02\x01\x05", "\x02\x02\x05", 1)+string(digest)), false},
 		{"another digest", message("\x00\x01", full, "\x00"+info+strings.Repeat("\x11", len(digest))), false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -84,7 +84,8 @@ func TestVerify(t *testing.T) {
 			}
 			input := b64([]byte(fmt.Sprintf(`{"alg":%q}`, other))) + "." + b64([]byte(somePayload))
 			err := parse(t, input+"."+b64(made(input))).Verify(only("", key))
-			if want := map[bool]error{true: jwt.ErrSignature, false: jwt.ErrUnknownKey}[key.Allows(other)]; !errors.Is(err, want) {
+			if want := map[bool]error{true: jwt.ErrSignature, false: jwt.ErrUnknownKey}[key.Allows(other)]; !errors.Is(
+				err, want) {
 				t.Errorf("signed with %s, said to be %s: got error %v, want %v", alg, other, err, want)
 			}
 		}
@@ -97,7 +98,8 @@ func TestES512(t *testing.T) {
 	key, made := signer(t, "ES512")
 	token := parse(t, input+"."+b64(made(input)))
 	before := jwt.SignatureChecks()
-	for _, arithmetic := range []jwt.Arithmetic{nil, func(string, []byte, []byte, string) (bool, error) { return true, jwt.ErrUnavailable }} {
+	for _, arithmetic := range []jwt.Arithmetic{nil,
+		func(string, []byte, []byte, string) (bool, error) { return true, jwt.ErrUnavailable }} {
 		if err := token.VerifyWith(key, arithmetic); !errors.Is(err, jwt.ErrUnavailable) {
 			t.Errorf("got error %v, want %v", err, jwt.ErrUnavailable)
 		}
@@ -141,20 +143,27 @@ func TestVerifyRefuses(t *testing.T) {
 		{"header changed", edit(t, good, 0, replaced("key-1", "key-2")), ours, jwt.ErrSignature, true},
 		{"payload changed", edit(t, good, 1, replaced("alice", "mallo")), ours, jwt.ErrSignature, true},
 		{"payload changed, PSS", edit(t, goodPSS, 1, replaced("alice", "mallo")), ours, jwt.ErrSignature, true},
-		{"space in the payload", edit(t, good, 1, func(b []byte) []byte { return append(b, ' ') }), ours, jwt.ErrSignature, true},
+		{"space in the payload", edit(t, good, 1, func(b []byte) []byte { return append(b, ' ') }), ours,
+			jwt.ErrSignature, true},
 		{"signature cut off", signed(func(b []byte) []byte { return b[:len(b)-1] }), ours, jwt.ErrSignature, false},
 		{"signature cut off in front", signed(func(b []byte) []byte { return b[1:] }), ours, jwt.ErrSignature, false},
-		{"signature with a zero after it", signed(func(b []byte) []byte { return append(b, 0) }), ours, jwt.ErrSignature, false},
-		{"signature with a zero before it", signed(func(b []byte) []byte { return append([]byte{0}, b...) }), ours, jwt.ErrSignature, false},
+		{"signature with a zero after it", signed(func(b []byte) []byte { return append(b, 0) }), ours,
+			jwt.ErrSignature, false},
+		{"signature with a zero before it", signed(func(b []byte) []byte { return append([]byte{0}, b...) }), ours,
+			jwt.ErrSignature, false},
 		{"signature of zeros", signed(func([]byte) []byte { return make([]byte, size) }), ours, jwt.ErrSignature, true},
-		{"signature of one", signed(func([]byte) []byte { return append(make([]byte, size-1), 1) }), ours, jwt.ErrSignature, true},
-		{"signature as large as the modulus", signed(func([]byte) []byte { return key.N.Bytes() }), ours, jwt.ErrSignature, true},
+		{"signature of one", signed(func([]byte) []byte { return append(make([]byte, size-1), 1) }), ours,
+			jwt.ErrSignature, true},
+		{"signature as large as the modulus", signed(func([]byte) []byte { return key.N.Bytes() }), ours,
+			jwt.ErrSignature, true},
 		{"signature beyond the modulus", beyondModulus(t, key), ours, jwt.ErrSignature, true},
-		{"largest signature", signed(func([]byte) []byte { return []byte(strings.Repeat("\xff", size)) }), ours, jwt.ErrSignature, true},
+		{"largest signature", signed(func([]byte) []byte { return []byte(strings.Repeat("\xff", size)) }), ours,
+			jwt.ErrSignature, true},
 		{"salt too short", sign(t, key, "PS256", pss, somePayload, 31), ours, jwt.ErrSignature, true},
 		{"salt too long", sign(t, key, "PS256", pss, somePayload, 33), ours, jwt.ErrSignature, true},
 		{"no salt", sign(t, key, "PS256", pss, somePayload, 0), ours, jwt.ErrSignature, true},
-		{"salt as long as there is room", sign(t, key, "PS256", pss, somePayload, rsa.PSSSaltLengthAuto), ours, jwt.ErrSignature, true},
+		{"salt as long as there is room", sign(t, key, "PS256", pss, somePayload, rsa.PSSSaltLengthAuto), ours,
+			jwt.ErrSignature, true},
 		{"no DigestInfo", withoutDigestInfo(t, key), ours, jwt.ErrSignature, true},
 
 		{"RS256 with a key for PS256", good, only("PS256", rsaKey(&key.PublicKey)), jwt.ErrUnknownKey, false},
@@ -166,7 +175,8 @@ func TestVerifyRefuses(t *testing.T) {
 		{"another exponent, the largest", good, public(key.N, jwt.MaxExponent), jwt.ErrSignature, true},
 
 		{"none", compact(`{"alg":"none"}`, somePayload), ours, jwt.ErrAlgorithm, false},
-		{"no algorithm that is known", sign(t, key, "RS256", `{"alg":"RS255"}`, somePayload, 0), ours, jwt.ErrAlgorithm, false},
+		{"no algorithm that is known", sign(t, key, "RS256", `{"alg":"RS255"}`, somePayload, 0), ours, jwt.ErrAlgorithm,
+			false},
 		{"HMAC with the public key", compact(`{"alg":"HS256"}`, somePayload), ours, jwt.ErrAlgorithm, false},
 	}
 	for _, test := range tests {
@@ -329,9 +339,11 @@ func TestVerifyWith(t *testing.T) {
 		{"in doubt", signed(key, "RS512"), good, false, inDoubt, inDoubt, "sha512", 0},
 		{"in doubt, and valid", signed(key, "RS256"), good, true, inDoubt, inDoubt, "sha256", 0},
 		{"not available", signed(key, "RS256"), good, false, jwt.ErrUnavailable, nil, "sha256", 1},
-		{"not available, and valid", signed(other, "RS256"), good, true, jwt.ErrUnavailable, jwt.ErrSignature, "sha256", 1},
+		{"not available, and valid", signed(other, "RS256"), good, true, jwt.ErrUnavailable, jwt.ErrSignature, "sha256",
+			1},
 		{"PSS", signed(other, "PS256"), good, true, nil, jwt.ErrSignature, "", 1},
-		{"key for another algorithm", signed(key, "RS256"), only("RS384", rsaKey(&key.PublicKey)), true, nil, jwt.ErrUnknownKey, "", 0},
+		{"key for another algorithm", signed(key, "RS256"), only("RS384", rsaKey(&key.PublicKey)), true, nil,
+			jwt.ErrUnknownKey, "", 0},
 		{"ES256", es256, curves["ES256"], true, nil, nil, "sha256", 0},
 		{"ES384, not valid", es384, curves["ES384"], false, nil, jwt.ErrSignature, "sha384", 0},
 		{"ES384, not available", es384, curves["ES384"], false, jwt.ErrUnavailable, nil, "sha384", 1},

@@ -314,9 +314,11 @@ func TestTokensRefusedByIdentify(t *testing.T) {
 		{"username that the upstream would trim", ``, `"sub":" admin"`, "username claim: space at an end"},
 		{"client in the user's place that the upstream would trim", machines, `"azp":"app "`,
 			"username claim: space at an end"},
-		{"organization a boolean", byClaim, `"sub":"me","org":true`, "organization claim: neither a string nor a number"},
+		{"organization a boolean", byClaim, `"sub":"me","org":true`,
+			"organization claim: neither a string nor a number"},
 		{"organization empty", byClaim, `"sub":"me","org":""`, "organization claim: empty"},
-		{"organizations in an array", byClaim, `"sub":"me","org":["org1","org2"]`, "organization claim: more than one value"},
+		{"organizations in an array", byClaim, `"sub":"me","org":["org1","org2"]`,
+			"organization claim: more than one value"},
 		{"an organization twice in an array", byClaim, `"sub":"me","org":["org1","org1"]`,
 			"organization claim: more than one value"},
 		{"organizations in an object", byClaim, `"sub":"me","org":{"org1":{},"org2":{}}`,
@@ -409,22 +411,29 @@ func TestAuthorize(t *testing.T) {
 		{"consumer key before claim", any("consumerKeys", "x") + ", " + claim("gone", "x"), "", ErrConsumerKey},
 		{"any of two, the first", anyOf(any("scopes", "read"), any("roles", "admin")), "", nil},
 		{"any of two, the second", anyOf(any("scopes", "admin"), any("roles", "user")), "", nil},
-		{"any of two, none: the first one's refusal", anyOf(any("scopes", "admin"), any("roles", "admin")), "", ErrScope},
+		{"any of two, none: the first one's refusal", anyOf(any("scopes", "admin"), any("roles", "admin")), "",
+			ErrScope},
 		{"any of two, none, in another order", anyOf(any("roles", "admin"), any("scopes", "admin")), "", ErrRole},
 		{"an alternative asks for all that it says", anyOf(any("scopes", "read") + ", " + any("roles", "admin")), "",
 			ErrRole},
-		{"an alternative with all scopes", anyOf(all("scopes", "read", "admin"), all("scopes", "read", "write")), "", nil},
+		{"an alternative with all scopes", anyOf(all("scopes", "read", "admin"), all("scopes", "read", "write")), "",
+			nil},
 		{"an alternative for clients", anyOf(any("consumerKeys", "x")), "", ErrConsumerKey},
 		{"an alternative for claims", anyOf(claim("tier", "silver"), claim("vip", "true")), "", nil},
 		{"an alternative for claims of another value", anyOf(claim("tier", "silver")), "", ErrClaimRule},
-		{"alternatives besides the rule's own", any("roles", "admin") + ", " + anyOf(any("scopes", "read")), "", ErrRole},
-		{"the rule's own besides alternatives", any("roles", "user") + ", " + anyOf(any("scopes", "admin")), "", ErrScope},
-		{"alternatives for an audience", anyOf(any("audiences", "a")+", "+any("scopes", "admin"), any("audiences", "b")),
+		{"alternatives besides the rule's own", any("roles", "admin") + ", " + anyOf(any("scopes", "read")), "",
+			ErrRole},
+		{"the rule's own besides alternatives", any("roles", "user") + ", " + anyOf(any("scopes", "admin")), "",
+			ErrScope},
+		{
+			"alternatives for an audience", anyOf(any("audiences", "a")+", "+any("scopes", "admin"),
+				any("audiences", "b")),
 			"", nil},
 		{"alternatives for other audiences",
 			any("audiences", "b") + ", " + anyOf(any("audiences", "x"), any("audiences", "y")), "", ErrClaimRule},
 		{"an alternative for another issuer", anyOf(any("issuers", "other"), any("scopes", "read")), "", nil},
-		{"an alternative for another issuer, refused", anyOf(any("issuers", "other"), any("scopes", "admin")), "", ErrScope},
+		{"an alternative for another issuer, refused", anyOf(any("issuers", "other"), any("scopes", "admin")), "",
+			ErrScope},
 		{"organization before alternatives", org2 + ", " + anyOf(any("scopes", "read")), "", ErrOrganization},
 		{"missing username before organization", org2, `"scope":"read"`, ErrMissingClaim},
 		{"null username", ``, `"sub":null`, ErrMissingClaim},
@@ -432,7 +441,8 @@ func TestAuthorize(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			// A rule before it asks for claims of its own.
-			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`), issuer("other", "org1", of("other"))},
+			p := policyOf(t, []string{issuer("idp", "org1", `"rolesClaim": "roles"`),
+				issuer("other", "org1", of("other"))},
 				[]string{`{"match": {"path": "/x"}, ` + claim("other", "x") + "}", "{" + tt.rule + "}"})
 			if tt.token == "" {
 				tt.token = token
@@ -491,7 +501,8 @@ func TestErrorsSayNothingOfTokenOrConfiguration(t *testing.T) {
 			t.Errorf("%q", err)
 		}
 	}
-	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrAmbiguousHost, ErrNoRule, errNoIdentity, ErrClaim,
+	for _, err := range []error{nil, ErrUnknownIssuer, ErrAmbiguousPath, ErrAmbiguousHost, ErrNoRule, errNoIdentity,
+		ErrClaim,
 		&ClaimError{Use: "username", Problem: empty}, errors.New("other")} {
 		if ByRule(err) {
 			t.Errorf("%v is by rule", err)

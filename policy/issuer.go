@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"orgate/config"
+	"orgate/internal/pattern"
 	"orgate/jwt"
 )
 
@@ -18,7 +19,7 @@ type Issuer struct {
 	// Config is the issuer's configuration.
 	Config *config.Issuer
 
-	group *group
+	group *Provider
 	claim *organizationClaim // nil if there is none
 	// Whether a token without the claim is of the issuer's own organization.
 	unclaimed bool
@@ -38,10 +39,16 @@ type organizationClaim struct {
 	mapped map[string]string
 }
 
-// group is the issuers with the same "iss".
-type group struct {
+// Provider is the issuers with the same "iss".
+type Provider struct {
+	// Index is the provider's place among [Policy.Providers].
+	Index int
+	// Config is the first of its issuers: all handle tokens alike.
+	Config *config.Issuer
+
+	pattern        *pattern.Pattern // nil if tokens are told by their "iss"
 	issuers        []*Issuer
-	byOrganization map[string]*Issuer // config.Any among them
+	byOrganization map[string]*Issuer // config.Any among them; nil for a few: see of
 	claims         []*organizationClaim
 	unclaimed      []*Issuer
 	sole           *Proof // if there is one issuer: nothing depends on the claims
@@ -50,19 +57,14 @@ type group struct {
 // addIssuers adds the issuers, and returns the place of each by its name.
 func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int {
 	places := make(map[string]int, len(c.Issuers))
-	groups := make(map[string]*group, len(c.Issuers))
+	groups := make(map[string]*Provider, len(c.Issuers))
 	for n := range c.Issuers {
 		entry := &c.Issuers[n]
 		places[entry.Name] = n
 		g := groups[entry.Issuer]
 		if g == nil {
-			g = &group{byOrganization: map[string]*Issuer{}}
+			g = p.addProvider(entry)
 			groups[entry.Issuer] = g
-			if entry.ManyTenants() {
-				p.tenants = append(p.tenants, tenants{entry.Issuer, g})
-			} else {
-				p.groups[entry.Issuer] = g
-			}
 		}
 		i := &Issuer{Name: entry.Name, Index: n, Config: entry, group: g, headers: &c.Headers, known: known}
 		if len(entry.RoleMappings) > 0 {
@@ -81,11 +83,21 @@ func (p *Policy) addIssuers(c *config.Config, known *claimTable) map[string]int 
 	return places
 }
 
-func (g *group) add(i *Issuer) {
+func (g *Provider) add(i *Issuer) {
 	g.issuers = append(g.issuers, i)
-	g.byOrganization[i.Config.Organization] = i
+	if len(g.issuers) > few && g.byOrganization == nil {
+		g.byOrganization = map[string]*Issuer{}
+		for _, i := range g.issuers {
+			g.byOrganization[i.Config.Organization] = i
+		}
+	} else if g.byOrganization != nil {
+		g.byOrganization[i.Config.Organization] = i
+	}
 	if name := i.Config.OrganizationClaim; !name.IsZero() {
 		i.claim = g.claim(name)
+		if i.claim.mapped == nil && len(i.Config.OrganizationMapping) > 0 {
+			i.claim.mapped = map[string]string{}
+		}
 		maps.Copy(i.claim.mapped, i.Config.OrganizationMapping)
 	}
 	if i.claim == nil || i.Config.MissingOrganization == "issuer" {
@@ -94,13 +106,30 @@ func (g *group) add(i *Issuer) {
 	}
 }
 
-func (g *group) claim(name config.ClaimName) *organizationClaim {
+// few is how many issuers are looked through quicker than looked up. A map takes
+// as much memory as an issuer.
+const few = 4
+
+// of returns the issuer that is bound to an organization, or nil.
+func (g *Provider) of(organization string) *Issuer {
+	if g.byOrganization != nil {
+		return g.byOrganization[organization]
+	}
+	for _, i := range g.issuers {
+		if i.Config.Organization == organization {
+			return i
+		}
+	}
+	return nil
+}
+
+func (g *Provider) claim(name config.ClaimName) *organizationClaim {
 	for _, c := range g.claims {
 		if c.name.Key() == name.Key() {
 			return c
 		}
 	}
-	c := &organizationClaim{index: len(g.claims), name: name, mapped: map[string]string{}}
+	c := &organizationClaim{index: len(g.claims), name: name}
 	g.claims = append(g.claims, c)
 	return c
 }
@@ -114,7 +143,7 @@ func (g *group) claim(name config.ClaimName) *organizationClaim {
 // without its claim for is worth nothing if another one's claim proves another
 // organization, unless both are shared across organizations.
 type Proof struct {
-	group  *group
+	group  *Provider
 	claims []claimed // by organizationClaim.index; none if there is one issuer alone
 
 	// byClaim is the organization that claims prove, "" if none does, "*" if
@@ -138,14 +167,11 @@ func (p *Policy) Proof(claims jwt.Claims) (*Proof, error) {
 		return nil, errSlash
 	case g == nil:
 		return nil, ErrUnknownIssuer
-	case g.sole != nil:
-		return g.sole, nil
 	}
-	t := g.proof(claims)
-	return &t, nil
+	return g.Proof(claims), nil
 }
 
-func (g *group) proof(claims jwt.Claims) Proof {
+func (g *Provider) proof(claims jwt.Claims) Proof {
 	t := Proof{group: g, claims: make([]claimed, len(g.claims)), shared: true}
 	for n, c := range g.claims {
 		t.claims[n] = c.read(claims)
@@ -178,7 +204,7 @@ func (t *Proof) proven() iter.Seq2[*Issuer, string] {
 			value := t.claims[n].value
 			for _, organization := range [...]string{value, claim.mapped[value]} {
 				for _, key := range [...]string{organization, config.Any} {
-					i := t.group.byOrganization[key]
+					i := t.group.of(key)
 					if i != nil && i.claim == claim && t.proves(i, organization) && !yield(i, organization) {
 						return
 					}
@@ -249,7 +275,7 @@ func (t *Proof) Issuer(r *Rule, required string) (*Issuer, error) {
 
 // entry returns the issuer bound to the organization if the rule allows it.
 func (t *Proof) entry(r *Rule, organization string) *Issuer {
-	if i := t.group.byOrganization[organization]; i != nil && r.allows(i) {
+	if i := t.group.of(organization); i != nil && r.allows(i) {
 		return i
 	}
 	return nil

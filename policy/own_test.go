@@ -14,7 +14,8 @@ func TestOwnedProof(t *testing.T) {
 		issuer("rest", "*", `"organizationClaim": "realm"`),
 		issuer("own", "org4", `"organizationClaim": "unit"`, `"missingOrganization": "issuer"`),
 	}, nil, `"organization": "org1"`)
-	for _, claims := range []string{`"org_id": "org1"`, `"org_id": "org1", "tenant": "org2"`, `"realm": "org3"`, `"sub": "x"`} {
+	for _, claims := range []string{`"org_id": "org1"`, `"org_id": "org1", "tenant": "org2"`, `"realm": "org3"`,
+		`"sub": "x"`} {
 		proof, err := p.Proof(claimsOf(t, claims))
 		if err != nil {
 			t.Fatal(err)

@@ -88,9 +88,11 @@ type Policy struct {
 	paths, hosts bool
 	grammar      httptext.Paths
 
-	groups  map[string]*group // by "iss"
-	tenants []tenants
-	headers headerSet
+	providers []*Provider
+	groups    map[string]*Provider // by "iss", of those whose tokens may be JWTs
+	tenants   []tenants            // likewise
+	patterns  []*Provider          // that have one
+	headers   headerSet
 }
 
 // Request is what rules look at.
@@ -119,7 +121,8 @@ const (
 // New prepares a configuration that [config.Parse] has returned: all that it
 // promises is taken for granted.
 func New(c *config.Config) *Policy {
-	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*group, len(c.Issuers)), headers: newHeaderSet(c)}
+	p := &Policy{index: newIndex(), grammar: c.Paths.Grammar(), groups: make(map[string]*Provider, len(c.Issuers)),
+		headers: newHeaderSet(c)}
 	known := newClaimTable(c.Rules)
 	places := p.addIssuers(c, known)
 	for i := range c.Rules {
@@ -201,8 +204,9 @@ func newRule(index int, entry *config.Rule, fallback config.Organization, places
 	}
 	own := entry.Own()
 	r := &Rule{
-		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional, ForwardToken: *entry.ForwardToken,
-		config: entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
+		Name: entry.Name, Index: index, Public: entry.Public, Optional: entry.Optional,
+		ForwardToken: *entry.ForwardToken,
+		config:       entry, organization: newOrganizationSource(organization), own: newDemands(&own, places, known),
 	}
 	for n := range entry.AnyOf {
 		r.alternatives = append(r.alternatives, newDemands(&entry.AnyOf[n], places, known))

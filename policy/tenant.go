@@ -13,13 +13,13 @@ const tenantClaim = "tid"
 // tenants is the issuers with one "iss" that holds a placeholder for the tenant.
 type tenants struct {
 	issuer string
-	*group
+	*Provider
 }
 
 // group returns the issuers that have the token's "iss", nil if none do. One that
 // is written out comes before one of many tenants. If the "iss" and the tenant
 // fit two of those, nothing tells which is meant: it is neither.
-func (p *Policy) group(claims jwt.Claims) *group {
+func (p *Policy) group(claims jwt.Claims) *Provider {
 	iss := claims.Issuer()
 	if g := p.groups[iss]; g != nil || len(p.tenants) == 0 {
 		return g
@@ -28,7 +28,7 @@ func (p *Policy) group(claims jwt.Claims) *group {
 	if !ok || !isTenant(tenant.Str) {
 		return nil
 	}
-	var found *group
+	var found *Provider
 	for _, t := range p.tenants {
 		if !isOfTenant(iss, t.issuer, tenant.Str) {
 			continue
@@ -36,7 +36,7 @@ func (p *Policy) group(claims jwt.Claims) *group {
 		if found != nil {
 			return nil
 		}
-		found = t.group
+		found = t.Provider
 	}
 	return found
 }

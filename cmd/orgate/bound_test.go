@@ -54,7 +54,8 @@ func TestBoundTokens(t *testing.T) {
 	token := scenario.First().Token(scenario.Claims{"iat": nil, "exp": time.Now().Unix() + 3600,
 		"cnf": map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(sum[:])}})
 	file := write(t, "token", []byte(token))
-	g := run(t, "orgate", "--config", config, "--wasm", write(t, "orgate.wasm", hosttest.Wasm(t)), "--upstream", upstream.URL,
+	g := run(t, "orgate", "--config", config, "--wasm", write(t, "orgate.wasm", hosttest.Wasm(t)), "--upstream",
+		upstream.URL,
 		"--workers", "1", "--client-ca", write(t, "ca.pem", authorities))
 	for name, want := range map[string]int{"alice": 200, "mallory": 401, "nobody": 401} {
 		client := &tls.Config{InsecureSkipVerify: true}

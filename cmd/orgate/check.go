@@ -13,9 +13,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config/schema"
-	"orgate/internal/advice"
 )
 
 // checkOptions are the flags of "orgate check" as they were given.
@@ -108,7 +108,8 @@ fetched, or, with --strict, there are warnings), and 2 if a flag is wrong.`,
 	f.BoolVar(&o.online, "online", false, "fetch the issuers' keys, and tell which are used")
 	f.StringVar(&o.ca, "ca", "",
 		"with --online, trust the certificate authorities in `FILE` alone (default those of the system)")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "with --online, ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"with --online, ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.output, "output", "text", "write findings as `FORMAT`: text or json")
 	f.BoolVar(&o.strict, "strict", false, "fail on warnings as on errors")
 	complete(cmd, "output", "text", "json")
@@ -128,7 +129,8 @@ func oneFile(_ *cobra.Command, args []string) error {
 
 // complete has the shell offer the values of a flag.
 func complete(cmd *cobra.Command, flag string, values ...string) {
-	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+	if err := cmd.RegisterFlagCompletionFunc(flag,
+		cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic(err) // there is no such flag
 	}
 }
@@ -279,7 +281,8 @@ func (c *checker) writeText(r *result) error {
 	for i := range r.Keys {
 		writeKeys(&b, p, r.File, &r.Keys[i])
 	}
-	fmt.Fprintf(&b, "%s: %s, %s\n", r.File, count(len(r.Errors), "error", "errors"), count(len(r.Warnings), "warning", "warnings"))
+	fmt.Fprintf(&b, "%s: %s, %s\n", r.File, count(len(r.Errors), "error", "errors"),
+		count(len(r.Warnings), "warning", "warnings"))
 	if _, err := to.Write(b.Bytes()); err != nil {
 		return err
 	}
@@ -301,7 +304,8 @@ func writeKeys(b *bytes.Buffer, p palette, file string, keys *keyfetch.Keys) {
 		if k.Algorithm != "" {
 			algorithm = k.Algorithm
 		}
-		fmt.Fprintf(b, "  %s      %s: %s, %s, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Type, k.Thumbprint)
+		fmt.Fprintf(b, "  %s      %s: %s, %s, thumbprint %s\n", p.green("used"), k.Name, algorithm, k.Type,
+			k.Thumbprint)
 	}
 }
 

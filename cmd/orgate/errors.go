@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"orgate/internal/advice"
+	"orgate/admin/advice"
 )
 
 // errors is the error of a configuration with errors: a line for each,

@@ -17,15 +17,16 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/explain"
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
-	"orgate/internal/advice"
 )
 
 // explainOptions are the flags of "orgate explain" as they were given.
 type explainOptions struct {
 	config, request, requestFile, token, at, output, clientCert string
+	answers                                                     []string
 	headers, keySets, clusters, metadatas                       []string
 }
 
@@ -54,8 +55,9 @@ printed, and the values that the plugin decides by or hands on.
 
 Nothing leaves the machine but requests for keys: those of the issuer that the
 token names are fetched from the URLs in the configuration, from the address
-given with --cluster, or read from the file given with --jwks. Any one file may
-be "-", standard input.
+given with --cluster, or read from the file given with --jwks. The provider is
+never asked about an opaque token: --introspection has what it would say. Any
+one file may be "-", standard input.
 
 The exit status is 0 if the plugin lets the request pass, 3 if it refuses it, 2
 if a flag is wrong, and 1 if a file cannot be read or the configuration has
@@ -82,14 +84,19 @@ errors.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input "+
+		"(required)")
 	f.StringVar(&o.request, "request", "", "explain the request '`METHOD URL`'")
 	f.StringVar(&o.requestFile, "request-file", "", "read the whole request from `FILE`, \"-\" for standard input")
 	f.StringVar(&o.token, "token", "", "read the token from `FILE`, \"-\" for standard input (default none)")
 	f.StringArrayVar(&o.headers, "header", nil, "send the header '`NAME: VALUE`'; may be repeated")
 	f.StringArrayVar(&o.keySets, "jwks", nil, "read an issuer's JWK Set from a file, as `ISSUER=FILE`; may be repeated")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
-	f.StringArrayVar(&o.metadatas, "route-metadata", nil, "metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
+	f.StringArrayVar(&o.answers, "introspection", nil,
+		"read what an issuer's provider says of the token from a file, as `ISSUER=FILE`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"ask for the cluster NAME's keys at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.metadatas, "route-metadata", nil,
+		"metadata of the route, as `FILTER.KEY=VALUE`; may be repeated")
 	f.StringVar(&o.clientCert, "client-cert", "", "have the client show the certificate in `FILE`, PEM (default none)")
 	f.StringVar(&o.at, "at", "", "judge the request at `TIME`, such as 2026-11-22T12:00:00Z (default now)")
 	f.StringVar(&o.output, "output", "text", "print `text` or json")
@@ -101,14 +108,15 @@ type explainer struct {
 	explainOptions
 	client  keyfetch.Client
 	keyFile map[string]string // by issuer
+	answer  map[string]string // a file, by issuer
 	input   explain.Input
 }
 
 // check reads the flags. Its errors are those of usage.
 func (o *explainOptions) check() (*explainer, error) {
-	x := &explainer{explainOptions: *o, keyFile: map[string]string{}}
+	x := &explainer{explainOptions: *o, keyFile: map[string]string{}, answer: map[string]string{}}
 	x.input.Now = time.Now()
-	err := oneStdin(append([]string{o.config, o.token, o.requestFile}, o.keySets...)...)
+	err := oneStdin(slices.Concat([]string{o.config, o.token, o.requestFile}, o.keySets, o.answers)...)
 	switch {
 	case o.config == "":
 		return nil, errors.New("--config is missing")
@@ -137,15 +145,11 @@ func (o *explainOptions) check() (*explainer, error) {
 		}
 		r.Headers = append(r.Headers, header)
 	}
-	for _, k := range o.keySets {
-		name, file, ok := strings.Cut(k, "=")
-		if !ok || name == "" || file == "" {
-			return nil, fmt.Errorf("--jwks: must be ISSUER=FILE, got %q", k)
-		}
-		if x.keyFile[name] != "" {
-			return nil, fmt.Errorf("--jwks: %q is given twice", name)
-		}
-		x.keyFile[name] = file
+	if err := filesOfIssuers("--jwks", o.keySets, x.keyFile); err != nil {
+		return nil, err
+	}
+	if err := filesOfIssuers("--introspection", o.answers, x.answer); err != nil {
+		return nil, err
 	}
 	if r.Metadata, err = parseMetadata(o.metadatas); err != nil {
 		return nil, err
@@ -156,6 +160,21 @@ func (o *explainOptions) check() (*explainer, error) {
 		}
 	}
 	return x, nil
+}
+
+// filesOfIssuers reads the values of a flag, each "ISSUER=FILE".
+func filesOfIssuers(flag string, values []string, files map[string]string) error {
+	for _, value := range values {
+		name, file, ok := strings.Cut(value, "=")
+		if !ok || name == "" || file == "" {
+			return fmt.Errorf("%s: must be ISSUER=FILE, got %q", flag, value)
+		}
+		if files[name] != "" {
+			return fmt.Errorf("%s: %q is given twice", flag, name)
+		}
+		files[name] = file
+	}
+	return nil
 }
 
 func parseMetadata(flags []string) (map[string]string, error) {
@@ -183,9 +202,11 @@ func parseRequestLine(text string) (explain.Request, error) {
 	if !strings.HasPrefix(r.Path, "/") {
 		r.Path = "/" + r.Path
 	}
-	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" && r.Scheme != "https" ||
+	if !ok || r.Method == "" || r.Method != strings.ToUpper(method) || r.Host == "" || r.Scheme != "http" &&
+		r.Scheme != "https" ||
 		strings.ContainsFunc(location, func(c rune) bool { return c <= ' ' || c == 0x7f }) {
-		return r, errors.New("must be a method in capitals and an absolute http(s) URL, such as 'GET https://api.example.com/orders'")
+		return r, errors.New("must be a method in capitals and an absolute http(s) URL, such as 'GET " +
+			"https://api.example.com/orders'")
 	}
 	return r, nil
 }
@@ -278,6 +299,9 @@ func (x *explainer) prepare(stdin io.Reader) error {
 	if x.input.Request.Certificate, err = certificateDigest(x.clientCert, stdin); err != nil {
 		return err
 	}
+	if err := x.answerWith(stdin); err != nil {
+		return err
+	}
 	return x.fetchWith(stdin)
 }
 
@@ -298,6 +322,24 @@ func (x *explainer) fetchWith(stdin io.Reader) error {
 		}
 		return &explain.Document{Status: d.Status, Header: d.Header, Body: d.Body}, nil
 	}
+	return nil
+}
+
+// answerWith reads what providers would say of the token.
+func (x *explainer) answerWith(stdin io.Reader) error {
+	answers := map[string]string{}
+	for name, file := range x.answer {
+		if !slices.ContainsFunc(x.input.Config.Issuers,
+			func(i config.Issuer) bool { return i.Name == name && i.Introspection != nil }) {
+			return fmt.Errorf("--introspection: the configuration has no issuer %q that is asked", name)
+		}
+		text, err := read(file, stdin)
+		if err != nil {
+			return err
+		}
+		answers[name] = string(text)
+	}
+	x.input.Answer = func(issuer string) string { return answers[issuer] }
 	return nil
 }
 
@@ -433,9 +475,11 @@ func (x *explainer) keyDocuments(stdin io.Reader) (map[string]*explain.Document,
 			if err != nil {
 				return nil, err
 			}
-			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK, Body: string(discovery)}
+			documents[keys.Cluster+" "+keys.WellKnown] = &explain.Document{Status: http.StatusOK,
+				Body: string(discovery)}
 		}
-		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text), File: nameOf(file)}
+		documents[keys.Cluster+" "+location] = &explain.Document{Status: http.StatusOK, Body: string(text),
+			File: nameOf(file)}
 	}
 	return documents, nil
 }
@@ -462,7 +506,8 @@ func explained(e *explain.Explanation, p palette) []byte {
 		}
 		return b.Bytes()
 	}
-	b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Response.Status, http.StatusText(e.Response.Status))) + "\n")
+	b.WriteString(p.red(fmt.Sprintf("The plugin answers %d %s.", e.Response.Status,
+		http.StatusText(e.Response.Status))) + "\n")
 	if e.Response.GRPC >= 0 {
 		fmt.Fprintf(&b, "  gRPC status %d\n", e.Response.GRPC)
 	}

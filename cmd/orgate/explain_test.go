@@ -19,17 +19,20 @@ func TestExplainScripts(t *testing.T) {
 	keys := scenario.JWKS(scenario.First())
 	token := scenario.First().Token()
 	files := map[string]string{
-		"org1.token":      token + "\n",
-		"bearer.token":    "Bearer " + token,
-		"org9.token":      scenario.First().Token(scenario.Claims{"org_id": "org9"}),
-		"slash.token":     scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}),
-		"expired.token":   scenario.First().Token(scenario.Claims{"exp": scenario.Now.Unix() - 3600, "iat": scenario.Now.Unix() - 7200}),
+		"org1.token":   token + "\n",
+		"bearer.token": "Bearer " + token,
+		"org9.token":   scenario.First().Token(scenario.Claims{"org_id": "org9"}),
+		"slash.token":  scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}),
+		"expired.token": scenario.First().Token(
+			scenario.Claims{"exp": scenario.Now.Unix() - 3600, "iat": scenario.Now.Unix() - 7200}),
 		"forged.token":    scenario.Stranger().Token(),
 		"malformed.token": token[:len(token)-1] + "=",
 		"jwks.json":       keys,
-		"whole.request": "GET https://api.example/orders?page=2\nauthorization: Bearer " + token + "\ncookie: a=b; session=x\n" +
+		"whole.request": "GET https://api.example/orders?page=2\nauthorization: Bearer " + token +
+			"\ncookie: a=b; session=x\n" +
 			"x-wso2-username: mallory\n",
-		"several.request": "GET https://api.example/orders\r\nauthorization: Bearer " + token + "\r\nauthorization: Bearer x.y.z\r\n\r\n",
+		"several.request": "GET https://api.example/orders\r\nauthorization: Bearer " + token +
+			"\r\nauthorization: Bearer x.y.z\r\n\r\n",
 	}
 	testscript.Run(t, testscript.Params{
 		Dir:           "testdata/explain",

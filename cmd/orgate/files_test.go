@@ -74,12 +74,15 @@ spec:
 			says: []string{`"issuer": "https://login.acme.test/token"`, `"localClaim": "x-wso2-groups"`,
 				`"remoteClaim": "groups"`, "note: Helm values: idp: not carried over"}},
 		{name: "values with a provider of the chart's own, disabled", args: "import values.yaml --organization default",
-			files: values("apk", "idp: {enabled: false}\n"), says: []string{`"issuer": "https://login.acme.test/token"`}},
+			files: values("apk", "idp: {enabled: false}\n"),
+			says:  []string{`"issuer": "https://login.acme.test/token"`}},
 		{name: "values of chart 2.0", args: "import values.yaml --organization default", files: values("kgw", ""),
 			says: []string{`"issuer": "https://login.acme.test/token"`, `"localClaim": "x-wso2-groups"`}},
 		{name: "tokens as APK takes them", args: "import x.yaml --organization default",
-			files: resources(tokenIssuer("a", "default", mapping)), says: []string{`"RS384"`, `"RS512"`, `"ES256"`, `"ES384"`,
-				`"missingUsername": "omit"`, "note: tokens: not as in APK, those signed with ES512 and those that are not valid" +
+			files: resources(tokenIssuer("a", "default", mapping)),
+			says: []string{`"RS384"`, `"RS512"`, `"ES256"`, `"ES384"`,
+				`"missingUsername": "omit"`, "note: tokens: not as in APK, those signed with ES512 and those that " +
+					"are not valid" +
 					" yet (nbf) are refused"}},
 		{name: "the pair of the documents", args: "import x.yaml",
 			files: resources(tokenIssuer("a", "apk-system", mapping), tokenIssuer("b", "default", mapping)),
@@ -89,10 +92,12 @@ spec:
 				tokenIssuer("c", "org1", mapping), tokenIssuer("d", "org2", mapping), tokenIssuer("e", "org3", mapping),
 				tokenIssuer("f", "org4", mapping)), says: []string{oneClaimless, "\n1 error: nothing was written\n"}},
 		{name: "much that is not for the plugin", args: "import x.yaml --organization default",
-			files: resources(tokenIssuer("a", "default", mapping), strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n",
-				40), strings.Repeat("---\nkind: Backend\n", 23)), lines: 5, // kinds, targetRef, tokens and clusters
-			says: []string{"Service default/s: kind: skipped: nothing in it is for the plugin (lines 18, 21, 24 and 36 more as" +
-				" well)"}},
+			files: resources(tokenIssuer("a", "default", mapping),
+				strings.Repeat("---\nkind: Service\nmetadata: {name: s}\n",
+					40), strings.Repeat("---\nkind: Backend\n", 23)), lines: 5, // kinds, targetRef, tokens and clusters
+			says: []string{
+				"Service default/s: kind: skipped: nothing in it is for the plugin (lines 18, 21, 24 and 36 more as" +
+					" well)"}},
 		{name: "a version to come", args: "import x.yaml --organization default",
 			files: resources(strings.Replace(tokenIssuer("a", "default", mapping), "v1alpha2", "v1alpha3", 1)),
 			says: []string{`"issuer": "https://idp.example"`, "note: TokenIssuer default/a: apiVersion: " +
@@ -117,17 +122,19 @@ spec:
 `}, says: []string{"orgate.yaml:1:1: ", "--print writes it as JSON (yaml)"}},
 	}
 	for provider, issuers := range map[string][2]string{ // the provider's own, and the other
-		"Authentik":    {"https://sso.acme.test/application/o/shop/", "https://sso.acme.test/application/o/shop"},
-		"Google":       {"https://accounts.google.com", "https://accounts.google.com/"},
-		"Firebase":     {"https://securetoken.google.com/shop", "https://securetoken.google.com/shop/"},
-		"Cognito":      {"https://cognito-idp.eu-west-1.amazonaws.com/p", "https://cognito-idp.eu-west-1.amazonaws.com/p/"},
-		"Cloudflare":   {"https://acme.cloudflareaccess.com", "https://acme.cloudflareaccess.com/"},
-		"Azure AD B2C": {"https://acme.b2clogin.com/" + tenant + "/v2.0/", "https://acme.b2clogin.com/" + tenant + "/v2.0"},
+		"Authentik": {"https://sso.acme.test/application/o/shop/", "https://sso.acme.test/application/o/shop"},
+		"Google":    {"https://accounts.google.com", "https://accounts.google.com/"},
+		"Firebase":  {"https://securetoken.google.com/shop", "https://securetoken.google.com/shop/"},
+		"Cognito": {"https://cognito-idp.eu-west-1.amazonaws.com/p",
+			"https://cognito-idp.eu-west-1.amazonaws.com/p/"},
+		"Cloudflare": {"https://acme.cloudflareaccess.com", "https://acme.cloudflareaccess.com/"},
+		"Azure AD B2C": {"https://acme.b2clogin.com/" + tenant + "/v2.0/",
+			"https://acme.b2clogin.com/" + tenant + "/v2.0"},
 	} {
 		rows = append(rows, given{name: provider + " with another slash", args: "check orgate.json",
 			files: document(issuers[1], ""), says: []string{fmt.Sprintf("%q (issuer-slash)", issuers[0])}})
 	}
-	charts, err := filepath.Glob("../../internal/apk/testdata/charts/*.yaml")
+	charts, err := filepath.Glob("../../admin/apk/testdata/charts/*.yaml")
 	if err != nil || len(charts) < 7 {
 		t.Fatal(charts, err)
 	}
@@ -139,7 +146,7 @@ spec:
 		case "1.x-truststore.yaml": // which is no values
 			continue
 		case "1.2-primary.yaml":
-			row.files["ca.yaml"] = readFile(t, "../../internal/apk/testdata/chart-ca.yaml")
+			row.files["ca.yaml"] = readFile(t, "../../admin/apk/testdata/chart-ca.yaml")
 			row.args += " ca.yaml --namespace apk"
 		}
 		rows = append(rows, row)
@@ -168,7 +175,8 @@ func TestRunSaysWhatItDoes(t *testing.T) {
 	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers", "1")
 	wanted := []string{}
 	for request, want := range map[string]struct{ answer, log string }{
-		"GET / HTTP/1.1\r\nHost: a b\r\n\r\n": {"400 Bad Request", `status=400 refused="Bad Request: malformed Host header"`},
+		"GET / HTTP/1.1\r\nHost: a b\r\n\r\n": {"400 Bad Request",
+			`status=400 refused="Bad Request: malformed Host header"`},
 		"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + strings.Repeat("x", 100<<10) + "\r\n\r\n": {
 			"431 Request Header Fields Too Large", `status=431 refused="Request Header Fields Too Large"`},
 		"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n": {"501 Not Implemented",

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/apk"
 	"orgate/config"
-	"orgate/internal/apk"
 )
 
 // importOptions are the flags of "orgate import" as they were given.
@@ -100,10 +100,13 @@ then.`,
 	f := cmd.Flags()
 	f.StringVar(&o.out, "out", "", "write orgate.json and clusters.yaml into `DIR`, which is made if need be")
 	f.StringVar(&o.clusters, "clusters", "", "write the Envoy clusters to `FILE`")
-	f.StringVar(&o.organization, "organization", "", "where the organization that a request needs is, as an `ORGANIZATION` or a pattern")
+	f.StringVar(&o.organization, "organization", "",
+		"where the organization that a request needs is, as an `ORGANIZATION` or a pattern")
 	f.StringVar(&o.environment, "environment", "", "keep the issuers of the environment `NAME` alone")
-	f.StringVar(&o.namespace, "namespace", "default", "take resources without a namespace, and the Helm release, to be in `NAME`")
-	f.StringVar(&o.trustedCA, "trusted-ca", "/etc/ssl/certs/ca-certificates.crt", "have Envoy trust the authorities in `FILE` where a resource names none")
+	f.StringVar(&o.namespace, "namespace", "default",
+		"take resources without a namespace, and the Helm release, to be in `NAME`")
+	f.StringVar(&o.trustedCA, "trusted-ca", "/etc/ssl/certs/ca-certificates.crt",
+		"have Envoy trust the authorities in `FILE` where a resource names none")
 	return cmd
 }
 
@@ -185,7 +188,8 @@ func (o *importOptions) report(to io.Writer, result *apk.Result) error {
 	if len(result.Clusters) > 0 && o.out == "" && o.clusters == "" {
 		alone := ""
 		if len(result.Authorities) > 0 {
-			alone = "; nothing else has the certificate authorities of " + strings.Join(slices.Sorted(maps.Keys(result.Authorities)), ", ")
+			alone = "; nothing else has the certificate authorities of " + strings.Join(
+				slices.Sorted(maps.Keys(result.Authorities)), ", ")
 		}
 		_, err := fmt.Fprintf(to, "%s: Envoy needs the %s, which --clusters FILE writes%s\n", p.yellow("note"),
 			plural(len(result.ClusterNames), "cluster ", "clusters ")+strings.Join(result.ClusterNames, ", "), alone)

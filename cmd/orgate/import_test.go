@@ -18,20 +18,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"orgate/admin/apk"
 	"orgate/config"
 	"orgate/e2e"
 	"orgate/e2e/echo"
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
-	"orgate/internal/apk"
 	"orgate/internal/page"
 )
 
 // TestImportScripts runs the scripts that import resources, which are those of
 // package apk's tests, in $APK.
 func TestImportScripts(t *testing.T) {
-	dir, err := filepath.Abs("../../internal/apk/testdata")
+	dir, err := filepath.Abs("../../admin/apk/testdata")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,8 @@ func TestImportedInTheGateway(t *testing.T) {
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			dir := t.TempDir()
-			out, err := exec.Command("orgate", "import", "../../internal/apk/testdata/"+test.file, "--organization", "/t/{org}/",
+			out, err := exec.Command("orgate", "import", "../../admin/apk/testdata/"+test.file, "--organization",
+				"/t/{org}/",
 				"--out", dir).CombinedOutput()
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
@@ -114,7 +115,7 @@ func TestSystemAPIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	rule := page.Texts(blocks, "json")[0]
-	resources, err := os.ReadFile("../../internal/apk/testdata/filled-in.yaml")
+	resources, err := os.ReadFile("../../admin/apk/testdata/filled-in.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +174,8 @@ func TestSystemAPIs(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				token := scenario.First().Token(scenario.Claims{"iss": test.issuer, "orgId": words[0], "scope": words[1]})
+				token := scenario.First().Token(
+					scenario.Claims{"iss": test.issuer, "orgId": words[0], "scope": words[1]})
 				response := w.Serve(scenario.Request{Host: asked.Host, Path: asked.Path, Token: token})
 				got[request] = fmt.Sprintf("%d %s", response.Status, response.Reason)
 				if response.Passed {

@@ -126,7 +126,8 @@ func TestRunServesUntilASignal(t *testing.T) {
 		"organization": "org1",
 		"issuers": []any{map[string]any{
 			"name": "org1", "issuer": provider.Issuer("org1"), "organization": "org1",
-			"signatureValidation": map[string]any{"jwks": map[string]any{"url": provider.JWKSURL("org1"), "cluster": "idp"}},
+			"signatureValidation": map[string]any{
+				"jwks": map[string]any{"url": provider.JWKSURL("org1"), "cluster": "idp"}},
 		}},
 	})
 	if err != nil {
@@ -163,7 +164,8 @@ func TestRunServesUntilASignal(t *testing.T) {
 				t.Errorf("verdicts (-want +got):\n%s", diff)
 			}
 			var out, problems bytes.Buffer
-			if execute(t.Context(), []string{"verify", "--url", "http://" + g.listen + "/orders"}, &out, &problems) != 0 {
+			if execute(t.Context(), []string{"verify", "--url", "http://" + g.listen + "/orders"}, &out,
+				&problems) != 0 {
 				t.Errorf("orgate verify:\n%s%s", &out, &problems)
 			}
 			req, err := http.NewRequest("GET", "http://"+g.admin+"/stats", nil)
@@ -243,7 +245,8 @@ func TestReadyWithoutKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, body := fetch(t, req); status != 503 || string(body) != "waiting for orgate_jwks_keysissuer=.=idp%2E1;.;\n" {
+	if status, body := fetch(t, req); status != 503 ||
+		string(body) != "waiting for orgate_jwks_keysissuer=.=idp%2E1;.;\n" {
 		t.Errorf("ready: %d %s", status, body)
 	}
 	g.stop(t, os.Interrupt)
@@ -254,7 +257,8 @@ func TestLogAsJSON(t *testing.T) {
 	wasm := write(t, "orgate.wasm", hosttest.Wasm(t))
 	file := write(t, "orgate.json", []byte(`{"issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1",
 		"signatureValidation": {"jwks": {"inline": `+scenario.JWKS(scenario.First())+`}}}]}`))
-	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--workers", "1", "--log-format", "json")
+	g := run(t, "orgate", "--config", file, "--wasm", wasm, "--upstream", "http://127.0.0.1:1", "--workers", "1",
+		"--log-format", "json")
 	req, err := http.NewRequest("GET", "http://"+g.listen+"/orders", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +290,8 @@ func TestRunOffersVerifySignature(t *testing.T) {
 	token := scenario.First().Token(scenario.Claims{"iat": nil, "nbf": nil, "exp": time.Now().Unix() + 3600})
 	for _, flags := range [][]string{nil, {"--verify-signature"}} {
 		t.Run(strings.Join(flags, " "), func(t *testing.T) {
-			g := run(t, "orgate", append(flags, "--config", file, "--wasm", wasm, "--upstream", upstream.URL, "--workers",
+			g := run(t, "orgate", append(flags, "--config", file, "--wasm", wasm, "--upstream", upstream.URL,
+				"--workers",
 				"1")...)
 			req, err := http.NewRequest("GET", "http://"+g.listen, nil)
 			if err != nil {
@@ -297,7 +302,8 @@ func TestRunOffersVerifySignature(t *testing.T) {
 				t.Errorf("%d %s", status, body)
 			}
 			log := g.stop(t, os.Interrupt)
-			if missing, want := strings.Contains(log, "the proxy has no verify_signature"), flags == nil; missing != want {
+			if missing, want := strings.Contains(log, "the proxy has no verify_signature"),
+				flags == nil; missing != want {
 				t.Errorf("verify_signature is missing: %v, want %v\n%s", missing, want, log)
 			}
 		})

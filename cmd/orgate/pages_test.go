@@ -18,8 +18,8 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"orgate/admin/apk"
 	"orgate/config"
-	"orgate/internal/apk"
 	"orgate/internal/page"
 	"orgate/internal/strictjson"
 )
@@ -126,7 +126,7 @@ func checkBlock(b page.Block, all []page.Block) error {
 			return err
 		case "issuer":
 			return checkIssuer(b.Text, all)
-		case "token":
+		case "token", "answer":
 			_, err := strictjson.ParseObject(b.Text)
 			return err
 		case "keymanager":
@@ -308,7 +308,8 @@ func TestExamplesInHelp(t *testing.T) {
 		if err := checkShell(commands); err != nil {
 			t.Errorf("%s: %v", cmd.CommandPath(), err)
 		}
-		if !strings.Contains(cmd.Long, "exit status") && (!cmd.HasParent() || !strings.Contains(cmd.Parent().Long, "exit status")) {
+		if !strings.Contains(cmd.Long, "exit status") &&
+			(!cmd.HasParent() || !strings.Contains(cmd.Parent().Long, "exit status")) {
 			t.Errorf("%s says nothing of its exit status", cmd.CommandPath())
 		}
 		for _, sub := range cmd.Commands() {
@@ -477,7 +478,9 @@ func TestBlocksWithMistakes(t *testing.T) {
 		{Info: "toml", Text: ``},
 		{Info: "yaml", Text: "a: 1\na: 2"},
 		{Info: "yaml", Text: "kind: Gateway"},
-		{Info: "yaml", Text: "apiVersion: dp.wso2.com/v1alpha2\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n  name: a"},
+		{
+			Info: "yaml", Text: "apiVersion: dp.wso2.com/v1alpha2\nkind: TokenIssuer\nmetadata:\n  name: a\nspec:\n " +
+				" name: a"},
 		{Info: "sh", Text: "orgate check --stric orgate.json"},
 		{Info: "sh", Text: "fetch |\n  build/orgate explain --token -"},
 		{Info: "sh", Text: "orgate render --config orgate.json"},

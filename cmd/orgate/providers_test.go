@@ -85,7 +85,8 @@ func TestKeys(t *testing.T) {
 		{name: "a token with a kid, and the only key without", answer: set(`"kid":"absent"`), verdict: ok,
 			logged: "new (no kid)", checked: "used      usable key 1, without a kid: "},
 		{name: "certificates by kid", answer: byKid(certificate), verdict: ok, checked: used},
-		{name: "a key for RSASSA-PSS alone", answer: byKid(forPSS(certificate)), verdict: noKeys, result: "no_usable_key",
+		{name: "a key for RSASSA-PSS alone", answer: byKid(forPSS(certificate)), verdict: noKeys,
+			result: "no_usable_key",
 			logged: "the key is for RSASSA-PSS alone", checked: "the key is for RSASSA-PSS alone"},
 		{name: "the key of the token's issuer", answer: set(`"issuer":"` + issuer1 + `"`), verdict: ok, checked: used},
 		{name: "a key of another tenant", answer: set(`"issuer":"https://idp1.example/other/"`),
@@ -111,8 +112,10 @@ func TestKeys(t *testing.T) {
 			`"jwks_uri":"https://idp1.example/keys"}`, answer: "404 ", verdict: noKeys, result: "status",
 			logged:  "fetch of https://idp1.example/keys: status 404; there are no keys",
 			checked: "https://idp1.example/keys: status 404"},
-		published{name: "a fault of the discovery document", leads: `{"issuer":"https://idp1.example"}`, verdict: noKeys,
-			result: "discovery", logged: "fetch of https://idp1.example/.well-known/openid-configuration: discovery document: " +
+		published{name: "a fault of the discovery document", leads: `{"issuer":"https://idp1.example"}`,
+			verdict: noKeys,
+			result:  "discovery", logged: "fetch of https://idp1.example/.well-known/openid-configuration: discovery " +
+				"document: " +
 				"it is of another issuer", checked: "jwks.wellKnown: discovery document: it is of another issuer"},
 		published{name: "a rotation", answer: scenario.JWKS(scenario.First(), scenario.P256()), verdict: ok,
 			next:   scenario.JWKS(scenario.First(), scenario.Rotated()),
@@ -137,9 +140,12 @@ func TestKeys(t *testing.T) {
 	const google = "https://www.googleapis.com/"
 	at := func(path string) string { return fmt.Sprintf(`"jwks": {"url": %q, "cluster": "google"}`, google+path) }
 	for keys, want := range map[string]string{
-		at("oauth2/v1/certs"):                                "as a JWK Set are at " + google + "oauth2/v3/certs (x509-keys)",
-		at("robot/v1/metadata/x509/a@s.gserviceaccount.com"): google + "service_accounts/v1/jwk/a@s.gserviceaccount.com (",
-		`"certificate": {"certificateInline": ` + strconv.Quote(forPSS(certificate)) + `}`: "the key is for RSASSA-PSS " +
+		at("oauth2/v1/certs"): "as a JWK Set are at " + google +
+			"oauth2/v3/certs (x509-keys)",
+		at("robot/v1/metadata/x509/a@s.gserviceaccount.com"): google +
+			"service_accounts/v1/jwk/a@s.gserviceaccount.com (",
+		`"certificate": {"certificateInline": ` + strconv.Quote(forPSS(certificate)) +
+			`}`: "the key is for RSASSA-PSS " +
 			"alone (id-RSASSA-PSS): publish it as an RSA key (rsaEncryption)",
 	} {
 		var stdout, stderr bytes.Buffer

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"orgate/internal/render"
+	"orgate/admin/render"
 )
 
 func newRender() *cobra.Command {
@@ -56,7 +56,8 @@ func renders(cmd *cobra.Command, options rendering) *cobra.Command {
 	var file, clusters string
 	cmd.Args = cobra.NoArgs
 	cmd.DisableFlagsInUseLine = true
-	cmd.Flags().StringVar(&file, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
+	cmd.Flags().StringVar(&file, "config", "",
+		"read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
 	if cmd.Name() != "envoy" {
 		cmd.Flags().StringVar(&clusters, "clusters", "",
 			"trust the certificate authorities in the clusters that \"orgate import\" wrote to `FILE`")
@@ -141,7 +142,8 @@ The files are those that the proxy sees, which in a container may be others.`,
 	f := cmd.Flags()
 	f.StringVar(&upstream, "upstream", "", "send requests on to `URL`: scheme, host and port (required)")
 	f.StringVar(&listen, "listen", "0.0.0.0:10000", "listen on `ADDR`, host and port")
-	f.StringVar(&admin, "admin", "127.0.0.1:9901", "serve Envoy's administration on `ADDR`, a loopback address and port")
+	f.StringVar(&admin, "admin", "127.0.0.1:9901",
+		"serve Envoy's administration on `ADDR`, a loopback address and port")
 	f.StringVar(&o.Wasm, "wasm", "/etc/envoy/orgate.wasm", "load the plugin from `FILE`")
 	f.StringVar(&o.CA, "ca", caFile, "trust the certificate authorities in `FILE`")
 	return renders(cmd, func() (func(*render.Document) (string, error), error) {
@@ -159,7 +161,8 @@ The files are those that the proxy sees, which in a container may be others.`,
 			return nil, fmt.Errorf("--admin: %w", err)
 		}
 		if ip, err := netip.ParseAddr(o.Admin.Host); err != nil || !ip.IsLoopback() {
-			return nil, fmt.Errorf("--admin: must be a loopback address: who reaches it can change the proxy, got %q", o.Admin.Host)
+			return nil, fmt.Errorf("--admin: must be a loopback address: who reaches it can change the proxy, got %q",
+				o.Admin.Host)
 		}
 		if o.Wasm == "" {
 			return nil, errors.New("--wasm: must not be empty")
@@ -218,13 +221,16 @@ sidecar.istio.io/extraStatTags: rule,issuer,reason,result,version`,
 	f := cmd.Flags()
 	f.StringVar(&o.Name, "name", "orgate", "call the WasmPlugin `NAME`, and begin the other names with it")
 	f.StringVar(&o.Namespace, "namespace", "istio-ingress", "put everything in `NAMESPACE`, the proxies' own")
-	f.StringVar(&selector, "selector", "istio=ingressgateway", "run the plugin in the pods with `LABELS`, as NAME=VALUE,...")
+	f.StringVar(&selector, "selector", "istio=ingressgateway",
+		"run the plugin in the pods with `LABELS`, as NAME=VALUE,...")
 	f.StringVar(&o.Gateway, "gateway", "", "run it in the pods of the Gateway `NAME` of the Gateway API, instead")
-	f.StringVar(&o.Image, "image", "", "load the plugin from `IMAGE`: an OCI image, or an http(s) or file URL (required)")
+	f.StringVar(&o.Image, "image", "", "load the plugin from `IMAGE`: an OCI image, or an http(s) or file URL "+
+		"(required)")
 	f.StringVar(&o.SHA256, "sha256", "", "refuse an image with another digest than `HEX`")
 	f.StringVar(&o.PullSecret, "pull-secret", "", "pull the image with the credentials in the secret `NAME`")
 	f.StringVar(&o.CA, "ca", caFile, "trust the certificate authorities in `FILE` of the proxy's container")
-	f.BoolVar(&o.FilteredClusters, "filtered-clusters", false, "name the hosts for an istiod with PILOT_FILTER_GATEWAY_CLUSTER_CONFIG")
+	f.BoolVar(&o.FilteredClusters, "filtered-clusters", false,
+		"name the hosts for an istiod with PILOT_FILTER_GATEWAY_CLUSTER_CONFIG")
 	return renders(cmd, func() (func(*render.Document) (string, error), error) {
 		if o.Gateway != "" && cmd.Flags().Changed("selector") {
 			return nil, errors.New("--selector: not with --gateway")
@@ -330,7 +336,8 @@ func checkImage(image, sha256 string, schemes ...string) error {
 	if !ok {
 		rest = image
 	} else if !strings.Contains(" "+strings.Join(schemes, " ")+" ", " "+scheme+" ") {
-		return fmt.Errorf("--image: must be an OCI image or one of %s, got %q", strings.Join(schemes, "://, ")+"://", image)
+		return fmt.Errorf("--image: must be an OCI image or one of %s, got %q", strings.Join(schemes, "://, ")+"://",
+			image)
 	}
 	if rest == "" || strings.ContainsAny(image, " \t\r\n\"'") {
 		return fmt.Errorf("--image: must be an OCI image or a URL, got %q", image)

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,7 +111,8 @@ a port in use.`,
 	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "listen on `ADDR`, host and port")
 	f.StringVar(&o.admin, "admin", "", "serve /metrics, /stats and /ready on `ADDR` (default none)")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
-	f.StringVar(&o.clientCA, "client-ca", "", "speak TLS with clients, and take certificates of the authorities in `FILE`")
+	f.StringVar(&o.clientCA, "client-ca", "",
+		"speak TLS with clients, and take certificates of the authorities in `FILE`")
 	f.StringVar(&o.wasm, "wasm", "",
 		"run the plugin in `FILE` (default orgate.wasm beside the command, or build/orgate.wasm)")
 	f.IntVar(&o.workers, "workers", min(runtime.GOMAXPROCS(0), maxWorkers), "run `N` workers, each with a VM")
@@ -285,6 +287,7 @@ func (s *server) serve(ctx context.Context) error {
 		ServerNames:   serverNames,
 		RootCAs:       roots,
 		ClientCAs:     clients,
+		Env:           environment(configuration),
 		Workers:       s.workers,
 		Log:           s.log,
 
@@ -315,6 +318,24 @@ func (s *server) serve(ctx context.Context) error {
 		s.log.Warn("requests were cut off", "error", late)
 	}
 	return err
+}
+
+// environment is the variables that a configuration names, and no others. Those that
+// are not there are left for the plugin to miss.
+func environment(configuration []byte) map[string]string {
+	variables := map[string]string{}
+	c, err := config.Parse(string(configuration))
+	if err != nil {
+		return nil
+	}
+	for i := range c.Issuers {
+		if asks := c.Issuers[i].Introspection; asks != nil && asks.ClientSecret.FromEnvironment != "" {
+			if value, ok := os.LookupEnv(asks.ClientSecret.FromEnvironment); ok {
+				variables[asks.ClientSecret.FromEnvironment] = value
+			}
+		}
+	}
+	return variables
 }
 
 // serveAdmin serves the administration side, if there is to be one.
@@ -352,27 +373,29 @@ func (s *server) checkClusters(configuration []byte) (hosts map[string]string, r
 	hosts = map[string]string{}
 	var wrong []string
 	for i := range c.Issuers {
-		keys := c.Issuers[i].SignatureValidation.JWKS
-		if keys == nil || keys.Cluster == "" {
-			continue
+		issuer := &c.Issuers[i]
+		if keys := issuer.SignatureValidation.JWKS; keys != nil && keys.Cluster != "" {
+			ready = append(ready, filter.MetricName("orgate_jwks_keys", "issuer", issuer.Name))
 		}
-		ready = append(ready, filter.MetricName("orgate_jwks_keys", "issuer", c.Issuers[i].Name))
-		line, address, first := "", s.clusters[keys.Cluster], hosts[keys.Cluster]
-		u, err := url.Parse(keys.URL + keys.WellKnown) // one of them is empty
-		switch {
-		case err != nil:
-			return nil, nil, err
-		case address == nil:
-			line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL",
-				c.Issuers[i].Name, keys.Cluster, keys.Cluster)
-		case first != "" && first != u.Hostname() && address.Scheme == "https":
-			line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for one server",
-				c.Issuers[i].Name, keys.Cluster, first, u.Hostname())
-		default:
-			hosts[keys.Cluster] = u.Hostname()
-		}
-		if line != "" {
-			wrong = append(wrong, line)
+		for _, call := range issuer.Calls() {
+			line, address, first := "", s.clusters[call.Cluster], hosts[call.Cluster]
+			u, err := url.Parse(call.URL)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case address == nil:
+				line = fmt.Sprintf("issuer %q needs the cluster %q: add --cluster %s=URL", issuer.Name, call.Cluster,
+					call.Cluster)
+			case first != "" && first != u.Hostname() && address.Scheme == "https":
+				line = fmt.Sprintf("issuer %q: the cluster %q is at %s already, and here at %s: one cluster is for "+
+					"one server",
+					issuer.Name, call.Cluster, first, u.Hostname())
+			default:
+				hosts[call.Cluster] = u.Hostname()
+			}
+			if line != "" && !slices.Contains(wrong, line) {
+				wrong = append(wrong, line)
+			}
 		}
 	}
 	if len(wrong) > 0 {

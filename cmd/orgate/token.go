@@ -19,9 +19,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"orgate/admin/advice"
 	"orgate/cmd/orgate/internal/grant"
 	"orgate/config"
-	"orgate/internal/advice"
 )
 
 // tokenOptions are the flags of "orgate token" as they were given.
@@ -81,16 +81,19 @@ refuses the request, 2 if a flag is wrong, and 1 otherwise.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input (required)")
+	f.StringVar(&o.config, "config", "", "read the plugin's configuration from `FILE`, \"-\" for standard input "+
+		"(required)")
 	f.StringVar(&o.issuer, "issuer", "", "fetch a token from the issuer `NAME` (required, if there are several)")
 	f.StringVar(&o.grant, "grant", string(grant.ClientCredentials), "ask for the token by `GRANT`")
 	f.StringVar(&o.clientID, "client-id", "", "be the client `ID` (required)")
-	f.StringVar(&o.secretFile, "client-secret-file", "", "read the client's secret from `FILE`, \"-\" for standard input")
+	f.StringVar(&o.secretFile, "client-secret-file", "",
+		"read the client's secret from `FILE`, \"-\" for standard input")
 	f.StringArrayVar(&o.scopes, "scope", nil, "ask for `SCOPE`; may be repeated")
 	f.StringArrayVar(&o.parameters, "parameter", nil, "send a parameter besides, as `NAME=VALUE`; may be repeated")
 	f.StringVar(&o.discovery, "discovery", "", "take the endpoints from the discovery document at `URL`")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "have the browser come back to `ADDR`, a loopback address and port")
-	f.StringArrayVar(&o.clusters, "cluster", nil, "ask for the cluster NAME's documents and tokens at URL, as `NAME=URL`; may be repeated")
+	f.StringArrayVar(&o.clusters, "cluster", nil,
+		"ask for the cluster NAME's documents and tokens at URL, as `NAME=URL`; may be repeated")
 	f.StringVar(&o.ca, "ca", "", "trust the certificate authorities in `FILE` alone (default those of the system)")
 	f.BoolVar(&o.idToken, "id-token", false, "print the ID token instead of the access token")
 	f.BoolVar(&o.decode, "decode", false, "print the header and the claims instead of the token")
@@ -111,14 +114,16 @@ type tokenFetcher struct {
 // check reads the flags. Its errors are those of usage.
 func (o *tokenOptions) check() (*tokenFetcher, error) {
 	f := &tokenFetcher{tokenOptions: *o}
-	f.request = grant.Request{Kind: grant.Kind(o.grant), ClientID: o.clientID, Scopes: o.scopes, Listen: o.listen, IDToken: o.idToken}
+	f.request = grant.Request{Kind: grant.Kind(o.grant), ClientID: o.clientID, Scopes: o.scopes, Listen: o.listen,
+		IDToken: o.idToken}
 	switch {
 	case o.config == "":
 		return nil, errors.New("--config is missing")
 	case o.clientID == "":
 		return nil, errors.New("--client-id is missing")
 	case !slices.Contains(grant.Kinds, f.request.Kind):
-		return nil, fmt.Errorf("--grant: must be client-credentials, device-code or authorization-code, got %q", o.grant)
+		return nil, fmt.Errorf("--grant: must be client-credentials, device-code or authorization-code, got %q",
+			o.grant)
 	case f.request.Kind == grant.ClientCredentials && o.secretFile == "":
 		return nil, errors.New("--client-secret-file is missing: client-credentials needs it")
 	}

@@ -33,7 +33,8 @@ func TestTokenScripts(t *testing.T) {
 			e.Setenv("IDP", provider.URL())
 			issuer := func(name string, keys map[string]string) any {
 				keys["cluster"] = name
-				return map[string]any{"name": name, "issuer": provider.Issuer(name), "organization": name, "usernameClaim": "azp",
+				return map[string]any{"name": name, "issuer": provider.Issuer(name), "organization": name,
+					"usernameClaim":       "azp",
 					"signatureValidation": map[string]any{"jwks": keys}}
 			}
 			text, err := json.Marshal(map[string]any{
@@ -41,7 +42,8 @@ func TestTokenScripts(t *testing.T) {
 					issuer("org1", map[string]string{"url": provider.JWKSURL("org1")}),
 					issuer("org2", map[string]string{"wellKnown": provider.DiscoveryURL("org2")}),
 				},
-				"rules": []any{map[string]any{"name": "orders", "organization": "org2", "scopes": []string{"orders:read"}}},
+				"rules": []any{
+					map[string]any{"name": "orders", "organization": "org2", "scopes": []string{"orders:read"}}},
 			})
 			if err != nil {
 				return err
@@ -59,12 +61,14 @@ func TestTokenWithABrowser(t *testing.T) {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	mux.HandleFunc("/.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": "https://sso.example/", "token_endpoint": "https://sso.example/token",
+		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": "https://sso.example/",
+			"token_endpoint":         "https://sso.example/token",
 			"authorization_endpoint": server.URL + "/authorize"})
 	})
 	mux.HandleFunc("/authorize", func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"code": {"c1"}, "state": q["state"]}.Encode(), http.StatusFound)
+		http.Redirect(w, r, q.Get("redirect_uri")+"?"+url.Values{"code": {"c1"}, "state": q["state"]}.Encode(),
+			http.StatusFound)
 	})
 	mux.HandleFunc("/token", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -79,8 +83,9 @@ func TestTokenWithABrowser(t *testing.T) {
 	prompt, stderr := io.Pipe()
 	ended := make(chan int, 1)
 	go func() {
-		ended <- execute(context.Background(), []string{"token", "--config", file, "--grant", "authorization-code", "--client-id", "cli",
-			"--cluster", "sso=" + server.URL}, stdout, stderr)
+		ended <- execute(context.Background(),
+			[]string{"token", "--config", file, "--grant", "authorization-code", "--client-id", "cli",
+				"--cluster", "sso=" + server.URL}, stdout, stderr)
 		_ = stdout.Close()
 		_ = stderr.Close()
 	}()

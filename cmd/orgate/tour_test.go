@@ -19,11 +19,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"orgate/admin/advice"
 	"orgate/e2e"
 	"orgate/e2e/echo"
 	"orgate/e2e/scenario"
+	"orgate/host"
 	"orgate/host/hosttest"
-	"orgate/internal/advice"
 	"orgate/jwks"
 )
 
@@ -56,7 +57,8 @@ func TestTourConfigurationIsGood(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	worker, err := e2e.NewWorker(hosttest.Plugin(t), string(document))
+	worker, err := e2e.NewWorker(hosttest.Plugin(t), string(document),
+		func(c *host.Config) { c.Env = map[string]string{"HYDRA_SECRET": "s3cret"} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,11 +107,23 @@ type tour struct {
 	tokens  map[string]string
 }
 
+// carol is an opaque token of the page's.
+var carol = "ory_at_" + strings.Repeat("a", 43) + "." + strings.Repeat("b", 43)
+
 func newTour(t *testing.T, page string) *tour {
 	t.Helper()
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/openid-configuration") {
 			fmt.Fprintf(w, `{"issuer":"https://sso.example.net/realms/org2","jwks_uri":"http://%s/keys"}`, r.Host)
+			return
+		}
+		if r.URL.Path == "/oauth2/introspect" {
+			answer := `{"active":false}`
+			if id, secret, _ := r.BasicAuth(); id == "gateway" && secret == "s3cret" &&
+				r.PostFormValue("token") == carol {
+				answer = regexp.MustCompile("(?s)```json answer\n(.*?)\n```").FindStringSubmatch(page)[1]
+			}
+			_, _ = io.WriteString(w, answer)
 			return
 		}
 		_, _ = io.WriteString(w, scenario.JWKS(scenario.First()))
@@ -118,11 +132,12 @@ func newTour(t *testing.T, page string) *tour {
 	upstream := httptest.NewServer(echo.Handler())
 	t.Cleanup(upstream.Close)
 
+	t.Setenv("HYDRA_SECRET", "s3cret")
 	g := run(t, "orgate", "--config", write(t, "everything.json", tourConfig(t, provider.URL)),
 		"--wasm", write(t, "orgate.wasm", hosttest.Wasm(t)), "--upstream", upstream.URL, "--workers", "1",
-		"--cluster", "auth0="+provider.URL, "--cluster", "keycloak="+provider.URL)
+		"--cluster", "auth0="+provider.URL, "--cluster", "keycloak="+provider.URL, "--cluster", "hydra="+provider.URL)
 	t.Cleanup(func() { g.stop(t, os.Interrupt) })
-	tr := &tour{gateway: g.listen, tokens: map[string]string{}}
+	tr := &tour{gateway: g.listen, tokens: map[string]string{"carol": carol}}
 	for _, m := range regexp.MustCompile("(?s)```json token (\\w+)\n(.*?)\n```").FindAllStringSubmatch(page, -1) {
 		claims := scenario.Claims{}
 		if err := json.Unmarshal([]byte(m[2]), &claims); err != nil {
@@ -155,6 +170,10 @@ func tourConfig(t *testing.T, provider string) []byte {
 		t.Fatal(err)
 	}
 	for _, issuer := range document["issuers"].([]any) {
+		if introspection, ok := issuer.(map[string]any)["introspection"].(map[string]any); ok {
+			introspection["url"] = provider + "/oauth2/introspect"
+			continue
+		}
 		validation := issuer.(map[string]any)["signatureValidation"].(map[string]any)
 		if certificate, ok := validation["certificate"].(map[string]any); ok {
 			certificate["certificateInline"] = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))

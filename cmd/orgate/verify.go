@@ -170,6 +170,7 @@ func (o *verifyOptions) ask(ctx context.Context, client *http.Client, location s
 	case status >= 500:
 		return false, fmt.Sprintf("%d, no request passes: is the plugin loaded? Its log says why not", status)
 	default:
-		return false, fmt.Sprintf("%d without a token: the plugin is missing on this route, or a rule lets everyone in", status)
+		return false, fmt.Sprintf("%d without a token: the plugin is missing on this route, or a rule lets everyone in",
+			status)
 	}
 }

@@ -24,7 +24,8 @@ func TestVerify(t *testing.T) {
 		{"an API that asks for a token itself", 401, "", 1, "✗  GET URL: 401, which is not the plugin's: "},
 		{"no plugin", 200, asks, 1, "✗  GET URL: 200 without a token: the plugin is missing on this route, "},
 		{"a redirect to a login", 302, "", 1, "✗  GET URL: 302 without a token: "},
-		{"no rule", 403, "No rule allows access to the resource.\n", 1, "✗  GET URL: 403, the plugin has no rule for this request"},
+		{"no rule", 403, "No rule allows access to the resource.\n", 1,
+			"✗  GET URL: 403, the plugin has no rule for this request"},
 		{"another refusal", 403, "", 1, "✗  GET URL: 403 without a token: "},
 		{"no route", 404, "", 1, "✗  GET URL: 404, which is not the plugin's"},
 		{"a plugin that is not loaded", 503, "", 1, "✗  GET URL: 503, no request passes: "},
@@ -67,12 +68,14 @@ func TestVerifyElsewhere(t *testing.T) {
 		want string
 	}{
 		{[]string{"--url", "https://example.com/"}, 0, "✓  GET https://example.com/: 401"},
-		{[]string{"--url", "https://example.com/", "--url", "https://www.example.com/"}, 1, "✗  GET https://www.example.com/: 200"},
+		{[]string{"--url", "https://example.com/", "--url", "https://www.example.com/"}, 1,
+			"✗  GET https://www.example.com/: 200"},
 		{[]string{"--url", "https://other.org/"}, 1, "✗  GET https://other.org/: no answer: tls: failed to verify"},
 	} {
 		var stdout, stderr bytes.Buffer
 		args := append([]string{"verify", "--connect", at, "--ca", ca}, tt.args...)
-		if code := execute(t.Context(), args, &stdout, &stderr); code != tt.code || !strings.Contains(stdout.String(), tt.want) {
+		if code := execute(t.Context(), args, &stdout, &stderr); code != tt.code ||
+			!strings.Contains(stdout.String(), tt.want) {
 			t.Errorf("%q: exit status %d, want %d and %q\n%s%s", tt.args, code, tt.code, tt.want, &stdout, &stderr)
 		}
 	}

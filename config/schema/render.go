@@ -45,6 +45,12 @@ func render(b *bytes.Buffer, v reflect.Value) {
 		} else {
 			object(b, v)
 		}
+	case config.Secret:
+		if x.Value != "" {
+			text(b, x.Value)
+		} else {
+			object(b, v)
+		}
 	case map[string]string:
 		doc, err := marshal(x)
 		if err != nil {
@@ -121,7 +127,9 @@ func absentIfZero(f reflect.StructField) bool {
 
 // singleValued are the structs that stand for one value; none is their zero
 // value.
-var singleValued = []reflect.Type{reflect.TypeFor[config.ClaimName](), reflect.TypeFor[config.Organization]()}
+var singleValued = []reflect.Type{
+	reflect.TypeFor[config.ClaimName](), reflect.TypeFor[config.Organization](), reflect.TypeFor[config.Secret](),
+}
 
 func text(b *bytes.Buffer, s string) {
 	doc, err := marshal(s)

@@ -229,6 +229,13 @@ func (b *builder) value(t reflect.Type, tag reflect.StructTag) *node {
 			object.MinProperties, object.MaxProperties = &one, &one
 			return &node{Description: description, OneOf: []*node{text, object}}
 		})
+	case config.Secret:
+		return b.refer(t, func() *node {
+			object := b.object(t)
+			description := object.Description
+			object.Description, object.MaxProperties = "", &one
+			return &node{Description: description, OneOf: []*node{text, object}}
+		})
 	case config.JSON:
 		// The one such value is a JWK Set.
 		return &node{Type: "object", Properties: members{{"keys", &node{Type: "array"}}}, Required: []string{"keys"}}

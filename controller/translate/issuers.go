@@ -10,9 +10,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"orgate/admin/apk"
+	"orgate/admin/render"
 	"orgate/config"
-	"orgate/internal/apk"
-	"orgate/internal/render"
 )
 
 // Issuer is what there is to say of a TokenIssuer.

@@ -35,8 +35,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"orgate/admin/render"
 	"orgate/config"
-	"orgate/internal/render"
 )
 
 // Input is what there is.

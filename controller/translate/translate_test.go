@@ -287,7 +287,7 @@ data: {pem: `+string(quoted(certificate(t)))+`}`)[0]
 // certificate is one, PEM.
 func certificate(t *testing.T) string {
 	t.Helper()
-	text, err := os.ReadFile("../../internal/apk/testdata/chart-ca.yaml")
+	text, err := os.ReadFile("../../admin/apk/testdata/chart-ca.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

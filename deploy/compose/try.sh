@@ -6,8 +6,8 @@
 #   sh deploy/compose/try.sh story    tell the story
 #   sh deploy/compose/try.sh down     stop
 #
-# Needs docker with compose, curl and openssl, and build/orgate.wasm (make
-# build). The exit status is 1 if any request was answered otherwise than it
+# Needs docker with compose version 2 ("docker compose", not "docker-compose"),
+# curl and openssl, and build/orgate.wasm (make build). The exit status is 1 if any request was answered otherwise than it
 # should be.
 #
 #   ENVOY_VERSION  the tag of Envoy's image
@@ -22,6 +22,10 @@ keycloak=${KEYCLOAK:-http://127.0.0.1:8180}
 up() {
 	if [ ! -f "$here/../../build/orgate.wasm" ]; then
 		echo "build/orgate.wasm is missing: make build" >&2
+		return 1
+	fi
+	if ! docker compose version >/dev/null 2>&1; then
+		echo "docker has no compose version 2: https://docs.docker.com/compose/install" >&2
 		return 1
 	fi
 	docker compose -f "$here/compose.yaml" up --build --detach --wait

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,11 +31,13 @@ var (
 	ordersApp = idp.Client{ID: "orders-app", Secret: "orders-secret", Scopes: []string{"orders:read", "orders:write"}}
 	billing   = idp.Client{ID: "billing-app", Secret: "billing-secret", Scopes: []string{"invoices:read"},
 		Roles: []string{"accountant"}}
+	gatewayClient = idp.Client{ID: "gateway", Secret: "s3cret & more"} // asks about opaque tokens
 )
 
 // stage is all that takes part in the story.
 type stage struct {
 	org1, org2 *idp.Provider
+	others     *idp.Provider // of org1's other tokens
 	url        string
 	client     *http.Client
 	closers    []func()
@@ -56,7 +61,7 @@ func (t *telling) run(ctx context.Context, stdout, stderr io.Writer) (wrong int,
 	}
 	defer s.close()
 	_, _ = fmt.Fprintf(stdout, "%s\n\n", s.introduction())
-	outcomes := s.tell(ctx, story)
+	outcomes := s.tell(ctx, told)
 	printTable(stdout, outcomes)
 	if wrong = countWrong(outcomes); wrong > 0 {
 		_, _ = fmt.Fprintf(stdout, "\n%d of %d requests were not answered as they should be.\n", wrong, len(outcomes))
@@ -95,7 +100,15 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 		Clients: []idp.Client{ordersApp}}))
 	s.org2 = idp.New(idp.WithTenant(idp.Tenant{Name: "org2", Style: idp.Keycloak, KeyID: kid, Audience: audience,
 		Clients: []idp.Client{billing}}))
-	for _, p := range []*idp.Provider{s.org1, s.org2} {
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s.others = idp.New(
+		idp.WithTenant(idp.Tenant{Name: "opaque", Audience: audience, Opaque: true,
+			Clients: []idp.Client{ordersApp, gatewayClient}}),
+		idp.WithTenant(idp.Tenant{Name: "es256", Audience: audience, Curve: curve, Clients: []idp.Client{ordersApp}}))
+	for _, p := range []*idp.Provider{s.org1, s.org2, s.others} {
 		p.Start()
 		s.closers = append(s.closers, p.Close)
 	}
@@ -112,9 +125,10 @@ func newStage(ctx context.Context, wasmFile string, log io.Writer) (_ *stage, er
 		Plugin:        plugin,
 		Configuration: configuration,
 		Upstream:      parse(upstream),
-		Clusters:      map[string]*url.URL{"idp1": parse(s.org1.URL()), "idp2": parse(s.org2.URL())},
-		Workers:       2,
-		Log:           slog.New(slog.NewTextHandler(log, nil)),
+		Clusters: map[string]*url.URL{"idp1": parse(s.org1.URL()), "idp2": parse(s.org2.URL()),
+			"idp3": parse(s.others.URL())},
+		Workers: 2,
+		Log:     slog.New(slog.NewTextHandler(log, nil)),
 	})
 }
 
@@ -188,6 +202,25 @@ func (s *stage) configuration() ([]byte, error) {
 					"jwks": object{"wellKnown": s.org2.DiscoveryURL("org2"), "cluster": "idp2"},
 				},
 			},
+			{
+				"name":          "org1-opaque",
+				"issuer":        s.others.Issuer("opaque"),
+				"organization":  "org1",
+				"audiences":     []string{audience},
+				"tokenHandling": object{"kind": "REFERENCE", "pattern": "op_[a-z2-7]{26}"},
+				"introspection": object{"url": s.others.IntrospectionURL("opaque"), "cluster": "idp3",
+					"clientId": gatewayClient.ID, "clientSecret": gatewayClient.Secret},
+			},
+			{
+				"name":         "org1-es256",
+				"issuer":       s.others.Issuer("es256"),
+				"organization": "org1",
+				"audiences":    []string{audience},
+				"algorithms":   []string{"ES256"},
+				"signatureValidation": object{
+					"jwks": object{"url": s.others.JWKSURL("es256"), "cluster": "idp3"},
+				},
+			},
 		},
 		"rules": []object{
 			{"name": "public", "match": object{"pathPrefix": "/public"}, "public": true},
@@ -204,7 +237,8 @@ func (s *stage) introduction() string {
 	return fmt.Sprintf(`org1's identity provider (like Auth0)     %s
 org2's identity provider (like Keycloak)  %s
 both sign with kid %q, with different keys
-gateway with the plugin                   %s`, s.org1.Issuer("org1"), s.org2.Issuer("org2"), kid, s.url)
+org1's other tokens, opaque and ES256     %s
+gateway with the plugin                   %s`, s.org1.Issuer("org1"), s.org2.Issuer("org2"), kid, s.others.URL(), s.url)
 }
 
 // fetch gets a token from a token endpoint (RFC 6749 §4.4).

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"orgate/e2e/echo"
@@ -59,7 +60,8 @@ var story = []step{
 	{name: "org1's token on org2's API", path: "/org2/invoices", tokens: fetchedOne("orders:read"), status: 403,
 		code: "900908"},
 	{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
-	{name: "expired token", path: "/org1/orders", tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }),
+	{name: "expired token", path: "/org1/orders",
+		tokens: minted(func(s *stage) string { return s.org1.Expired("org1") }),
 		status: 401, code: "900903"},
 	{name: "payload changed after signing", path: "/org1/orders", tokens: minted(func(s *stage) string {
 		return idp.Tamper(s.org1.Mint("org1"), "sub", "admin")
@@ -95,6 +97,37 @@ var story = []step{
 	}, status: 401, code: "900901"},
 	{name: "path that reads in two ways", path: "/org1/..%2forg2/invoices", tokens: fetchedOne("orders:read"),
 		status: 400},
+}
+
+// told is the whole story.
+var told = slices.Concat(story, otherTokens)
+
+// otherTokens go on with tokens that are not signed with RSA.
+var otherTokens = []step{
+	{name: "opaque token", path: "/org1/orders", tokens: fetchedOther("opaque"), status: 200,
+		identity: orgOne("orders:read")},
+	{name: "opaque token on org2's API", path: "/org2/invoices", tokens: fetchedOther("opaque"), status: 403,
+		code: "900908"},
+	{name: "opaque token that was revoked", path: "/org1/orders", tokens: minted(func(s *stage) string {
+		token := s.others.Mint("opaque")
+		s.others.Revoke("opaque", token)
+		return token
+	}), status: 401, code: "900901"},
+	{name: "opaque token of nobody", path: "/org1/orders", tokens: minted(func(*stage) string { return "nonsense" }),
+		status: 401,
+		code:   "900901"},
+	{name: "ES256", path: "/org1/orders", tokens: fetchedOther("es256"), status: 200, identity: orgOne("orders:read")},
+	{name: "ES256, payload changed after signing", path: "/org1/orders", tokens: minted(func(s *stage) string {
+		return idp.Tamper(s.others.Mint("es256"), "sub", "admin")
+	}), status: 401, code: "900901"},
+}
+
+// fetchedOther gets a token from another token endpoint of org1.
+func fetchedOther(tenant string) func(context.Context, *stage) ([]string, error) {
+	return func(ctx context.Context, s *stage) ([]string, error) {
+		token, err := s.fetch(ctx, s.others, tenant, ordersApp, "orders:read")
+		return []string{token}, err
+	}
 }
 
 // fetchedOne gets a token from org1's token endpoint.

@@ -33,7 +33,7 @@ func TestStory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	outcomes := s.tell(t.Context(), story)
+	outcomes := s.tell(t.Context(), told)
 	for _, o := range outcomes {
 		t.Run(o.name, func(t *testing.T) {
 			if !o.right() {
@@ -69,8 +69,10 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 	wrong := []step{
 		{name: "status", path: "/org1/orders", status: 403, code: "900902"},
 		{name: "code", path: "/org1/orders", status: 401, code: "900901"},
-		{name: "a header too few", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: twice},
-		{name: "a header too many", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200, identity: nobody()},
+		{name: "a header too few", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200,
+			identity: twice},
+		{name: "a header too many", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200,
+			identity: nobody()},
 		{name: "another value", path: "/org1/orders", tokens: fetchedOne("orders:read"), status: 200,
 			identity: orgOne("orders:write")},
 		{name: "no token to be had", path: "/org1/orders", tokens: fetchedOne("admin"), status: 200},
@@ -93,8 +95,8 @@ func TestWrongExpectationsAreMarked(t *testing.T) {
 }
 
 func TestExitStatusOfAWrongAnswer(t *testing.T) {
-	defer func(told []step) { story = told }(story)
-	story = []step{
+	defer func(before []step) { told = before }(told)
+	told = []step{
 		{name: "no token", path: "/org1/orders", status: 401, code: "900902"},
 		{name: "no token", path: "/org1/orders", status: 200, identity: nobody()},
 	}

@@ -24,7 +24,8 @@ func TestRequestIsDescribed(t *testing.T) {
 	}{
 		{
 			name: "no body",
-			request: []string{"GET /a//b?x=1&x=2 HTTP/1.1", "Host: api.test", "B: 2", "A: 1", "b: 3", "Connection: close", "",
+			request: []string{"GET /a//b?x=1&x=2 HTTP/1.1", "Host: api.test", "B: 2", "A: 1", "b: 3",
+				"Connection: close", "",
 				""},
 			want: Answer{
 				Method: "GET", Path: "/a//b?x=1&x=2", Host: "api.test",

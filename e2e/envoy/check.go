@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	wasmfilterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/wasm/v3"
@@ -39,6 +40,7 @@ func (b *Bootstrap) Check() []string {
 	each(b, c.route)
 	each(b, c.perRoute)
 	each(b, c.tls)
+	each(b, c.names)
 	if !c.listens {
 		c.problem("static_resources.listeners", "no listener for HTTP")
 	}
@@ -94,7 +96,8 @@ func (c *checker) connections(path string, m *hcmv3.HttpConnectionManager) {
 		c.problem(path+".path_with_escaped_slashes_action", "must be REJECT_REQUEST, got %v", got)
 	}
 	if got := m.GetCommonHttpProtocolOptions().GetHeadersWithUnderscoresAction(); got != corev3.HttpProtocolOptions_REJECT_REQUEST {
-		c.problem(path+".common_http_protocol_options.headers_with_underscores_action", "must be REJECT_REQUEST, got %v", got)
+		c.problem(path+".common_http_protocol_options.headers_with_underscores_action",
+			"must be REJECT_REQUEST, got %v", got)
 	}
 
 	for i, log := range m.GetAccessLog() {
@@ -154,23 +157,20 @@ func (c *checker) plugin(path string, filter *wasmfilterv3.Wasm) {
 		return
 	}
 	for _, issuer := range conf.Issuers {
-		c.keys(path, issuer)
+		for _, call := range issuer.Calls() {
+			c.call(fmt.Sprintf("%s: issuer %q", path, issuer.Name), call)
+		}
 	}
 }
 
-// keys checks the way to an issuer's keys.
-func (c *checker) keys(path string, issuer config.Issuer) {
-	jwks := issuer.SignatureValidation.JWKS
-	if jwks == nil || jwks.Cluster == "" {
-		return
-	}
-	path = fmt.Sprintf("%s: issuer %q", path, issuer.Name)
-	cluster := c.clusters[jwks.Cluster]
+// call checks the way to an issuer's keys or to its introspection.
+func (c *checker) call(path string, call config.Call) {
+	cluster := c.clusters[call.Cluster]
 	if cluster == nil {
-		c.problem(path, "no cluster %q", jwks.Cluster)
+		c.problem(path, "no cluster %q", call.Cluster)
 		return
 	}
-	location, err := url.Parse(jwks.URL + jwks.WellKnown) // one of them is empty
+	location, err := url.Parse(call.URL)
 	if err != nil {
 		c.problem(path, "%v", err)
 		return
@@ -180,11 +180,11 @@ func (c *checker) keys(path string, issuer config.Issuer) {
 	}
 	var context tlsv3.UpstreamTlsContext
 	if err := cluster.GetTransportSocket().GetTypedConfig().UnmarshalTo(&context); err != nil {
-		c.problem(path, "cluster %q: %s needs TLS", jwks.Cluster, location.Scheme)
+		c.problem(path, "cluster %q: %s needs TLS", call.Cluster, location.Scheme)
 		return
 	}
 	if sni := context.GetSni(); sni != "" && !strings.EqualFold(sni, location.Hostname()) {
-		c.problem(path, "cluster %q: sni %q is not the host of the keys, %q", jwks.Cluster, sni, location.Hostname())
+		c.problem(path, "cluster %q: sni %q is not the host of the keys, %q", call.Cluster, sni, location.Hostname())
 	}
 }
 
@@ -219,6 +219,17 @@ func (c *checker) tls(path string, m *tlsv3.UpstreamTlsContext) {
 	}
 	if want := []string{m.GetSni()}; !slices.Equal(hosts, want) {
 		c.problem(path+".match_typed_subject_alt_names", "must be exactly the sni, %q, got %q", want, hosts)
+	}
+}
+
+// names: by default Envoy asks for IPv6 addresses and, if there are any, for no
+// others, which many a network has no route to.
+func (c *checker) names(path string, m *clusterv3.Cluster) {
+	switch m.GetType() {
+	case clusterv3.Cluster_STRICT_DNS, clusterv3.Cluster_LOGICAL_DNS:
+		if got := m.GetDnsLookupFamily(); got != clusterv3.Cluster_V4_PREFERRED {
+			c.problem(path+".dns_lookup_family", "must be V4_PREFERRED, got %v", got)
+		}
 	}
 }
 

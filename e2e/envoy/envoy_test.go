@@ -178,6 +178,12 @@ func TestCheckSeesWhatWouldLetRequestsPass(t *testing.T) {
 			want: "headers_with_underscores_action: must be REJECT_REQUEST, got ALLOW",
 		},
 		{
+			name: "addresses of version 6 first",
+			old:  "      type: LOGICAL_DNS\n      dns_lookup_family: V4_PREFERRED",
+			new:  "      type: LOGICAL_DNS",
+			want: "dns_lookup_family: must be V4_PREFERRED, got AUTO",
+		},
+		{
 			name: "reason not logged",
 			old:  "%FILTER_STATE(wasm.orgate.reason:PLAIN)%",
 			new:  "%FILTER_STATE(wasm.reason:PLAIN)%",
@@ -310,7 +316,8 @@ func TestCheckSeesWhatWouldLetRequestsPass(t *testing.T) {
 // A listener without the plugin, and one where it comes too late.
 func TestCheckSeesTheWayAroundThePlugin(t *testing.T) {
 	doc := document(t)
-	router := doc[strings.Index(doc, "                  - name: envoy.filters.http.router"):strings.Index(doc, "                route_config:")]
+	router := doc[strings.Index(doc, "                  - name: envoy.filters.http.router"):strings.Index(doc,
+		"                route_config:")]
 	from := strings.Index(doc, "                  - name: orgate\n")
 	filter := doc[from:strings.Index(doc, router)]
 

@@ -27,12 +27,14 @@ func TestStatsTagsOfThePlugin(t *testing.T) {
 	w.Tick()
 	for _, c := range w.VM.TakeCallouts() {
 		status := map[string]string{"idp1": "200", "idp2": "500"}[c.Cluster]
-		if err := c.Respond(host.Headers{{":status", status}}, []byte(scenario.JWKS(scenario.First())), nil); err != nil {
+		if err := c.Respond(host.Headers{{":status", status}}, []byte(scenario.JWKS(scenario.First())),
+			nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	good := scenario.First().Token()
-	for _, r := range []scenario.Request{{Path: "/a", Token: good}, {Path: "/a", Token: good}, {Path: "/a"}, {Path: "/b"}, {Path: "/c"}, {Path: "/a", Token: scenario.Stranger().Token()}} {
+	for _, r := range []scenario.Request{{Path: "/a", Token: good}, {Path: "/a", Token: good}, {Path: "/a"},
+		{Path: "/b"}, {Path: "/c"}, {Path: "/a", Token: scenario.Stranger().Token()}} {
 		w.Serve(r)
 	}
 	w.Time = w.Time.Add(2 * time.Second)

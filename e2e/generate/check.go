@@ -20,7 +20,7 @@ func (k *Case) Check(r scenario.Request, got scenario.Outcome) string {
 		return "waits: nothing has to be waited for"
 	case got.Passed && got.Status != 0:
 		return "passed and answered"
-	case got.Reason == "internal" || !got.Passed && got.Status >= 500:
+	case got.Reason == "internal" || !got.Passed && got.Status >= 500 && got.Reason != "introspection_unavailable":
 		return fmt.Sprintf("a fault of the filter: %d %s", got.Status, got.Reason)
 	case !got.Passed:
 		return j.checkRefusal(got)
@@ -102,7 +102,7 @@ func (j *judgement) checkPass(config *Config, got scenario.Outcome) (map[string]
 // identity is the identity headers.
 func (c *claimant) identity(config *Config) map[string]string {
 	want := maps.Clone(c.headers)
-	if config.ForwardPayload != "" {
+	if config.ForwardPayload != "" && c.payload != "" {
 		want[strings.ToLower(config.ForwardPayload)] = c.payload
 	}
 	return want

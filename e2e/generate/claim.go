@@ -16,7 +16,9 @@ const badClaim = "claim 401"
 // claim judges a well-formed token by one entry.
 func (config *Config) claim(i *Issuer, rule *Rule, required string, proven map[*Issuer]string, t *token) *claimant {
 	c := &claimant{issuer: i, headers: map[string]string{}, payload: t.payload}
-	c.unproven = append(t.timeFaults(i), t.signatureFaults(i)...)
+	if c.unproven = t.timeFaults(i); t.told == "" {
+		c.unproven = append(c.unproven, t.signatureFaults(i)...)
+	}
 	c.typeAndAudience(rule, t)
 	consumerKey := c.consumerKey(t)
 	username := c.username(t, consumerKey)
@@ -129,10 +131,10 @@ func (c *claimant) typeAndAudience(rule *Rule, t *token) {
 	default:
 		fits = t.isFor(c.issuer.Audiences)
 	}
-	if !fits {
+	if _, named := t.claims["aud"]; !fits && (named || t.told == "") {
 		c.hard.add("audience 401")
 	}
-	if types := c.issuer.TokenTypes; len(types) > 0 {
+	if types := c.issuer.TokenTypes; len(types) > 0 && t.told == "" {
 		typ := strings.ToLower(t.typ)
 		if rest, ok := strings.CutPrefix(typ, "application/"); ok && !strings.Contains(rest, "/") {
 			typ = rest
@@ -176,7 +178,8 @@ func (t *token) isFor(audiences []string) bool {
 	if raw, ok := t.claims["aud"]; ok {
 		named, _ = stringOrStrings(raw)
 	}
-	return len(audiences) == 0 || slices.ContainsFunc(named, func(a string) bool { return slices.Contains(audiences, a) })
+	return len(audiences) == 0 || slices.ContainsFunc(named,
+		func(a string) bool { return slices.Contains(audiences, a) })
 }
 
 // value is what a header may be made of.

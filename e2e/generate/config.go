@@ -72,6 +72,8 @@ type Issuer struct {
 	ClaimMappings             []ClaimMapping      `json:"claimMappings,omitempty"`
 	RequiredClaims            []any               `json:"requiredClaims,omitempty"`
 	CertificateBinding        string              `json:"certificateBinding,omitempty"`
+	TokenHandling             map[string]string   `json:"tokenHandling,omitempty"`
+	Introspection             map[string]string   `json:"introspection,omitempty"`
 	ClockSkew                 string              `json:"clockSkew,omitempty"`
 	RequireExpiration         *bool               `json:"requireExpiration,omitempty"`
 	MaxTokenAge               string              `json:"maxTokenAge,omitempty"`
@@ -169,7 +171,8 @@ type ClaimRule struct {
 type From map[string]string
 
 var (
-	issuerNames   = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x", "https://{tid}.c.example/{tid}"}
+	issuerNames = []string{"https://a.example/", "https://a.example", "https://b.example/realms/x",
+		"https://{tid}.c.example/{tid}"}
 	organizations = []string{"org1", "org2", "Org1", "apk-system"}
 	algorithms    = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "Ed25519"}
 	scopeNames    = []string{"read", "write", "admin"}
@@ -245,6 +248,7 @@ func (c *choices) config() *Config {
 		config.Issuers = append(config.Issuers, c.issuer(config, i))
 	}
 	c.share(config)
+	c.handling(config)
 	if c.chance(4) {
 		config.Environment = "prod"
 		for _, i := range config.Issuers[1:] {
@@ -321,7 +325,8 @@ func (c *choices) issuer(config *Config, n int) *Issuer {
 	c.claimMappings(config, i)
 	c.organizationClaim(config, i)
 	if c.chance(4) {
-		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"}, "permissions.api.scopes")
+		i.ScopesClaim = pick[any](c, "scp", "permissions.scopes", []string{"permissions", "scopes"},
+			"permissions.api.scopes")
 	}
 	if c.chance(4) {
 		i.ConsumerKeyClaim = pick[any](c, "cid", "client_id", []string{"client", "id"})
@@ -396,6 +401,34 @@ func (c *choices) organizationClaim(config *Config, i *Issuer) {
 
 // manyTenants says that the issuer is that of many tenants.
 func (i *Issuer) manyTenants() bool { return strings.Contains(i.Issuer, "{tid}") }
+
+// handling has all entries of some issuers be asked about tokens.
+func (c *choices) handling(config *Config) {
+	for _, name := range issuerNames {
+		if !c.chance(5) {
+			continue
+		}
+		kind := pick(c, "REFERENCE", "CUSTOM", "JWT")
+		pattern := pick(c, "op_[a-z0-9]+", "op_.*[0-9a]", "(op_|ey)[^.]+(..*)?")
+		for _, i := range config.Issuers {
+			if i.Issuer != name {
+				continue
+			}
+			i.Introspection = map[string]string{"url": "https://idp.example/introspect", "cluster": "idp"}
+			if i.TokenHandling = map[string]string{"kind": kind}; kind != "JWT" {
+				i.TokenHandling["pattern"] = pattern
+			}
+			if kind != "CUSTOM" {
+				i.SignatureValidation, i.TokenTypes = SignatureValidation{}, nil
+			}
+		}
+	}
+}
+
+// hasKeys says that keys tell the issuer's JWTs.
+func (i *Issuer) hasKeys() bool {
+	return i.SignatureValidation.JWKS != nil || i.SignatureValidation.Certificate != nil
+}
 
 // share makes valid what several entries for the same issuer have in common.
 func (c *choices) share(config *Config) {
@@ -570,7 +603,8 @@ func (c *choices) demands(config *Config) *Demands {
 	if c.chance(3) {
 		d.Audiences = some(c, 1, "api", "other", "https://api.example")
 	}
-	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil && d.Audiences == nil {
+	if d.Scopes == nil && d.Roles == nil && d.ConsumerKeys == nil && d.Claims == nil && d.Issuers == nil &&
+		d.Audiences == nil {
 		d.Scopes = some(c, 1, scopeNames...)
 	}
 	return d

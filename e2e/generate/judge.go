@@ -92,6 +92,9 @@ func (config *Config) judge(r scenario.Request) judgement {
 		maxBytes = config.Limits.TokenBytes
 	}
 	t, problems := readToken(tokens[0], maxBytes)
+	if provider := config.asked(rule, tokens[0], t); provider != nil && len(tokens[0]) <= maxBytes {
+		t, problems = provider.told(r.Introspection)
+	}
 	if len(problems) > 0 {
 		return judgement{faults: problems}
 	}
@@ -101,7 +104,8 @@ func (config *Config) judge(r scenario.Request) judgement {
 	var chosen *claimant
 	for _, i := range config.inUse() {
 		alternatives := rule.alternatives(i)
-		if !i.hasIssued(t) || len(rule.Issuers) > 0 && !slices.Contains(rule.Issuers, i.Name) ||
+		if !i.hasIssued(t) || t.told == "" && !i.matches(t.compact) || len(rule.Issuers) > 0 &&
+			!slices.Contains(rule.Issuers, i.Name) ||
 			len(rule.AnyOf) > 0 && len(alternatives) == 0 {
 			continue
 		}
@@ -153,7 +157,8 @@ func preflight(r scenario.Request) string {
 		}
 	}
 	asks := last("access-control-request-method")
-	if r.Method != "OPTIONS" || last("origin") == "" || len(r.Trailers) > 0 || !regexp.MustCompile("^"+tokenChar+"+$").MatchString(asks) {
+	if r.Method != "OPTIONS" || last("origin") == "" || len(r.Trailers) > 0 ||
+		!regexp.MustCompile("^"+tokenChar+"+$").MatchString(asks) {
 		return ""
 	}
 	return asks

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
@@ -86,10 +87,12 @@ func (c *choices) request(config *Config) scenario.Request {
 		required = literal
 	}
 	r.Certificate = pick(c, "cert", "cert", "", "other")
-	token := c.token(config, rule, required)
+	token, answer := c.token(config, rule, required)
+	r.Introspection = answer
 	c.place(config, &r, token)
 	if c.chance(12) {
-		c.place(config, &r, pick(c, token, "", "x", c.token(config, rule, required)))
+		other, _ := c.token(config, rule, required)
+		c.place(config, &r, pick(c, token, "", "x", other))
 	}
 	return r
 }
@@ -291,7 +294,8 @@ var oddities = []string{
 	`[{}]`, `"first"`, `"org2"`, `["boss"]`, `"boss"`,
 }
 
-func (c *choices) token(config *Config, rule *Rule, organization string) string {
+// token is a token, and what its provider says of it.
+func (c *choices) token(config *Config, rule *Rule, organization string) (token, answer string) {
 	i := config.Issuers[c.n(len(config.Issuers))]
 	payload := claims{}
 	c.goodClaims(config, payload, i, rule, organization)
@@ -309,7 +313,8 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 	if c.chance(8) || i.CertificateBinding != "" {
 		sum := sha256.Sum256([]byte("cert"))
 		good := b64(string(sum[:]))
-		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"}, "cnf"),
+		payload.set(pick[any](c, []string{"cnf", "x5t#S256"}, []string{"cnf", "x5t#S256"}, []string{"cnf", "jkt"},
+			"cnf"),
 			pick(c, quote(good), quote(good), `null`, `7`, quote(good+"="), quote(good[:42]), quote(good[1:]+"A")))
 	}
 	c.times(payload)
@@ -321,11 +326,17 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		panic(err)
 	}
 
+	answer = c.answer(string(text))
+	if kind := i.TokenHandling["kind"]; kind == "REFERENCE" || kind == "CUSTOM" && c.n(2) == 0 {
+		sum := sha256.Sum256([]byte(answer)) // of each answer another token: they are remembered
+		return fmt.Sprintf("%s%x", pick(c, "op_", "op_", "op_", "xx_"), sum[:8]), answer
+	}
 	signer, kid := c.signer(i)
 	algorithm := "RS256"
 	if len(i.Algorithms) > 0 {
 		algorithm = pick(c, i.Algorithms...)
-		if able := slices.DeleteFunc(slices.Clone(i.Algorithms), func(a string) bool { return !signer.Can(a) }); len(able) > 0 {
+		if able := slices.DeleteFunc(slices.Clone(i.Algorithms), func(a string) bool { return !signer.Can(a) }); len(
+			able) > 0 {
 			algorithm = pick(c, able...)
 		}
 	}
@@ -366,13 +377,32 @@ func (c *choices) token(config *Config, rule *Rule, organization string) string 
 		input := b64(string(header)) + "." + b64(payloadText)
 		mac := hmac.New(sha256.New, []byte(signer.PublicKey()))
 		mac.Write([]byte(input))
-		return input + "." + b64(string(mac.Sum(nil)))
+		return input + "." + b64(string(mac.Sum(nil))), answer
 	}
-	token := sign(signer, algorithm, headerText, payloadText)
+	token = sign(signer, algorithm, headerText, payloadText)
 	if mutation == 23 {
-		return c.tamper(token)
+		token = c.tamper(token)
 	}
-	return token
+	return token, answer
+}
+
+// answer is what a provider says of a token with these claims. It depends on them
+// alone: the same token has the same answer.
+func (c *choices) answer(claims string) string {
+	inside := claims[1 : len(claims)-1]
+	switch sha256.Sum256([]byte(claims))[0] % 16 {
+	case 0:
+		return `{"active":false}`
+	case 1:
+		return `{"active":"true",` + inside + "}"
+	case 2:
+		return ""
+	case 3:
+		return `{"active":true,` + inside
+	case 4:
+		return `{"active":true,"sub":null,` + strings.Replace(inside, `"sub"`, `"x"`, 1) + "}"
+	}
+	return `{"active":true,` + inside + "}"
 }
 
 // goodClaims fills in what the issuer and the rule ask for.
@@ -510,6 +540,9 @@ func (c *choices) times(payload claims) {
 // signer is whose key the token is signed with, and the kid that it has.
 func (c *choices) signer(i *Issuer) (*scenario.Signer, string) {
 	v := &i.SignatureValidation
+	if !i.hasKeys() {
+		return scenario.Stranger(), "k1"
+	}
 	if v.JWKS == nil || v.Certificate != nil && c.n(2) == 1 {
 		return v.Certificate.signer, pick(c, v.Certificate.signer.KeyID, "", "k9")
 	}

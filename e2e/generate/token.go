@@ -23,6 +23,8 @@ type token struct {
 	header, claims   map[string]json.RawMessage
 	algorithm, kid   string
 	typ, issuer      string
+	// told is the issuer whose provider stands for the token, "" if keys do.
+	told string
 }
 
 // readToken reads a token as strictly as it must be.
@@ -33,6 +35,9 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 		return nil, faults{"too_large 401"}
 	}
 	if len(parts) != 3 {
+		if regexp.MustCompile(`^[A-Za-z0-9._~+/-]+=*$`).MatchString(compact) {
+			return nil, faults{"opaque 401"}
+		}
 		return nil, malformed
 	}
 	for _, p := range parts {
@@ -61,18 +66,8 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 			return nil, malformed
 		}
 	}
-	if raw, present := t.claims["iss"]; present && (!isString(raw, &t.issuer) || t.issuer == "") {
+	if !t.hasGoodClaims() {
 		return nil, malformed
-	}
-	if raw, present := t.claims["aud"]; present {
-		if _, ok := stringOrStrings(raw); !ok {
-			return nil, malformed
-		}
-	}
-	for _, name := range []string{"exp", "nbf", "iat"} {
-		if raw, present := t.claims[name]; present && date(raw) == nil {
-			return nil, malformed
-		}
 	}
 	if !hasAlgorithm {
 		return nil, faults{"bad_algorithm 401"}
@@ -80,12 +75,34 @@ func readToken(compact string, maxBytes int) (*token, faults) {
 	return t, nil
 }
 
+// hasGoodClaims says that the registered claims are of their types.
+func (t *token) hasGoodClaims() bool {
+	if raw, present := t.claims["iss"]; present && (!isString(raw, &t.issuer) || t.issuer == "") {
+		return false
+	}
+	if raw, present := t.claims["aud"]; present {
+		if _, ok := stringOrStrings(raw); !ok {
+			return false
+		}
+	}
+	for _, name := range []string{"exp", "nbf", "iat"} {
+		if raw, present := t.claims[name]; present && date(raw) == nil {
+			return false
+		}
+	}
+	return true
+}
+
 var tenantName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
 
 // hasIssued says that the token's "iss" is the issuer's, or its tenant's.
 func (i *Issuer) hasIssued(t *token) bool {
+	if t.told != "" {
+		return i.Issuer == t.told
+	}
 	tenant := ""
-	if raw, ok := t.claims["tid"]; i.manyTenants() && !(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
+	if raw, ok := t.claims["tid"]; i.manyTenants() &&
+		!(ok && isString(raw, &tenant) && tenantName.MatchString(tenant)) {
 		return false
 	}
 	return t.issuer == strings.ReplaceAll(i.Issuer, "{tid}", tenant)
@@ -224,7 +241,7 @@ func (t *token) timeFaults(i *Issuer) faults {
 		if now.Cmp(plus(date(raw), skew)) >= 0 {
 			f.add("expired 401")
 		}
-	} else if i.RequireExpiration == nil || *i.RequireExpiration {
+	} else if t.told == "" && (i.RequireExpiration == nil || *i.RequireExpiration) {
 		f.add("claim 401")
 	}
 	for _, name := range []string{"nbf", "iat"} {

@@ -13,6 +13,7 @@
 //	GET  /{tenant}/.well-known/openid-configuration   OpenID Connect Discovery 1.0 §4
 //	GET  /{tenant}/jwks                               RFC 7517 §5
 //	POST /{tenant}/token                              RFC 6749 §4.4, client credentials
+//	POST /{tenant}/introspect                         RFC 7662, for clients of the tenant
 //
 // The key identifier of a tenant is a name like any other, so that two tenants,
 // or two providers, can use the same one for different keys.
@@ -22,6 +23,7 @@
 package idp
 
 import (
+	"crypto/ecdsa"
 	"crypto/rsa"
 	"fmt"
 	"maps"
@@ -47,6 +49,10 @@ type Tenant struct {
 	KeyID string
 	// Key is the first key. nil: a fresh one, RSA 2048 bits.
 	Key *rsa.PrivateKey
+	// Curve signs instead, with ES256, if it is not nil.
+	Curve *ecdsa.PrivateKey
+	// Opaque tenants issue no JWTs. What their tokens say is for those who ask.
+	Opaque bool
 	// Clients may fetch tokens.
 	Clients []Client
 }
@@ -89,13 +95,23 @@ type Provider struct {
 // tenant is a Tenant at work. Provider.mu guards it.
 type tenant struct {
 	Tenant
-	keys   []signingKey // the last one signs, all are published
+	keys   []signingKey              // the last one signs, all are published
+	issued map[string]map[string]any // claims of the opaque tokens
 	faults map[Endpoint]*fault
 }
 
 type signingKey struct {
-	id  string
-	key *rsa.PrivateKey
+	id    string
+	key   *rsa.PrivateKey
+	curve *ecdsa.PrivateKey
+}
+
+// public is the key that is published, and its algorithm.
+func (k signingKey) public() (key any, algorithm string) {
+	if k.curve != nil {
+		return &k.curve.PublicKey, "ES256"
+	}
+	return &k.key.PublicKey, "RS256"
 }
 
 // New makes a provider. It panics if a tenant has no name, a name that is not
@@ -121,7 +137,8 @@ func (p *Provider) add(t Tenant) {
 	if t.Key == nil {
 		t.Key = GenerateKey()
 	}
-	p.tenants[t.Name] = &tenant{Tenant: t, keys: []signingKey{{t.KeyID, t.Key}}, faults: map[Endpoint]*fault{}}
+	p.tenants[t.Name] = &tenant{Tenant: t, keys: []signingKey{{t.KeyID, t.Key, t.Curve}}, faults: map[Endpoint]*fault{},
+		issued: map[string]map[string]any{}}
 }
 
 // tenant returns the named tenant. It panics if there is none: the name is in
@@ -200,6 +217,16 @@ func (p *Provider) location(tenant string, e Endpoint) string {
 	return p.url + "/" + p.tenant(tenant).Name + string(e)
 }
 
+// IntrospectionURL returns the location of the tenant's introspection endpoint.
+func (p *Provider) IntrospectionURL(tenant string) string { return p.location(tenant, Introspection) }
+
+// Revoke has an opaque token be active no more.
+func (p *Provider) Revoke(tenant, token string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tenant(tenant).issued, token)
+}
+
 // Key returns the key that signs the tenant's tokens now, and its kid.
 func (p *Provider) Key(tenant string) (*rsa.PrivateKey, string) {
 	p.mu.Lock()
@@ -228,7 +255,7 @@ func (p *Provider) Rotate(tenant string, r Rotation) {
 	if !r.Overlap {
 		t.keys = nil
 	}
-	t.keys = append(t.keys, signingKey{r.KeyID, r.Key})
+	t.keys = append(t.keys, signingKey{r.KeyID, r.Key, nil})
 }
 
 // Requests returns how often each path was asked for.

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -127,7 +128,8 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 		},
 		"org2": {
 			"iss": "http://idp.test/realms/org2", "sub": isGUID, "aud": "https://api.example.com/org2",
-			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID, "typ": "Bearer",
+			"iat": iat, "exp": exp, "azp": "orders-app", "client_id": "orders-app", "jti": "trrtcc:" + isGUID,
+			"typ":                "Bearer",
 			"acr":                "1",
 			"preferred_username": "service-account-orders-app", "scope": "orders:read orders:write",
 			"realm_access":    map[string]any{"roles": []any{"clerk"}},
@@ -157,7 +159,8 @@ func TestTokensLookLikeTheStyle(t *testing.T) {
 			}
 		})
 	}
-	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" || claims["iss"] != "https://issuer.test/" ||
+	if header, claims := opened(t, p.Mint("org3")); header["kid"] != "key-1" ||
+		claims["iss"] != "https://issuer.test/" ||
 		claims["azp"] != "test-client" {
 		t.Errorf("a tenant with defaults: %v %v", header, claims)
 	}
@@ -199,7 +202,8 @@ func TestTokenEndpoint(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {orders.ID}, "client_secret": {orders.Secret}}
+			form := url.Values{"grant_type": {"client_credentials"}, "client_id": {orders.ID},
+				"client_secret": {orders.Secret}}
 			form.Set(tt.change, tt.value)
 			res, err := http.PostForm(p.TokenURL("org1"), form)
 			if err != nil {
@@ -216,7 +220,8 @@ func TestTokenEndpoint(t *testing.T) {
 			if err := json.NewDecoder(res.Body).Decode(&doc); err != nil {
 				t.Fatal(err)
 			}
-			if res.StatusCode != tt.status || doc.Error+doc.Scope != tt.want || res.Header.Get("Cache-Control") != "no-store" {
+			if res.StatusCode != tt.status || doc.Error+doc.Scope != tt.want ||
+				res.Header.Get("Cache-Control") != "no-store" {
 				t.Fatalf("%d %+v", res.StatusCode, doc)
 			}
 			if tt.status != 200 {
@@ -347,7 +352,8 @@ func TestHang(t *testing.T) {
 		want int
 	}{
 		{"until healed", func(p *Provider, _ func()) { p.Heal("org1", JWKS) }, 200},
-		{"until another fault", func(p *Provider, _ func()) { p.Break("org1", JWKS, Fault{Kind: Fail, Status: 500}) }, 200},
+		{"until another fault", func(p *Provider, _ func()) { p.Break("org1", JWKS, Fault{Kind: Fail, Status: 500}) },
+			200},
 		{"until closed", func(p *Provider, _ func()) { p.Close() }, 0},
 		{"until the client gives up", func(_ *Provider, giveUp func()) { giveUp() }, 0},
 	}
@@ -408,5 +414,42 @@ func TestClose(t *testing.T) {
 	p.Close()
 	if _, err := http.Get(p.JWKSURL("org1")); err == nil {
 		t.Error("the closed provider answers")
+	}
+}
+
+func TestIntrospection(t *testing.T) {
+	p := New(WithTenant(Tenant{Name: "org1", Opaque: true, Clients: []Client{{ID: "a b", Secret: "s:&"}}}))
+	p.Start()
+	defer p.Close()
+	token, revoked := p.Mint("org1"), p.Mint("org1")
+	p.Revoke("org1", revoked)
+	ask := func(token, secret string) string {
+		t.Helper()
+		form := url.Values{"token": {token}}
+		req, err := http.NewRequest("POST", p.IntrospectionURL("org1"), strings.NewReader(form.Encode()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.SetBasicAuth(url.QueryEscape("a b"), url.QueryEscape(secret))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		var answer struct {
+			Active bool
+			Sub    string
+		}
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(res.StatusCode, " ", answer.Active, " ", answer.Sub)
+	}
+	got := []string{ask(token, "s:&"), ask(revoked, "s:&"), ask("op_x", "s:&"), ask(p.Expired("org1"), "s:&"),
+		ask(token, "x")}
+	want := []string{"200 true a b@clients", "200 false ", "200 false ", "200 false ", "401 false "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("answers (-want +got):\n%s", diff)
 	}
 }

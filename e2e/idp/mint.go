@@ -2,6 +2,7 @@ package idp
 
 import (
 	"crypto"
+	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/rsa"
@@ -40,6 +41,7 @@ type mint struct {
 	header     map[string]any
 	claims     map[string]any
 	key        *rsa.PrivateKey
+	curve      *ecdsa.PrivateKey
 	secret     []byte // signs with HMAC
 	rawHeader  string
 	rawPayload string
@@ -65,7 +67,9 @@ func Claim(name string, value any) MintOption { return func(m *mint) { m.claims[
 func Header(name string, value any) MintOption { return func(m *mint) { m.header[name] = value } }
 
 // SignedBy signs with another key. The header's "kid" stays.
-func SignedBy(key *rsa.PrivateKey) MintOption { return func(m *mint) { m.key = key } }
+func SignedBy(key *rsa.PrivateKey) MintOption {
+	return func(m *mint) { m.key, m.curve = key, nil }
+}
 
 // RawHeader signs this text as the header, whatever it is.
 func RawHeader(text string) MintOption { return func(m *mint) { m.rawHeader = text } }
@@ -85,6 +89,7 @@ func (p *Provider) Mint(tenant string, opts ...MintOption) string {
 		header:   map[string]any{},
 		claims:   map[string]any{},
 		key:      t.signing().key,
+		curve:    t.signing().curve,
 		issued:   p.now(),
 	}
 	if len(t.Clients) > 0 {
@@ -93,10 +98,16 @@ func (p *Provider) Mint(tenant string, opts ...MintOption) string {
 	for _, opt := range opts {
 		opt(&m)
 	}
-	header := map[string]any{"alg": "RS256", "typ": "JWT", "kid": t.signing().id}
+	_, algorithm := t.signing().public()
+	header := map[string]any{"alg": algorithm, "typ": "JWT", "kid": t.signing().id}
 	maps.Copy(header, m.header)
 	claims := t.claims(p.issuer(t), &m)
 	maps.Copy(claims, m.claims)
+	if t.Opaque {
+		token := "op_" + strings.ToLower(rand.Text())
+		t.issued[token] = claims
+		return token
+	}
 	rawHeader, rawPayload := m.rawHeader, m.rawPayload
 	if rawHeader == "" {
 		rawHeader = marshal(header)
@@ -160,6 +171,13 @@ func (m *mint) sign(input string) []byte {
 		return mac.Sum(nil)
 	}
 	digest := sha256.Sum256([]byte(input))
+	if m.curve != nil {
+		r, s, err := ecdsa.Sign(rand.Reader, m.curve, digest[:])
+		if err != nil {
+			panic(fmt.Sprintf("idp: sign: %v", err))
+		}
+		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	}
 	signature, err := rsa.SignPKCS1v15(nil, m.key, crypto.SHA256, digest[:])
 	if err != nil {
 		panic(fmt.Sprintf("idp: sign: %v", err))

@@ -2,14 +2,16 @@ package idp
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
 )
 
-// Endpoint is one of a tenant's three endpoints: its path behind the tenant's.
+// Endpoint is one of a tenant's endpoints: its path behind the tenant's.
 type Endpoint string
 
 // The endpoints.
@@ -17,6 +19,8 @@ const (
 	Discovery Endpoint = "/.well-known/openid-configuration"
 	JWKS      Endpoint = "/jwks"
 	Token     Endpoint = "/token"
+
+	Introspection Endpoint = "/introspect"
 )
 
 // FaultKind is a way in which an endpoint breaks.
@@ -84,9 +88,9 @@ func (p *Provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	p.mu.Unlock()
 	switch {
-	case t == nil || e != Discovery && e != JWKS && e != Token:
+	case t == nil || e != Discovery && e != JWKS && e != Token && e != Introspection:
 		http.NotFound(w, r)
-	case (e == Token) != (r.Method == http.MethodPost):
+	case (e == Token || e == Introspection) != (r.Method == http.MethodPost):
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	case f == nil:
 		p.answer(w, r, t, e, nil)
@@ -115,6 +119,9 @@ func (p *Provider) answer(w http.ResponseWriter, r *http.Request, t *tenant, e E
 	case JWKS:
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		body = p.set(t)
+	case Introspection:
+		w.Header().Set("Cache-Control", "no-store")
+		status, body = p.introspect(t, r)
 	default:
 		w.Header().Set("Cache-Control", "no-store")
 		status, body = p.token(t, r)
@@ -155,6 +162,7 @@ func (p *Provider) discovery(t *tenant) any {
 		"grant_types_supported":                 []string{"client_credentials"},
 		"id_token_signing_alg_values_supported": []string{"RS256"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_post"},
+		"introspection_endpoint":                base + string(Introspection),
 	}
 }
 
@@ -162,9 +170,31 @@ func (p *Provider) set(t *tenant) (set jose.JSONWebKeySet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, k := range t.keys {
-		set.Keys = append(set.Keys, jose.JSONWebKey{Key: &k.key.PublicKey, KeyID: k.id, Algorithm: "RS256", Use: "sig"})
+		key, algorithm := k.public()
+		set.Keys = append(set.Keys, jose.JSONWebKey{Key: key, KeyID: k.id, Algorithm: algorithm, Use: "sig"})
 	}
 	return set
+}
+
+// introspect tells a client of the tenant, which names itself by HTTP Basic, what an
+// opaque token says (RFC 7662).
+func (p *Provider) introspect(t *tenant, r *http.Request) (status int, body any) {
+	id, secret, _ := r.BasicAuth()
+	id, errID := url.QueryUnescape(id) // RFC 6749 §2.3.1
+	secret, errSecret := url.QueryUnescape(secret)
+	known := slices.ContainsFunc(t.Clients, func(c Client) bool { return c.ID == id && c.Secret == secret })
+	if errID != nil || errSecret != nil || !known || secret == "" {
+		return http.StatusUnauthorized, map[string]string{"error": "invalid_client"}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	claims, ok := t.issued[r.PostFormValue("token")]
+	if expires, _ := claims["exp"].(int64); !ok || expires <= p.now().Unix() {
+		return http.StatusOK, map[string]bool{"active": false}
+	}
+	answer := map[string]any{"active": true, "token_type": "Bearer"}
+	maps.Copy(answer, claims)
+	return http.StatusOK, answer
 }
 
 // token answers a request for a token with client credentials (RFC 6749 §4.4),

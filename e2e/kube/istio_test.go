@@ -96,7 +96,7 @@ func TestAuthorities(t *testing.T) {
 	p := c.istiod()
 	c.apply(ingress)
 	c.apply(istioPolicy(t))
-	authority, err := os.ReadFile(root + "/internal/apk/testdata/chart-ca.yaml")
+	authority, err := os.ReadFile(root + "/admin/apk/testdata/chart-ca.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestThirdPartyProvider(t *testing.T) {
 	c := newCluster(t)
 	c.controller()
 	c.apply(policy)
-	resources, err := os.ReadFile(root + "/internal/apk/testdata/filled-in.yaml")
+	resources, err := os.ReadFile(root + "/admin/apk/testdata/filled-in.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

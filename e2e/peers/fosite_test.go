@@ -64,7 +64,8 @@ func fositeServer(t *testing.T) *provider {
 			]
 		}`, "URL", url),
 		token: func(t *testing.T, org string) string {
-			return clientCredentials(t, url+"/"+org+"/token", "app", "orders:read", "audience", "https://api.example.com")
+			return clientCredentials(t, url+"/"+org+"/token", "app", "orders:read", "audience",
+				"https://api.example.com")
 		},
 		opaque: func(t *testing.T) string {
 			return clientCredentials(t, url+"/org1/opaque", "app", "orders:read", "audience", "https://api.example.com")
@@ -110,8 +111,12 @@ func (f *fositeTenant) handler(t *testing.T, issuer string) http.Handler {
 	store := storage.NewMemoryStore()
 	store.Clients["app"] = &fosite.DefaultClient{ID: "app", Secret: hash, GrantTypes: []string{"client_credentials"},
 		Scopes: []string{"orders:read"}, Audience: []string{"https://api.example.com"}}
-	config := fosite.Config{AccessTokenIssuer: issuer, GlobalSecret: []byte(strings.Repeat(secret, 4))}
+	config := fosite.Config{AccessTokenIssuer: issuer, JWTScopeClaimKey: jwt.JWTScopeFieldBoth,
+		GlobalSecret: []byte(strings.Repeat(secret, 4))}
 	mux := http.NewServeMux()
+	mux.HandleFunc("/introspect", introspectionEndpoint(
+		compose.Compose(&config, store, compose.NewOAuth2HMACStrategy(&config),
+			compose.OAuth2TokenIntrospectionFactory)))
 	endpoint := func(path string, config fosite.Config, jwts bool) {
 		strategy := any(compose.NewOAuth2HMACStrategy(&config)) // fosite's default
 		if jwts {
@@ -141,7 +146,7 @@ func tokenEndpoint(server fosite.OAuth2Provider) http.HandlerFunc {
 			return
 		}
 		id := request.GetClient().GetID()
-		session.JWTClaims.Subject, session.JWTClaims.Extra = id, map[string]any{"client_id": id}
+		session.Subject, session.JWTClaims.Subject, session.JWTClaims.Extra = id, id, map[string]any{"client_id": id}
 		for _, scope := range request.GetRequestedScopes() {
 			request.GrantScope(scope)
 		}
@@ -154,6 +159,20 @@ func tokenEndpoint(server fosite.OAuth2Provider) http.HandlerFunc {
 			return
 		}
 		server.WriteAccessResponse(ctx, w, request, response)
+	}
+}
+
+// introspectionEndpoint is the one of fosite's README.
+func introspectionEndpoint(server fosite.OAuth2Provider) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx := r.Context()
+		response, err := server.NewIntrospectionRequest(ctx, r,
+			&oauth2.JWTSession{JWTClaims: new(jwt.JWTClaims), JWTHeader: new(jwt.Headers)})
+		if err != nil {
+			server.WriteIntrospectionError(ctx, w, err)
+			return
+		}
+		server.WriteIntrospectionResponse(ctx, w, response)
 	}
 }
 

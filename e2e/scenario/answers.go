@@ -38,7 +38,10 @@ const answering = `{
      "tokenTypes": ["JWT"], "maxTokenAge": "2h", "rolesClaim": "roles", "requiredClaims": ["azp"],
      	"signatureValidation": {"jwks": {"inline": $FIRST}}},
     {"name": "later", "issuer": "https://later.example/", "organization": "org1",
-    	"signatureValidation": {"jwks": {"url": "https://later.example/jwks", "cluster": "idp"}}}],
+    	"signatureValidation": {"jwks": {"url": "https://later.example/jwks", "cluster": "idp"}}},
+    {"name": "told", "issuer": "https://told.example/", "organization": "org1",
+    	"tokenHandling": {"kind": "REFERENCE", "pattern": "op_.+"},
+    	"introspection": {"url": "https://told.example/introspect", "cluster": "idp"}}],
   "rules": [
     {"match": {"pathPrefix": "/scope"}, "scopes": {"all": ["orders:read", "orders:write"]}},
     {"match": {"pathPrefix": "/role"}, "roles": ["admin"]},
@@ -56,8 +59,11 @@ func answerRows() []answerRow {
 		return answerRow{name, get("/", token), 401, "900901", reason, 16, credentials, description,
 			`Bearer realm="APIs of org1", error="invalid_token", error_description="` + description + `"`}
 	}
-	several := invalid("several tokens", first.Token(), "several_tokens", "The request carries more than one access token.")
+	several := invalid("several tokens", first.Token(), "several_tokens",
+		"The request carries more than one access token.")
 	several.request.Headers = Headers{{"authorization", "Bearer x"}}
+	bound := invalid("bound", first.Token(boundTo("cert")), "binding",
+		"The access token is not for this connection's client certificate.")
 	const claim = "The access token lacks a claim that is required here, or a claim's value cannot be used."
 	return []answerRow{
 		{"no token", get("/", ""), 401, "900902", "missing", 16, "Missing Credentials", "Send an access token.",
@@ -65,6 +71,10 @@ func answerRows() []answerRow {
 		several,
 		invalid("too large", first.Sized(16385), "too_large", "The access token is longer than is accepted here."),
 		invalid("malformed", "a.b.c", "malformed", "The access token is malformed."),
+		invalid("opaque", "abc", "opaque", "The access token is opaque, and no such tokens are accepted here."),
+		bound,
+		{"not introspected", get("/", "op_abc"), 503, "900900", "introspection_unavailable", 14,
+			"Unclassified Authentication Failure", "The access token cannot be checked at the moment.", ""},
 		invalid("unknown issuer", first.Token(Claims{"iss": "x"}), "unknown_issuer",
 			"The access token's issuer is not trusted here."),
 		invalid("algorithm", first.SignAs("PS256"), "bad_algorithm",

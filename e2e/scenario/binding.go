@@ -43,7 +43,8 @@ func bindingFields() []Case {
 			Fields: []string{field}},
 		{Name: "token that is bound by a key alone, required", Config: require,
 			Request: over("cert", cnf(Claims{"jkt": thumbprint})), Want: wrong, Fields: []string{field}},
-		{Name: "token that is bound by a key alone", Request: over("cert", cnf(Claims{"jkt": thumbprint})), Want: isAlice},
+		{Name: "token that is bound by a key alone", Request: over("cert", cnf(Claims{"jkt": thumbprint})),
+			Want: isAlice},
 		{Name: "bound token, and the rest of it is not for here", Config: ruled(`"organization": "org2"`),
 			Request: over("cert", boundTo("cert")), Want: foreign},
 		{Name: "bound token over another one's connection, of another organization",
@@ -68,7 +69,8 @@ func bindingFields() []Case {
 		"the thumbprint of SHA-512":       Claims{"x5t#S256": strings.Repeat("A", 86)},
 	}) {
 		cases = append(cases, Case{Name: "confirmation: " + name, Request: over("cert", cnf(value)), Want: wrong},
-			Case{Name: "confirmation: " + name + ", ignored", Config: ignore, Request: over("cert", cnf(value)), Want: isAlice})
+			Case{Name: "confirmation: " + name + ", ignored", Config: ignore, Request: over("cert", cnf(value)),
+				Want: isAlice})
 	}
 	for name, value := range ordered(map[string]any{
 		"null": `null`, "empty": `{}`, "the thumbprint null": `{"x5t#S256":null}`,

@@ -39,7 +39,10 @@ type Request struct {
 	RouteMetadata map[[2]string]string
 	// Certificate is the client's, in DER, "" if it has shown none.
 	Certificate string
-	Trailers    Headers
+	// Introspection is what the provider says of the token if it is asked; "" if
+	// it says nothing.
+	Introspection string
+	Trailers      Headers
 }
 
 // Map is the header map that the proxy hands to the plugin.
@@ -62,6 +65,14 @@ func (r Request) Digest() string {
 		return ""
 	}
 	return fmt.Sprintf("%x", sha256.Sum256([]byte(r.Certificate)))
+}
+
+// Answer is the provider's response if it is asked about the token.
+func (r Request) Answer() (status string, body []byte) {
+	if r.Introspection == "" {
+		return "500", nil
+	}
+	return "200", []byte(r.Introspection)
 }
 
 // Outcome is what became of a request.
@@ -106,7 +117,7 @@ func (c *Case) Configuration() string {
 
 // All are all cases. No two have the same name.
 func All() []Case {
-	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Sent())
+	return slices.Concat(Basics(), Answers(), Attacks(), Fields(), Organizations(), Sent(), Opaque())
 }
 
 // Want is a verdict. Its zero value is never right.

@@ -273,7 +273,8 @@ func (x *exchange) finish() {
 		}
 		x.body.reading.Wait()
 	}
-	line := append([]any{"method", x.r.Method, "path", withoutQuery(x.path), "status", x.status, "client", clientOf(x.r)}, verdict...)
+	line := append([]any{"method", x.r.Method, "path", withoutQuery(x.path), "status", x.status, "client",
+		clientOf(x.r)}, verdict...)
 	if x.note != "" {
 		line = append(line, "note", x.note)
 	}

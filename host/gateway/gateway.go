@@ -73,6 +73,8 @@ type Config struct {
 	// RootCAs are the certificate authorities of the upstream and of clusters.
 	// nil: those of the system.
 	RootCAs *x509.CertPool
+	// Env is the environment of the plugin's VMs.
+	Env map[string]string
 	// ClientCAs are the certificate authorities of clients, which may then show a
 	// certificate: the gateway speaks TLS. nil: it does not.
 	ClientCAs *x509.CertPool

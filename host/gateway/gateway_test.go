@@ -312,7 +312,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"CONNECT", "CONNECT", []string{"CONNECT db.test:5432 HTTP/1.1", "Host: db.test:5432", ""}, 403,
 			"CONNECT is not supported\n"},
-		{"upgrade", "GET", []string{"GET / HTTP/1.1", "Host: api.test", "Connection: Upgrade", "Upgrade: TLS/1.0", ""}, 403,
+		{"upgrade", "GET", []string{"GET / HTTP/1.1", "Host: api.test", "Connection: Upgrade", "Upgrade: TLS/1.0", ""},
+			403,
 			"of upgrades, WebSocket alone is supported\n"},
 		{"no host", "GET", []string{"GET / HTTP/1.0", ""}, 400, "the request names no host\n"},
 		{"neither path nor URL", "GET", []string{"GET mailto:a?x://b/c HTTP/1.1", "Host: api.test", ""}, 400,
@@ -365,7 +366,8 @@ func TestCallouts(t *testing.T) {
 	released := make(chan struct{})
 	provider := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
-		requests = append(requests, r.Method+" "+r.Host+r.RequestURI+" "+r.Header.Get("X-Sent")+r.Header.Get("User-Agent"))
+		requests = append(requests, r.Method+" "+r.Host+r.RequestURI+" "+r.Header.Get("X-Sent")+r.Header.Get(
+			"User-Agent"))
 		mu.Unlock()
 		switch r.URL.Path {
 		case "/redirect":
@@ -407,7 +409,8 @@ func TestCallouts(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", tt.cluster, "x-authority", "callout.test",
+			_, body := s.do(t, "GET", "/", nil, "x-do", "callout", "x-cluster", tt.cluster, "x-authority",
+				"callout.test",
 				"x-callout-path", tt.path)
 			if diff := cmp.Diff([]string{tt.want}, seen(t, body).Values("x-callout")); diff != "" {
 				t.Errorf("the plugin saw (-want +got):\n%s", diff)
@@ -637,9 +640,11 @@ func TestLog(t *testing.T) {
 	s.do(t, "GET", "/a?token=secret1", nil, "authorization", "Bearer secret2", "x-reason", "ok", "x-issuer", "i1",
 		"x-organization", "o1", "x-rule", "r1")
 	s.do(t, "POST", "/b?token=secret1", strings.NewReader("secret3"), "x-do", "answer", "x-reason", "missing")
-	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 client=127.0.0.1 reason=ok issuer=i1 organization=o1 "+
+	s.log.wait(t, "level=INFO msg=request worker=0 method=GET path=/a status=200 client=127.0.0.1 reason=ok "+
+		"issuer=i1 organization=o1 "+
 		"rule=r1 duration=")
-	s.log.wait(t, "level=INFO msg=request worker=0 method=POST path=/b status=401 client=127.0.0.1 reason=missing duration=")
+	s.log.wait(t, "level=INFO msg=request worker=0 method=POST path=/b status=401 client=127.0.0.1 reason=missing "+
+		"duration=")
 	s.log.wait(t, `level=INFO msg="guest started" worker=0 source=plugin`)
 	if text := s.log.text(); strings.Contains(text, "secret") {
 		t.Errorf("the log has secrets:\n%s", text)

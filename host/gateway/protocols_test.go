@@ -254,7 +254,8 @@ func TestGRPC(t *testing.T) {
 			res, send, _ := call(refusal.method, refusal.do)
 			defer send.Close()
 			body := fmt.Sprintf("%T", res.Body) // of a stream that ended with its headers
-			if res.StatusCode != 200 || res.Header.Get("Grpc-Status") != refusal.status || body != "http.http2noBodyReader" {
+			if res.StatusCode != 200 || res.Header.Get("Grpc-Status") != refusal.status ||
+				body != "http.http2noBodyReader" {
 				t.Errorf("%d %v, body %s", res.StatusCode, res.Header, body)
 			}
 		})

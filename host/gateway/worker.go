@@ -81,6 +81,7 @@ func (w *worker) boot() error {
 	}
 	vm, err := w.g.config.Plugin.NewVM(host.Config{
 		VMID:     "orgate",
+		Env:      w.g.config.Env,
 		Clusters: clusters,
 		Callout:  w.callout,
 		Shared:   w.g.shared,

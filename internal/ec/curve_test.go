@@ -170,7 +170,8 @@ func TestIdentityOfTwoElements(t *testing.T) {
 func edges(s *specimen) []*big.Int {
 	n := s.book.n
 	half := n.BitLen()/2 + 1
-	all := []*big.Int{integer(0), integer(1), integer(2), integer(3), integer(15), integer(16), integer(17), integer(31)}
+	all := []*big.Int{integer(0), integer(1), integer(2), integer(3), integer(15), integer(16), integer(17),
+		integer(31)}
 	for _, e := range []int{half - 1, half, half + 1, n.BitLen() - 2, n.BitLen() - 1} {
 		all = append(all, power(e), difference(power(e), integer(1)), sum(power(e), integer(1)))
 	}
@@ -277,7 +278,8 @@ func TestNonAdjacent(t *testing.T) {
 					if digit == 0 {
 						continue
 					}
-					if limit := int8(1) << (width - 1); digit&1 == 0 || digit >= limit || digit <= -limit || i-last < width {
+					if limit := int8(1) << (width - 1); digit&1 == 0 || digit >= limit || digit <= -limit ||
+						i-last < width {
 						t.Fatalf("%#x: digit %d is %d, after one at %d", scalar, i, digit, last)
 					}
 					last = i

@@ -33,7 +33,8 @@ func verdict(t *testing.T, key, message, signature []byte) bool {
 	}
 	got := k.Verify(message, signature)
 	if got != standard {
-		t.Errorf("key %x, message %x, signature %x: %v, and %v by crypto/ed25519", key, message, signature, got, standard)
+		t.Errorf("key %x, message %x, signature %x: %v, and %v by crypto/ed25519", key, message, signature, got,
+			standard)
 	}
 	return got
 }
@@ -61,7 +62,8 @@ func TestEd25519Wycheproof(t *testing.T) {
 	for _, group := range file.TestGroups {
 		for _, test := range group.Tests {
 			n++
-			if got := verdict(t, unhex(t, group.PublicKey.PK), unhex(t, test.Msg), unhex(t, test.Sig)); got != test.valid() {
+			if got := verdict(t, unhex(t, group.PublicKey.PK), unhex(t, test.Msg),
+				unhex(t, test.Sig)); got != test.valid() {
 				t.Errorf("%d, %s %v: %v, want %s", test.ID, test.Comment, test.Flags, got, test.Result)
 			}
 		}
@@ -268,7 +270,8 @@ func TestEd25519Scalars(t *testing.T) {
 	signature := ed25519.Sign(private, message)
 	s := new(big.Int).SetBytes(reversed(signature[32:]))
 	for n := s; n.BitLen() <= 256; n = sum(n, textbookEdwards.n) {
-		got := verdict(t, key, message, append(slices.Clone(signature[:32]), reversed(n.FillBytes(make([]byte, 32)))...))
+		got := verdict(t, key, message, append(slices.Clone(signature[:32]),
+			reversed(n.FillBytes(make([]byte, 32)))...))
 		if want := n == s; got != want {
 			t.Errorf("S = %#x: %v", n, got)
 		}

@@ -64,7 +64,8 @@ func FuzzECDSA(f *testing.F) {
 			r, ss := new(big.Int).SetBytes(signature[:size]), new(big.Int).SetBytes(signature[size:])
 			standard := s.standard(t, q, digest, r, ss)
 			if got := key.Verify(digest, signature); got != standard {
-				t.Errorf("Q = %v, digest %x, signature %x: %v, and %v by crypto/ecdsa", q, digest, signature, got, standard)
+				t.Errorf("Q = %v, digest %x, signature %x: %v, and %v by crypto/ecdsa", q, digest, signature, got,
+					standard)
 			}
 		}
 		check()

@@ -37,7 +37,8 @@ func TestNames(t *testing.T) {
 		}
 	}
 	same := false
-	if n := testing.AllocsPerRun(100, func() { same = SameName("x_wso2_username", "X-WSO2-Username") }); n != 0 || !same {
+	if n := testing.AllocsPerRun(100, func() { same = SameName("x_wso2_username", "X-WSO2-Username") }); n != 0 ||
+		!same {
 		t.Errorf("%v allocations", n)
 	}
 }

@@ -231,7 +231,8 @@ func TestPathsAsUpstreamsReadThem(t *testing.T) {
 }
 
 func TestText(t *testing.T) {
-	for segment, want := range map[string]string{"": "", "a+b": "a+b", "a%2Fb%2F": "a/b/", "%2Fa": "/a", "100%": "100%"} {
+	for segment, want := range map[string]string{"": "", "a+b": "a+b", "a%2Fb%2F": "a/b/", "%2Fa": "/a",
+		"100%": "100%"} {
 		if got := Text(segment); got != want {
 			t.Errorf("Text(%q) = %q, want %q", segment, got, want)
 		}

@@ -39,7 +39,8 @@ func TestABlockThatDoesNotEnd(t *testing.T) {
 
 func TestParseRequest(t *testing.T) {
 	got := page.ParseRequest("GET /orders?x=1\nhost: api.example.com\norigin: https://app.example.com")
-	want := page.Request{Method: "GET", Path: "/orders?x=1", Host: "api.example.com", Headers: [][2]string{{"origin", "https://app.example.com"}}}
+	want := page.Request{Method: "GET", Path: "/orders?x=1", Host: "api.example.com",
+		Headers: [][2]string{{"origin", "https://app.example.com"}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}

@@ -33,7 +33,8 @@ func FuzzParseObject(f *testing.F) {
 		reasons := examine(doc)
 		err := strictjson.CheckSyntax(doc)
 		checkReason(t, "CheckSyntax", err, slices.DeleteFunc(slices.Clone(reasons), func(reason error) bool {
-			return reason == strictjson.ErrDuplicate || reason == strictjson.ErrMembers || reason == strictjson.ErrNotObject
+			return reason == strictjson.ErrDuplicate || reason == strictjson.ErrMembers ||
+				reason == strictjson.ErrNotObject
 		}))
 		object, err := strictjson.ParseObject(doc)
 		checkReason(t, "ParseObject", err, reasons)
@@ -64,7 +65,8 @@ func examine(doc string) (reasons []error) {
 	}
 	if !json.Valid([]byte(doc)) {
 		// What the package comes upon first may be any of these.
-		return []error{strictjson.ErrSyntax, strictjson.ErrUTF8, strictjson.ErrDepth, strictjson.ErrDuplicate, strictjson.ErrMembers}
+		return []error{strictjson.ErrSyntax, strictjson.ErrUTF8, strictjson.ErrDepth, strictjson.ErrDuplicate,
+			strictjson.ErrMembers}
 	}
 
 	type level struct {

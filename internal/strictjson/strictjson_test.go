@@ -49,7 +49,9 @@ func TestParseObject(t *testing.T) {
 			{Name: "n", Value: num("1300819380.000000000000001", 1300819380)},
 		}},
 		{"every escape", `{"\"\\\/\b\f\n\r\tA\u00e9":"\"\\\/\b\f\n\r\t\u0000\u20AC\ud83d\ude00"}`, strictjson.Object{
-			{Name: "\"\\/\b\f\n\r\tAé", Value: str(`"\"\\\/\b\f\n\r\t\u0000\u20AC\ud83d\ude00"`, "\"\\/\b\f\n\r\t\x00€😀")},
+			{
+				Name: "\"\\/\b\f\n\r\tAé", Value: str(`"\"\\\/\b\f\n\r\t\u0000\u20AC\ud83d\ude00"`,
+					"\"\\/\b\f\n\r\t\x00€😀")},
 		}},
 		{"the replacement character itself", "{\"a\":\"\uFFFD\\ufffd\"}", strictjson.Object{
 			{Name: "a", Value: str("\"\uFFFD\\ufffd\"", "\uFFFD\uFFFD")},
@@ -213,7 +215,8 @@ func TestDuplicates(t *testing.T) {
 func TestNotAnObject(t *testing.T) {
 	for _, doc := range []string{`null`, `true`, `"{}"`, `0`, `[]`, ` [{}]`, nested(32, "[", "", "]")} {
 		_, err := strictjson.ParseObject(doc)
-		checkError(t, doc, err, &strictjson.Error{Kind: strictjson.ErrNotObject, Offset: strings.IndexFunc(doc, func(r rune) bool { return r != ' ' })})
+		checkError(t, doc, err, &strictjson.Error{Kind: strictjson.ErrNotObject,
+			Offset: strings.IndexFunc(doc, func(r rune) bool { return r != ' ' })})
 		if err := strictjson.CheckSyntax(doc); err != nil {
 			t.Errorf("CheckSyntax(%s): got error %v, want none", doc, err)
 		}
@@ -328,7 +331,8 @@ func TestDuplicateAmongMany(t *testing.T) {
 	offset := doc.Len() + 1
 	doc.WriteString(`,"\u0066irst":0,"00000001":0}}`)
 	var fault *strictjson.Error
-	if _, err := strictjson.ParseObject(doc.String()); !errors.As(err, &fault) || !errors.Is(err, strictjson.ErrDuplicate) || fault.Offset != offset {
+	if _, err := strictjson.ParseObject(doc.String()); !errors.As(err, &fault) ||
+		!errors.Is(err, strictjson.ErrDuplicate) || fault.Offset != offset {
 		t.Errorf("got %v, want a duplicate at byte %d", err, offset)
 	}
 }

@@ -51,10 +51,12 @@ last: "x: y"
 	}
 	want := map[string]int{
 		"": 2, "kind": 2, "items": 3, "items[0]": 4, "items[0].spec": 4, "items[0].spec.a": 5, "items[0].spec.b c": 8,
-		"items[0].spec.list": 9, "items[0].spec.list[0]": 10, "items[0].spec.list[0].x": 10, "items[0].spec.list[0].y": 11,
-		"items[0].spec.list[1]": 12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13,
+		"items[0].spec.list": 9, "items[0].spec.list[0]": 10, "items[0].spec.list[0].x": 10,
+		"items[0].spec.list[0].y": 11,
+		"items[0].spec.list[1]":   12, "items[0].spec.list[1][0]": 12, "items[0].spec.list[1][1]": 13,
 		"items[0].spec.list[1][1].q": 13,
-		"items[0].other":             14, "items[0].other.flow": 14, "items[0].other.next": 15, "items[0].other.next[0]": 15,
+		"items[0].other":             14, "items[0].other.flow": 14, "items[0].other.next": 15,
+		"items[0].other.next[0]": 15,
 		"items[0].other.next[1]": 15,
 		"items[1]":               18, "items[1].late": 18, "end": 19, "last": 21,
 	}

@@ -379,8 +379,10 @@ var Issuers = []Issuer{
 			Verdicts{allowsOrg1, allowsOrg1,
 				"`tenant` proves nothing, and without `org` the token is of the organization that its entry is bound " +
 					"to."},
-			Verdicts{Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim " +
-				"that proves another organization."},
-			Verdicts{allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
+			Verdicts{
+				Forbidden, allowsOrg2, "What the entry for `org1` takes a token without `org` for gives way to a claim " +
+					"that proves another organization."},
+			Verdicts{
+				allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
 		)},
 }

@@ -31,6 +31,9 @@ type Input struct {
 	// Get fetches a document. It is asked for those of the issuer that the
 	// token is judged by alone.
 	Get func(ctx context.Context, location Location) (*Document, error)
+	// Answer is what an issuer's provider says of the token, by the issuer's name;
+	// "" if it says nothing. The provider itself is never asked.
+	Answer func(issuer string) string
 }
 
 // Location is a document that the plugin asks for.

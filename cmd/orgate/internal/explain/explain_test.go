@@ -45,6 +45,7 @@ func input(t *testing.T, document string, r scenario.Request) *explain.Input {
 		}
 	}
 	in.Request.Certificate = r.Digest()
+	in.Answer = func(string) string { return r.Introspection }
 	for name, value := range r.RouteMetadata {
 		in.Request.Metadata[name[0]+"."+name[1]] = value
 	}
@@ -103,20 +104,23 @@ func TestVerdicts(t *testing.T) {
 func TestTheStepThatFailsIsMarked(t *testing.T) {
 	first := scenario.First()
 	for name, c := range map[string]struct{ path, token, step string }{
-		"another organization":              {"/org1", scenario.Second().Token(scenario.OfOrg2()), "organization"},
-		"no organization claim":             {"/org1", first.Token(scenario.Claims{"org_id": nil}), "organization"},
-		"a wrong organization claim":        {"/org1", first.Token(scenario.Claims{"org_id": []int{1, 2}}), "identity"},
-		"another organization, in an array": {"/org1", first.Token(scenario.Claims{"org_id": []int{1}}), "organization"},
-		"no username":                       {"/org1", first.Token(scenario.Claims{"sub": nil}), "identity"},
-		"scope":                             {"/org1/admin", first.Token(scenario.Claims{"scope": "x"}), "demands"},
-		"expired":                           {"/org1", first.Token(scenario.Claims{"exp": 1}), "time"},
-		"forged":                            {"/org1", scenario.Stranger().Token(), "key"},
-		"audience":                          {"/org1", first.Token(scenario.Claims{"aud": "x"}), "audience"},
-		"malformed":                         {"/org1", "x", "token"},
-		"issuer":                            {"/org1", first.Token(scenario.Claims{"iss": "https://nobody.example"}), "issuer"},
-		"algorithm":                         {"/org1", first.With(scenario.Claims{"alg": "RS512"}), "algorithm"},
+		"another organization":       {"/org1", scenario.Second().Token(scenario.OfOrg2()), "organization"},
+		"no organization claim":      {"/org1", first.Token(scenario.Claims{"org_id": nil}), "organization"},
+		"a wrong organization claim": {"/org1", first.Token(scenario.Claims{"org_id": []int{1, 2}}), "identity"},
+		"another organization, in an array": {"/org1", first.Token(scenario.Claims{"org_id": []int{1}}),
+			"organization"},
+		"no username": {"/org1", first.Token(scenario.Claims{"sub": nil}), "identity"},
+		"scope":       {"/org1/admin", first.Token(scenario.Claims{"scope": "x"}), "demands"},
+		"expired":     {"/org1", first.Token(scenario.Claims{"exp": 1}), "time"},
+		"forged":      {"/org1", scenario.Stranger().Token(), "key"},
+		"audience":    {"/org1", first.Token(scenario.Claims{"aud": "x"}), "audience"},
+		"malformed":   {"/org1", "x", "token"},
+		"issuer": {"/org1", first.Token(scenario.Claims{"iss": "https://nobody.example"}),
+			"issuer"},
+		"algorithm": {"/org1", first.With(scenario.Claims{"alg": "RS512"}), "algorithm"},
 	} {
-		e, err := explain.Explain(t.Context(), input(t, scenario.Config(), scenario.Request{Path: c.path, Token: c.token}))
+		e, err := explain.Explain(t.Context(),
+			input(t, scenario.Config(), scenario.Request{Path: c.path, Token: c.token}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -172,35 +176,47 @@ func TestKeysAreFetchedForTheTokensIssuerAlone(t *testing.T) {
 	}{
 		{"a JWK Set", scenario.First().Token(), map[string]*explain.Document{"https://idp1.example/jwks": set},
 			[]string{"https://idp1.example/jwks"},
-			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks", `verified with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 0},
-		{"a discovery document", scenario.First().Token(scenario.OfOrg2()), map[string]*explain.Document{"https://idp2.example/d": discovery, "https://idp2.example/keys": set},
+			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks",
+				`verified with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 0},
+		{"a discovery document", scenario.First().Token(scenario.OfOrg2()),
+			map[string]*explain.Document{"https://idp2.example/d": discovery, "https://idp2.example/keys": set},
 			[]string{"https://idp2.example/d", "https://idp2.example/keys"},
-			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp2.example/keys", `verified with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 403},
+			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp2.example/keys",
+				`verified with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 403},
 		{"nobody listens", scenario.First().Token(), nil,
 			[]string{"https://idp1.example/jwks"},
 			[]string{`wanted: kid "k1", for RS256`, "no keys: https://idp1.example/jwks: nobody listens"}, 503},
-		{"not found", scenario.First().Token(), map[string]*explain.Document{"https://idp1.example/jwks": {Status: 404}},
+		{"not found", scenario.First().Token(),
+			map[string]*explain.Document{"https://idp1.example/jwks": {Status: 404}},
 			[]string{"https://idp1.example/jwks"},
 			[]string{`wanted: kid "k1", for RS256`, "no keys: https://idp1.example/jwks: status 404"}, 503},
-		{"a discovery document of another issuer", scenario.First().Token(scenario.OfOrg2()), map[string]*explain.Document{"https://idp2.example/d": document(`{"issuer": "x"}`)},
+		{"a discovery document of another issuer", scenario.First().Token(scenario.OfOrg2()),
+			map[string]*explain.Document{"https://idp2.example/d": document(`{"issuer": "x"}`)},
 			[]string{"https://idp2.example/d"},
 			[]string{`wanted: kid "k1", for RS256`,
 				`no keys: https://idp2.example/d: discovery document: it is of another issuer (issuer "x", jwks_uri "")`}, 503},
-		{"another key with the same kid", scenario.Stranger().Token(), map[string]*explain.Document{"https://idp1.example/jwks": set},
+		{"another key with the same kid", scenario.Stranger().Token(),
+			map[string]*explain.Document{"https://idp1.example/jwks": set},
 			[]string{"https://idp1.example/jwks"},
-			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks", `not signed with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 401},
+			[]string{`wanted: kid "k1", for RS256`, "1 usable key from https://idp1.example/jwks",
+				`not signed with kid "k1", thumbprint ` + scenario.First().Thumbprint()}, 401},
 		{"another kid", scenario.Rotated().Token(), map[string]*explain.Document{"https://idp1.example/jwks": set},
 			[]string{"https://idp1.example/jwks"},
-			[]string{`wanted: kid "k2", for RS256`, "1 usable key from https://idp1.example/jwks", "no key of the issuer fits"}, 401},
-		{"a key that is not pinned", scenario.First().Token(scenario.Claims{"iss": "https://pinned.example"}), map[string]*explain.Document{"https://pinned.example/jwks": set},
+			[]string{`wanted: kid "k2", for RS256`, "1 usable key from https://idp1.example/jwks",
+				"no key of the issuer fits"}, 401},
+		{"a key that is not pinned", scenario.First().Token(scenario.Claims{"iss": "https://pinned.example"}),
+			map[string]*explain.Document{"https://pinned.example/jwks": set},
 			[]string{"https://pinned.example/jwks"},
 			[]string{`wanted: kid "k1", for RS256`, "0 usable keys from https://pinned.example/jwks",
 				`not used: key (kid "k1") with thumbprint ` + scenario.First().Thumbprint() + ": not pinned"}, 503},
-		{"a certificate beside keys that are not there", scenario.First().Token(scenario.Claims{"iss": "https://both.example"}), nil,
+		{"a certificate beside keys that are not there",
+			scenario.First().Token(scenario.Claims{"iss": "https://both.example"}), nil,
 			[]string{"https://both.example/jwks"},
-			[]string{`wanted: kid "k1", for RS256`, "no keys: https://both.example/jwks: nobody listens", "1 usable key from certificateInline",
+			[]string{`wanted: kid "k1", for RS256`, "no keys: https://both.example/jwks: nobody listens",
+				"1 usable key from certificateInline",
 				"not signed with the key with thumbprint " + scenario.Second().Thumbprint()}, 503},
-		{"an issuer that nobody knows", scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}), nil, nil, nil, 401},
+		{"an issuer that nobody knows", scenario.First().Token(scenario.Claims{"iss": "https://idp1.example"}), nil,
+			nil, nil, 401},
 		{"no token", "", nil, nil, nil, 401},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -264,14 +280,19 @@ func TestOtherPlacesForTokens(t *testing.T) {
 		request         scenario.Request
 		place, upstream string
 	}{
-		{"a header of its own", `{"headers": [{"name": "X-Token"}]}`, scenario.Request{Headers: scenario.Headers{{"x-token", token}}},
+		{"a header of its own", `{"headers": [{"name": "X-Token"}]}`,
+			scenario.Request{Headers: scenario.Headers{{"x-token", token}}},
 			"the header x-token", "x-token is removed"},
-		{"the query", `{"headers": [], "query": ["t"]}`, scenario.Request{Path: "/?t=" + token}, "the query parameter t", ":path is without the token"},
-		{"the query, beside another parameter", `{"headers": [], "query": ["t"]}`, scenario.Request{Path: "/?a=b&t=" + token},
+		{"the query", `{"headers": [], "query": ["t"]}`, scenario.Request{Path: "/?t=" + token},
 			"the query parameter t", ":path is without the token"},
-		{"a cookie", `{"headers": [], "cookies": ["t"]}`, scenario.Request{Headers: scenario.Headers{{"cookie", "t=" + token}}},
+		{"the query, beside another parameter", `{"headers": [], "query": ["t"]}`,
+			scenario.Request{Path: "/?a=b&t=" + token},
+			"the query parameter t", ":path is without the token"},
+		{"a cookie", `{"headers": [], "cookies": ["t"]}`,
+			scenario.Request{Headers: scenario.Headers{{"cookie", "t=" + token}}},
 			"the cookie t", "cookie is removed"},
-		{"a cookie among others", `{"headers": [], "cookies": ["t"]}`, scenario.Request{Headers: scenario.Headers{{"cookie", "a=b; t=" + token}}},
+		{"a cookie among others", `{"headers": [], "cookies": ["t"]}`,
+			scenario.Request{Headers: scenario.Headers{{"cookie", "a=b; t=" + token}}},
 			"the cookie t", "cookie is without the token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -312,7 +333,8 @@ func TestManyClaims(t *testing.T) {
 		if s.Name != "claims" {
 			continue
 		}
-		if unused := s.Lines[1]; !strings.HasPrefix(unused, `not used: "\x1b[31m", m00, m01`) || !strings.HasSuffix(unused, ", m38 and 5 more") {
+		if unused := s.Lines[1]; !strings.HasPrefix(unused, `not used: "\x1b[31m", m00, m01`) ||
+			!strings.HasSuffix(unused, ", m38 and 5 more") {
 			t.Errorf("%q", unused)
 		}
 		return
@@ -326,7 +348,8 @@ func TestWhatIsSaidOfCallers(t *testing.T) {
 	document := scenario.Expand(`{"issuers": [{"name": "a", "issuer": "https://idp1.example/", "organization": "org1",
 		"rolesClaim": "roles", "missingUsername": "omit", "signatureValidation": {"jwks": {"inline": $FIRST}}}],
 		"rules": [{"anyOf": [{"scopes": ["x"], "audiences": ["y"]}, {"roles": {"all": ["CN=a,OU=b"]}, "issuers": ["a"]}]}]}`)
-	token := scenario.First().Token(scenario.Claims{"sub": nil, "azp": nil, "scope": nil, "roles": []string{"CN=a,OU=b"}})
+	token := scenario.First().Token(scenario.Claims{"sub": nil, "azp": nil, "scope": nil,
+		"roles": []string{"CN=a,OU=b"}})
 	e, err := explain.Explain(t.Context(), input(t, document, scenario.Request{Token: token}))
 	if err != nil {
 		t.Fatal(err)

@@ -2,11 +2,13 @@ package explain
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"orgate/cmd/orgate/internal/keyfetch"
 	"orgate/config"
 	"orgate/gate"
+	"orgate/introspect"
 	"orgate/jwks"
 )
 
@@ -47,7 +49,8 @@ func (t *tracer) judge(ctx context.Context) (*gate.Decision, *Response, error) {
 		return nil, nil, err
 	}
 	t.gate = g
-	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body, RouteMetadata: t.in.metadata,
+	request := &gate.Request{Headers: t.in.Request.headers(), EndOfStream: !t.in.Request.Body,
+		RouteMetadata:   t.in.metadata,
 		PeerCertificate: func() (string, error) { return t.in.Request.Certificate, nil }}
 	t.tokens = g.Tokens(request)
 	var d gate.Decision
@@ -60,13 +63,31 @@ func (t *tracer) judge(ctx context.Context) (*gate.Decision, *Response, error) {
 			g.Refuse(&d, gate.ErrKeysUnavailable)
 			break
 		}
-		t.fetch(ctx, d.Issuer.Index)
+		if i := d.Introspection; i != nil {
+			t.answer(i, d.Issuer.Name)
+			request.Introspection = i
+		} else {
+			t.fetch(ctx, d.Issuer.Index)
+		}
 	}
 	if d.Verdict == gate.Pass {
 		return &d, nil, nil
 	}
 	r := g.Response(&d)
 	return &d, &Response{int(r.Status), r.Headers, r.Body, int(r.GRPC)}, nil
+}
+
+// answer has an introspection end as its provider would have it.
+func (t *tracer) answer(i *gate.Introspection, issuer string) {
+	i.Begin(t.in.Now)
+	response := jwks.Response{}
+	if t.in.Answer != nil {
+		response.Body = t.in.Answer(issuer)
+	}
+	if response.Body != "" {
+		response.Status = http.StatusOK
+	}
+	i.Finish(t.in.Now, introspect.Read(&response))
 }
 
 // fetch brings an issuer's source the document that it waits for.
@@ -103,7 +124,7 @@ func (t *tracer) document(ctx context.Context, j *config.JWKS, location string) 
 	f.document, f.err = t.in.Get(ctx, Location{Cluster: j.Cluster, URL: location, Timeout: time.Duration(j.Timeout)})
 	if f.err == nil {
 		f.response = keyfetch.Response(f.document.Status, f.document.Header, f.document.Body)
-		_, f.err = f.response.Fault()
+		_, f.err = f.response.Fault(jwks.MaxDocument)
 	}
 	t.documents[place] = f
 	return f

@@ -1,7 +1,6 @@
 package explain
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,7 +68,8 @@ func (t *tracer) Step(s gate.Step, d *gate.Decision, err error) {
 		t.steps[len(t.steps)-1].Refused = true
 	}
 	if err != nil && d.Issuer != nil && d.Issuer.Config.ReportOnly && policy.ByRule(err) {
-		t.add("report", "issuer %q is in report-only mode: the refusal is reported, and the request passes", d.Issuer.Name)
+		t.add("report", "issuer %q is in report-only mode: the refusal is reported, and the request passes",
+			d.Issuer.Name)
 	}
 }
 
@@ -102,9 +102,21 @@ func (t *tracer) token(d *gate.Decision, err error) {
 		t.add("token", "there are %d different ones, the first in %s", len(t.tokens), place(d))
 	case d.Token == nil:
 		t.add("token", "%v; %d bytes, in %s", err, d.TokenBytes(), place(d))
+		switch {
+		case errors.Is(err, gate.ErrOpaque):
+			t.more("no issuer's tokenHandling takes it: that needs the kind REFERENCE or CUSTOM, a pattern that it " +
+				"matches, and" +
+				" introspection; or have the provider issue JWTs")
+		case errors.Is(err, gate.ErrIntrospection), errors.Is(err, gate.ErrInactive):
+			t.more("issuer %q is asked about it, at %s", d.Issuer.Name, d.Issuer.Config.Introspection.URL)
+			t.more("it is not asked from here: give its answer with --introspection %s=FILE", d.Issuer.Name)
+		}
 		if limit := t.in.Config.Limits.TokenBytes; d.TokenBytes() > limit {
 			t.more("limits.tokenBytes is %d", limit)
 		}
+	case d.Token.Algorithm == "":
+		t.add("token", "%d bytes, in %s", d.TokenBytes(), place(d))
+		t.more("its provider stands for it (introspection)")
 	default:
 		t.add("token", "%s, %d bytes, in %s", describeHeader(d.Token), d.TokenBytes(), place(d))
 	}
@@ -130,10 +142,14 @@ func describeHeader(token *jwt.Token) string {
 }
 
 func (t *tracer) issuer(d *gate.Decision, err error) {
+	if d.Token == nil {
+		return // of an introspection that has not ended
+	}
 	iss := d.Token.Claims.Issuer()
 	switch {
 	case err == nil:
-		t.add("issuer", "%q, bound to organization %q: iss %q", d.Issuer.Name, d.Issuer.Config.Organization, d.Issuer.Config.Issuer)
+		t.add("issuer", "%q, bound to organization %q: iss %q", d.Issuer.Name, d.Issuer.Config.Organization,
+			d.Issuer.Config.Issuer)
 	case slices.ContainsFunc(t.in.Config.Issuers, func(i config.Issuer) bool { return i.Issuer == iss }):
 		t.add("issuer", "the rule allows none that has the token's iss, %q", iss)
 	default:
@@ -195,7 +211,8 @@ func (t *tracer) key(d *gate.Decision, err error) {
 		switch last := i == len(d.Tried)-1; {
 		case last && err == nil:
 			t.more("verified with %s", describeKey(key))
-		case last && !errors.Is(err, jwt.ErrSignature) && !errors.Is(err, gate.ErrKeysUnavailable) && !errors.Is(err, jwt.ErrUnknownKey):
+		case last && !errors.Is(err, jwt.ErrSignature) && !errors.Is(err, gate.ErrKeysUnavailable) &&
+			!errors.Is(err, jwt.ErrUnknownKey):
 			t.more("%s: %v", describeKey(key), err)
 		default:
 			t.more("not signed with %s", describeKey(key))
@@ -261,7 +278,7 @@ func (t *tracer) readSet(issuer *config.Issuer, j *config.JWKS) (set *jwks.Set, 
 		}
 		if location, err = keyfetch.Follow(issuer, f.document.Body); err != nil {
 			f.response.Misdirected = err
-			_, err = f.response.Fault()
+			_, err = f.response.Fault(jwks.MaxDocument)
 			return nil, "", fmt.Errorf("%s: %w", j.WellKnown, err)
 		}
 	}
@@ -403,7 +420,8 @@ func (t *tracer) organization(d *gate.Decision, err error) {
 		wants = "any"
 	}
 	for _, s := range []struct{ name, value string }{
-		{"the host, as ", source.FromHost}, {"the path, as ", source.FromPath}, {"the route's metadata, ", source.FromRouteMetadata},
+		{"the host, as ", source.FromHost}, {"the path, as ", source.FromPath},
+		{"the route's metadata, ", source.FromRouteMetadata},
 	} {
 		if s.value != "" {
 			from += " has it from " + s.name + s.value
@@ -466,7 +484,8 @@ func demandsText(d *config.Demands) []string {
 		list config.AnyOrAll
 	}{{"scopes", d.Scopes}, {"roles", d.Roles}} {
 		if len(a.list.Values) > 0 {
-			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name, map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
+			asks = append(asks, fmt.Sprintf("%s: %s %s", a.name,
+				map[bool]string{true: "all of", false: "any of"}[a.list.All], quoted(a.list.Values)))
 		}
 	}
 	if len(d.ConsumerKeys) > 0 {
@@ -480,11 +499,6 @@ func demandsText(d *config.Demands) []string {
 
 // claims names the token's claims and what each was used for.
 func (t *tracer) claims(d *gate.Decision) {
-	payload, err := base64.RawURLEncoding.DecodeString(d.Token.Payload())
-	if err != nil {
-		return // It was parsed.
-	}
-	object := gjson.ParseBytes(payload)
 	uses := map[string][]string{}
 	use := func(name config.ClaimName, what string) {
 		top := topClaim(d.Token.Claims, name)
@@ -524,15 +538,14 @@ func (t *tracer) claims(d *gate.Decision) {
 		}
 	}
 	var used, unused []string
-	object.ForEach(func(key, _ gjson.Result) bool {
-		if what := uses[key.Str]; len(what) > 0 {
-			used = append(used, printable(key.Str)+" ("+strings.Join(what, ", ")+")")
-			delete(uses, key.Str)
+	for name := range d.Token.Claims.Names() {
+		if what := uses[name]; len(what) > 0 {
+			used = append(used, printable(name)+" ("+strings.Join(what, ", ")+")")
+			delete(uses, name)
 		} else {
-			unused = append(unused, printable(key.Str))
+			unused = append(unused, printable(name))
 		}
-		return true
-	})
+	}
 	t.add("claims", "used: %s", strings.Join(used, ", "))
 	if len(unused) > 0 {
 		t.more("not used: %s", some(unused))

@@ -60,7 +60,8 @@ func (p *provider) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func (p *provider) request(kind grant.Kind) *grant.Request {
 	return &grant.Request{Kind: kind, Metadata: metadata(), ClientID: "app", Secret: "s3cret", Scopes: []string{"read"},
-		Parameters: [][2]string{{"audience", "api"}}, Listen: "127.0.0.1:0", Client: &http.Client{Transport: p}, Prompt: io.Discard}
+		Parameters: [][2]string{{"audience", "api"}}, Listen: "127.0.0.1:0", Client: &http.Client{Transport: p},
+		Prompt: io.Discard}
 }
 
 func TestClientCredentials(t *testing.T) {
@@ -76,7 +77,8 @@ func TestClientCredentials(t *testing.T) {
 	if token, err := r.Token(t.Context()); token != "i1" || err != nil {
 		t.Errorf("%q, %v", token, err)
 	}
-	basic := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}, "audience": {"api"}, "authorization": {"app:s3cret"}}
+	basic := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}, "audience": {"api"},
+		"authorization": {"app:s3cret"}}
 	post := url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}, "audience": {"api"},
 		"client_id": {"app"}, "client_secret": {"s3cret"}}
 	if diff := cmp.Diff([]url.Values{basic, post}, p.form); diff != "" {
@@ -89,7 +91,8 @@ func TestErrorsHoldNoBody(t *testing.T) {
 		status     int
 		body, want string
 	}{
-		"an error as RFC 6749 has it": {401, `{"error": "invalid_client", "error_description": "who?", "secret": "s3cret"}`,
+		"an error as RFC 6749 has it": {
+			401, `{"error": "invalid_client", "error_description": "who?", "secret": "s3cret"}`,
 			`https://idp.example/token: status 401, error "invalid_client", "who?"`},
 		"a page": {502, `<html>s3cret`, `https://idp.example/token: status 502`},
 	} {
@@ -112,15 +115,19 @@ func TestDeviceCode(t *testing.T) {
 		err     string
 		after   time.Duration
 	}{
-		"the user agrees": {[]string{`{"error": "authorization_pending"}`, `{"error": "slow_down"}`, `{"access_token": "t1", "token_type": "Bearer"}`},
+		"the user agrees": {
+			[]string{`{"error": "authorization_pending"}`, `{"error": "slow_down"}`,
+				`{"access_token": "t1", "token_type": "Bearer"}`},
 			"t1", "", (7 + 7 + 12) * time.Second},
-		"the user does not":   {[]string{`{"error": "access_denied"}`}, "", "access_denied", 7 * time.Second},
-		"the user never does": {[]string{`{"error": "authorization_pending"}`}, "", "the code has expired", time.Minute},
+		"the user does not": {[]string{`{"error": "access_denied"}`}, "", "access_denied", 7 * time.Second},
+		"the user never does": {[]string{`{"error": "authorization_pending"}`}, "", "the code has expired",
+			time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := &provider{token: func(form url.Values) (int, string) {
-					if form.Get("device_code") != "d1" || form.Get("grant_type") != "urn:ietf:params:oauth:grant-type:device_code" {
+					if form.Get("device_code") != "d1" ||
+						form.Get("grant_type") != "urn:ietf:params:oauth:grant-type:device_code" {
 						return 400, `{"error": "invalid_grant"}`
 					}
 					answer := c.answers[0]
@@ -137,7 +144,8 @@ func TestDeviceCode(t *testing.T) {
 				r.Prompt = &prompt
 				begun := time.Now()
 				token, err := r.Token(t.Context())
-				if token != c.token || (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+				if token != c.token || (err != nil) != (c.err != "") || err != nil &&
+					!strings.Contains(err.Error(), c.err) {
 					t.Errorf("%q, %v", token, err)
 				}
 				if got := time.Since(begun); got != c.after {
@@ -194,7 +202,8 @@ func TestAuthorizationCode(t *testing.T) {
 		"another issuer's answer": {answer: func(asked url.Values) url.Values {
 			return url.Values{"state": asked["state"], "code": {"c1"}, "iss": {"https://other.example/"}}
 		}, err: `the answer is of issuer "https://other.example/", not "https://idp.example/"`},
-		"no issuer, which this one always tells": {answer: good, tells: true, err: `the answer is of issuer "", not "https://idp.example/"`},
+		"no issuer, which this one always tells": {answer: good, tells: true,
+			err: `the answer is of issuer "", not "https://idp.example/"`},
 		"no code": {answer: func(asked url.Values) url.Values { return url.Values{"state": asked["state"]} },
 			err: "the authorization endpoint gave no code"},
 	} {
@@ -202,7 +211,8 @@ func TestAuthorizationCode(t *testing.T) {
 			b := &browser{t: t, answer: c.answer, statuses: make(chan int, 1)}
 			p := &provider{token: func(form url.Values) (int, string) {
 				hash := sha256.Sum256([]byte(form.Get("code_verifier")))
-				if base64.RawURLEncoding.EncodeToString(hash[:]) != b.asked.Get("code_challenge") || form.Get("code") != "c1" ||
+				if base64.RawURLEncoding.EncodeToString(hash[:]) != b.asked.Get("code_challenge") ||
+					form.Get("code") != "c1" ||
 					form.Get("redirect_uri") != b.asked.Get("redirect_uri") {
 					return 400, `{"error": "invalid_grant"}`
 				}
@@ -217,7 +227,8 @@ func TestAuthorizationCode(t *testing.T) {
 			if status := <-b.statuses; status != 200 {
 				t.Errorf("the browser got %d", status)
 			}
-			for name, want := range map[string]string{"response_type": "code", "client_id": "app", "scope": "read", "audience": "api",
+			for name, want := range map[string]string{"response_type": "code", "client_id": "app", "scope": "read",
+				"audience":              "api",
 				"code_challenge_method": "S256"} {
 				if got := b.asked.Get(name); got != want {
 					t.Errorf("%s is %q, want %q", name, got, want)
@@ -233,7 +244,8 @@ func TestAnswersWithAnotherState(t *testing.T) {
 	b := &browser{t: t, statuses: make(chan int, 1), answer: func(url.Values) url.Values {
 		return url.Values{"state": {"another"}, "code": {"c1"}}
 	}}
-	p := &provider{token: func(url.Values) (int, string) { return 200, `{"access_token": "t1", "token_type": "Bearer"}` }}
+	p := &provider{
+		token: func(url.Values) (int, string) { return 200, `{"access_token": "t1", "token_type": "Bearer"}` }}
 	r := p.request(grant.AuthorizationCode)
 	r.Prompt = b
 	ended := make(chan error, 1)
@@ -253,19 +265,25 @@ func TestAnswersWithAnotherState(t *testing.T) {
 func TestDiscover(t *testing.T) {
 	const tenant = "https://login.example/{tid}/v2.0"
 	for name, c := range map[string]struct{ issuer, document, err string }{
-		"the issuer's":      {issuer, `{"issuer": "https://idp.example/", "token_endpoint": "https://idp.example/token"}`, ""},
-		"another's":         {issuer, `{"issuer": "https://idp.example", "token_endpoint": "https://idp.example/token"}`, `it is of issuer "https://idp.example", not "https://idp.example/"`},
+		"the issuer's": {
+			issuer, `{"issuer": "https://idp.example/", "token_endpoint": "https://idp.example/token"}`, ""},
+		"another's": {
+			issuer, `{"issuer": "https://idp.example", "token_endpoint": "https://idp.example/token"}`,
+			`it is of issuer "https://idp.example", not "https://idp.example/"`},
 		"without endpoints": {issuer, `{"issuer": "https://idp.example/"}`, "it has no token_endpoint"},
 		"a page":            {issuer, `<html>`, "not a discovery document"},
 		"a tenant's":        {tenant, `{"issuer": "https://login.example/a-b/v2.0", "token_endpoint": "x"}`, ""},
-		"no tenant's":       {tenant, `{"issuer": "https://login.example/a/b/v2.0", "token_endpoint": "x"}`, "it is of issuer"},
+		"no tenant's": {tenant, `{"issuer": "https://login.example/a/b/v2.0", "token_endpoint": "x"}`,
+			"it is of issuer"},
 		"shorter than both": {"https://a/{tid}/", `{"issuer": "https://a/", "token_endpoint": "x"}`, "it is of issuer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, c.document) }))
+			server := httptest.NewServer(http.HandlerFunc(
+				func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, c.document) }))
 			defer server.Close()
 			m, err := grant.Discover(t.Context(), server.Client(), server.URL, c.issuer)
-			if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) || (m == nil) != (err != nil) {
+			if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) ||
+				(m == nil) != (err != nil) {
 				t.Errorf("%v, %v", m, err)
 			}
 		})

@@ -67,7 +67,8 @@ func (r *Request) authorizationCode(ctx context.Context) (*oauth2.Token, error) 
 	}()
 
 	c := r.config("http://" + net.JoinHostPort(host, port) + Callback)
-	fmt.Fprintf(r.Prompt, "Visit %s\n", c.AuthCodeURL(state, append(r.options(), oauth2.S256ChallengeOption(verifier))...))
+	fmt.Fprintf(r.Prompt, "Visit %s\n", c.AuthCodeURL(state,
+		append(r.options(), oauth2.S256ChallengeOption(verifier))...))
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()

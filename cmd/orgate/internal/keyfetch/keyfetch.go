@@ -145,7 +145,7 @@ func (c *Client) discover(ctx context.Context, issuer *config.Issuer, timeout ti
 	source := issuer.SignatureValidation.JWKS
 	response, err := c.get(ctx, source.Cluster, source.WellKnown, timeout)
 	if err == nil {
-		_, err = response.Fault()
+		_, err = response.Fault(jwks.MaxDocument)
 	}
 	if err != nil {
 		return "", fmt.Errorf("discovery document: %w", err)
@@ -153,7 +153,7 @@ func (c *Client) discover(ctx context.Context, issuer *config.Issuer, timeout ti
 	location, err := Follow(issuer, response.Body)
 	if err != nil {
 		response.Misdirected = err
-		_, err = response.Fault()
+		_, err = response.Fault(jwks.MaxDocument)
 	}
 	return location, err
 }
@@ -222,7 +222,8 @@ func Follow(issuer *config.Issuer, document string) (string, error) {
 	d := jwks.Discovery{Issuer: issuer.DiscoveryIssuer(), URL: source.WellKnown, AnyOrigin: source.AllowOtherOrigin}
 	location, err := d.Follow(document)
 	if err != nil && gjson.Valid(document) {
-		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(), gjson.Get(document, "jwks_uri").String())
+		return "", fmt.Errorf("%w (issuer %q, jwks_uri %q)", err, gjson.Get(document, "issuer").String(),
+			gjson.Get(document, "jwks_uri").String())
 	}
 	return location, err
 }

@@ -1,0 +1,342 @@
+package e2e_test
+
+import (
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"orgate/e2e"
+	"orgate/e2e/scenario"
+	"orgate/host"
+	"orgate/host/hosttest"
+)
+
+// opaque is a configuration with an issuer of opaque tokens that begin with "a_", and
+// one of those that begin with "b_". The members, each with a comma before it, are
+// further ones of the first one's introspection and of the top level's.
+func opaque(introspection, top string) string {
+	issuer := `{"name": "%[1]s", "issuer": "https://%[1]s.example/", "organization": "org1",
+		"tokenHandling": {"kind": "REFERENCE", "pattern": "%[2]s_[a-z0-9]+"},
+		"introspection": {"url": "https://%[1]s.example/introspect?x=y", "cluster": "%[1]s"%[3]s}}`
+	return `{"issuers": [` + fmt.Sprintf(issuer, "idp1", "a", introspection) + `, ` + fmt.Sprintf(issuer, "idp2", "b", "") + `,
+		{"name": "idp", "issuer": "https://idp.example/", "organization": "org1",
+			"signatureValidation": {"jwks": {"url": "https://idp.example/jwks", "cluster": "idp"}}}]` + top + `}`
+}
+
+// asked ticks and returns the introspections that this begins. Fetches of keys are
+// lost.
+func asked(w *e2e.Worker) (calls []*host.Callout) {
+	w.Tick()
+	for _, c := range w.VM.TakeCallouts() {
+		if c.Headers.Values(":method")[0] == "POST" {
+			calls = append(calls, c)
+		}
+	}
+	return calls
+}
+
+// askedAbout is the token that a provider is asked about.
+func askedAbout(t *testing.T, c *host.Callout) string {
+	t.Helper()
+	form, err := url.ParseQuery(string(c.Body))
+	if err != nil || len(form) != 2 || form.Get("token_type_hint") != "access_token" {
+		t.Fatalf("form %q: %v", c.Body, err)
+	}
+	return form.Get("token")
+}
+
+// say answers an introspection.
+func say(t *testing.T, c *host.Callout, answer string) {
+	t.Helper()
+	if err := c.Respond(host.Headers{{":status", "200"}}, []byte(answer), nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// active is the answer for a good token that ends at a time.
+func active(exp time.Time) string {
+	return fmt.Sprintf(`{"active":true,"sub":"alice","exp":%d}`, exp.Unix())
+}
+
+// one ticks and returns the one introspection that this begins.
+func one(t *testing.T, w *e2e.Worker) *host.Callout {
+	t.Helper()
+	calls := asked(w)
+	if len(calls) != 1 {
+		t.Fatalf("%d introspections, want 1", len(calls))
+	}
+	return calls[0]
+}
+
+func TestIntrospectionRequest(t *testing.T) {
+	w := newWorker(t, opaque(`, "clientId": "or gate", "clientSecret": "s:3c/ret"`, ""))
+	w.Open(request("a_1"))
+	c := one(t, w)
+	got := map[string]string{"cluster": c.Cluster, "token": askedAbout(t, c), "timeout": c.Timeout.String()}
+	for _, h := range c.Headers {
+		got[h[0]] = h[1]
+	}
+	want := map[string]string{"cluster": "idp1", "token": "a_1", "timeout": "5s", ":method": "POST", ":scheme": "https",
+		":authority": "idp1.example", ":path": "/introspect?x=y", "accept": "application/json", "user-agent": "orgate",
+		"content-length": "38",
+		"content-type":   "application/x-www-form-urlencoded",
+		"authorization":  "Basic " + base64.StdEncoding.EncodeToString([]byte("or+gate:s%3A3c%2Fret"))}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("request (-want +got):\n%s", diff)
+	}
+}
+
+// TestOneIntrospectionForAll: requests with one token wait for one answer, and those
+// that come later need none until it is old.
+func TestOneIntrospectionForAll(t *testing.T) {
+	w := newWorker(t, opaque(`, "cacheFor": "30s"`, ""))
+	var streams []*host.Stream
+	for range 3 {
+		streams = append(streams, w.Open(request("a_1")))
+	}
+	c := one(t, w)
+	streams = append(streams, w.Open(request("a_1")))
+	equal(t, "further introspections", len(asked(w)), 0)
+	say(t, c, active(w.Time.Add(time.Hour)))
+	for _, s := range streams {
+		judged(t, s, 200, "ok")
+	}
+	equal(t, "verdict of one more", judgement(w, "a_1"), "200 ok")
+	w.Time = w.Time.Add(30*time.Second - 1)
+	equal(t, "verdict just before the answer is old", judgement(w, "a_1"), "200 ok")
+	w.Time = w.Time.Add(1)
+	equal(t, "verdict once it is old", judgement(w, "a_1"), "waits")
+	say(t, one(t, w), `{"active":false}`)
+	equal(t, "verdict of a token that was revoked", judgement(w, "a_1"), "401 inactive")
+	equal(t, "of a refusal, introspections", len(asked(w)), 0)
+	w.Time = w.Time.Add(10 * time.Second)
+	equal(t, "verdict 10 s later", judgement(w, "a_1"), "waits")
+}
+
+// TestAnswerIsNotKeptBeyondItsExpiry, not even by the skew.
+func TestAnswerIsNotKeptBeyondItsExpiry(t *testing.T) {
+	w := newWorker(t, opaque(`, "cacheFor": "1h"`, ""))
+	w.Open(request("a_1"))
+	say(t, one(t, w), active(w.Time.Add(20*time.Second)))
+	equal(t, "verdict", judgement(w, "a_1"), "200 ok")
+	w.Time = w.Time.Add(20 * time.Second)
+	equal(t, "verdict once it has expired", judgement(w, "a_1"), "waits")
+	// A provider that lets tokens outlive themselves is not asked each time.
+	say(t, one(t, w), active(w.Time.Add(-2*time.Minute)))
+	equal(t, "verdict of an active token that has expired", judgement(w, "a_1"), "401 expired")
+	equal(t, "introspections", len(asked(w)), 0)
+}
+
+// TestProviderThatSaysNothing: every failure is 503, with Retry-After, and the next
+// request asks anew.
+func TestProviderThatSaysNothing(t *testing.T) {
+	answers := map[string]func(*host.Callout) error{
+		"status 401": func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "401"}}, nil, nil) },
+		"no JSON": func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}}, []byte("<html>"), nil)
+		},
+		"too large": func(c *host.Callout) error {
+			return c.Respond(host.Headers{{":status", "200"}},
+				[]byte(`{"active":true,"x":"`+strings.Repeat("x", 1<<20)+`"}`), nil)
+		},
+		"a failed call": (*host.Callout).Fail,
+		"a time-out":    func(c *host.Callout) error { return c.FailStatus(504) },
+	}
+	for _, name := range slices.Sorted(maps.Keys(answers)) {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque(`, "clientId": "id", "clientSecret": "s3cret"`, ""))
+			for range 2 {
+				s := w.Open(request("a_1secret"))
+				if err := answers[name](one(t, w)); err != nil {
+					t.Fatal(err)
+				}
+				judged(t, s, 503, "introspection_unavailable")
+				equal(t, "Retry-After", e2e.Outcome(s).Headers.Values("retry-after"), []string{"1"})
+			}
+			log := strings.Join(w.Log, "\n")
+			if !strings.Contains(log, "issuer idp1: introspection at https://idp1.example/introspect: ") ||
+				strings.Contains(log, "secret") || strings.Contains(log, "s3cret") || strings.Contains(log, "x=y") {
+				t.Errorf("log:\n%s", log)
+			}
+			equal(t, "lines about it", strings.Count(log, "introspection at"), 1)
+		})
+	}
+}
+
+// TestSlowProvider: a request waits for as long as it may. A provider that does not
+// answer takes no more than half of the calls, and other providers' tokens pass.
+func TestSlowProvider(t *testing.T) {
+	w := newWorker(t, opaque("", `, "limits": {"fetches": 8, "waitingRequests": 64, "keyWait": "3s"}`))
+	w.Tick()
+	for _, c := range w.VM.TakeCallouts() { // those for keys
+		answer(t, c, scenario.First())
+	}
+	var slow []*host.Stream
+	for n := range 40 {
+		slow = append(slow, w.Open(request(fmt.Sprintf("a_%d", n))))
+	}
+	refused := 0
+	for _, s := range slow {
+		if o := e2e.Outcome(s); !o.Waiting {
+			judged(t, s, 503, "introspection_unavailable")
+			refused++
+		}
+	}
+	equal(t, "requests that find no room", refused, 40-32)
+	equal(t, "introspections of the slow one", len(asked(w)), 4)
+	equal(t, "further ones", len(asked(w)), 0)
+	s := w.Open(request("b_1"))
+	c := one(t, w)
+	equal(t, "cluster", c.Cluster, "idp2")
+	say(t, c, active(w.Time.Add(time.Hour)))
+	judged(t, s, 200, "ok")
+	equal(t, "verdict of a JWT", judgement(w, scenario.First().Token(scenario.Claims{"iss": "https://idp.example/"})),
+		"200 ok")
+	w.Time = w.Time.Add(3 * time.Second)
+	for len(asked(w)) > 0 || w.Time.Before(scenario.Now.Add(4*time.Second)) {
+		w.Time = w.Time.Add(time.Second)
+	}
+	for _, s := range slow {
+		judged(t, s, 503, "introspection_unavailable")
+	}
+}
+
+// TestInventedTokens: what strangers make up costs the provider no more than ten
+// calls a second, once a hundred have been tried, and other issuers nothing.
+func TestInventedTokens(t *testing.T) {
+	w := newWorker(t, opaque("", ""))
+	w.Open(request("a_good"))
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	try := func(n int) (calls int) {
+		w.Open(request(fmt.Sprintf("a_%d", n)))
+		for _, c := range asked(w) {
+			calls++
+			say(t, c, `{"active":false}`)
+		}
+		return calls
+	}
+	calls := 0
+	for n := range 300 {
+		calls += try(n)
+	}
+	equal(t, "calls", calls, 100)
+	equal(t, "verdict of one more", judgement(w, "a_more"), "503 introspection_unavailable")
+	equal(t, "verdict of one that is known", judgement(w, "a_good"), "200 ok")
+	equal(t, "verdict of another issuer's", judgement(w, "b_1"), "waits")
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	w.Time = w.Time.Add(time.Second)
+	calls = 0
+	for n := range 100 {
+		calls += try(1000 + n)
+	}
+	equal(t, "calls a second later", calls, 10)
+	// Garbage costs nothing.
+	for _, garbage := range []string{"c_1", "a_", "a_A", "a_" + strings.Repeat("x", 5000)} {
+		equal(t, "verdict of garbage", judgement(w, garbage), "401 opaque")
+	}
+	equal(t, "calls for garbage", len(asked(w)), 0)
+	equal(t, "introspections counted as inactive", metric(w, "orgate_introspections", "inactive"), uint64(110))
+}
+
+// metric is the sum of the counters of a family whose names hold a text.
+func metric(w *e2e.Worker, family, text string) (sum uint64) {
+	for name, value := range w.Metrics.Values() {
+		if strings.HasPrefix(name, family) && strings.Contains(name, "="+text+";") {
+			sum += value
+		}
+	}
+	return sum
+}
+
+// TestIntrospectionEndsAfterItsStream, after a new configuration, and after it was
+// given up, and nothing comes of it.
+func TestIntrospectionEndsLate(t *testing.T) {
+	w := newWorker(t, opaque("", ""))
+	s := w.Open(request("a_1"))
+	c := one(t, w)
+	s.Close()
+	say(t, c, active(w.Time.Add(time.Hour)))
+	equal(t, "verdict after a client has gone", judgement(w, "a_1"), "waits")
+
+	w = newWorker(t, opaque("", ""))
+	w.Open(request("a_1"))
+	lost := one(t, w)
+	w.Time = w.Time.Add(7 * time.Second) // beyond timeout and slack
+	w.Tick()
+	s = w.Open(request("a_1"))
+	c = one(t, w)
+	say(t, c, active(w.Time.Add(time.Hour)))
+	judged(t, s, 200, "ok")
+	say(t, lost, `{"active":false}`)
+	equal(t, "verdict after a late answer", judgement(w, "a_1"), "200 ok")
+}
+
+func testIntrospectionPlace(t *testing.T) {
+	for _, place := range []string{"idp1", "idp2"} {
+		configuration := strings.NewReplacer("https://idp1.example/introspect", "http://"+place+".example:81/i",
+			`"cluster": "idp1"`, `"cluster": "`+place+`"`).Replace(opaque("", ""))
+		w := newWorker(t, configuration)
+		w.Open(request("a_1"))
+		c := one(t, w)
+		equal(t, "place", []string{c.Cluster, c.Headers.Values(":scheme")[0], c.Headers.Values(":authority")[0],
+			c.Headers.Values(":path")[0]},
+			[]string{place, "http", place + ".example:81", "/i?x=y"})
+	}
+}
+
+func testIntrospectionClient(t *testing.T) {
+	for members, want := range map[string]string{
+		"": "", `, "clientId": "a", "clientSecret": "b"`: "a:b",
+		`, "clientId": "c", "clientSecret": {"fromEnvironment": "SECRET"}`: "c:hidden",
+	} {
+		w := newWorker(t, opaque(members, ""), func(c *host.Config) { c.Env = map[string]string{"SECRET": "hidden"} })
+		w.Open(request("a_1"))
+		basic := strings.Join(one(t, w).Headers.Values("authorization"), "")
+		if want != "" {
+			want = "Basic " + base64.StdEncoding.EncodeToString([]byte(want))
+		}
+		equal(t, "authorization with "+members, basic, want)
+	}
+}
+
+// testIntrospectionSecret: a variable that is not there is a mistake.
+func testIntrospectionSecret(t *testing.T) {
+	testIntrospectionClient(t)
+	for _, environment := range []map[string]string{nil, {"SECRET": ""}} {
+		_, err := e2e.NewWorker(hosttest.Plugin(t),
+			opaque(`, "clientId": "a", "clientSecret": {"fromEnvironment": "SECRET"}`, ""),
+			func(c *host.Config) { c.Env = environment })
+		if err == nil || !strings.Contains(err.Error(),
+			"issuers[0].introspection.clientSecret.fromEnvironment: the proxy gives the plugin no variable") {
+			t.Errorf("environment %v: %v", environment, err)
+		}
+	}
+}
+
+func testIntrospectionTimeout(t *testing.T) {
+	for members, want := range map[string]time.Duration{"": 5 * time.Second,
+		`, "timeout": "1500ms"`: 1500 * time.Millisecond} {
+		w := newWorker(t, opaque(members, ""))
+		w.Open(request("a_1"))
+		equal(t, "timeout with "+members, one(t, w).Timeout, want)
+	}
+}
+
+func testCacheFor(t *testing.T) {
+	for members, want := range map[string]string{"": "200 ok", `, "cacheFor": "30s"`: "waits",
+		`, "cacheFor": "0s"`: "waits"} {
+		w := newWorker(t, opaque(members, ""))
+		s := w.Open(request("a_1"))
+		say(t, one(t, w), active(w.Time.Add(time.Hour)))
+		judged(t, s, 200, "ok")
+		w.Time = w.Time.Add(45 * time.Second)
+		equal(t, "verdict after 45 s with "+members, judgement(w, "a_1"), want)
+	}
+}

@@ -1,0 +1,136 @@
+package gate
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"orgate/config"
+	"orgate/introspect"
+	"orgate/jwks"
+)
+
+// asking is a gate with one issuer of opaque tokens, and a clock.
+func asking(t *testing.T) (g *Gate, now *time.Time) {
+	t.Helper()
+	c, err := config.Parse(`{"issuers": [{"name": "a", "issuer": "https://a/", "organization": "org1",
+		"tokenHandling": {"kind": "REFERENCE", "pattern": "op_.+"},
+		"introspection": {"url": "https://a/i", "cluster": "a", "timeout": "2s", "cacheFor": "1m"}}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := noon
+	if g, _, err = New(c, Options{Now: func() time.Time { return clock }}); err != nil {
+		t.Fatal(err)
+	}
+	return g, &clock
+}
+
+// about judges a request with a token that has waited for an introspection, or nil.
+func about(g *Gate, token string, i *Introspection) Decision {
+	return g.Judge(&Request{Headers: [][2]string{{":path", "/"}, {"authorization", "Bearer " + token}},
+		Introspection: i})
+}
+
+func answerOf(body string) introspect.Answer {
+	return introspect.Read(&jwks.Response{Status: 200, Body: body})
+}
+
+func TestOneIntrospectionOfAToken(t *testing.T) {
+	g, now := asking(t)
+	first := about(g, "op_1", nil).Introspection
+	if again := about(g, "op_1", nil).Introspection; again != first || !first.Pending() {
+		t.Fatal("there are two introspections of one token")
+	}
+	if about(g, "op_2", nil).Introspection == first {
+		t.Fatal("two tokens have one introspection")
+	}
+	if !first.Begin(*now) || first.Begin(*now) || first.Pending() || !first.Underway(*now) {
+		t.Fatal("it does not begin once")
+	}
+	// A clock that is set back, or a call that got lost, makes nobody wait for ever.
+	for _, after := range []time.Duration{-1, 3 * time.Second} {
+		*now = noon.Add(after)
+		if about(g, "op_1", nil).Introspection == first {
+			t.Errorf("after %v it is still waited for", after)
+		}
+	}
+	*now = noon.Add(time.Second)
+	first.Finish(*now, answerOf(`{"active":true,"sub":"alice"}`))
+	first.Finish(*now, answerOf(`{"active":false}`)) // late
+	if d := about(g, "op_1", first); d.Verdict != Pass {
+		t.Errorf("%s: %v", d.Reason(), d.Err)
+	}
+	if d := about(g, "op_1", nil); d.Verdict != Pass {
+		t.Errorf("seen before: %s: %v", d.Reason(), d.Err)
+	}
+	// What one token has waited for is nothing to another.
+	if d := about(g, "op_3", first); d.Verdict != Wait || d.Introspection == first {
+		t.Errorf("another token: verdict %d, %s", d.Verdict, d.Reason())
+	}
+	other, _ := asking(t)
+	if d := about(other, "op_1", first); d.Verdict != Wait {
+		t.Errorf("another configuration: verdict %d, %s", d.Verdict, d.Reason())
+	}
+}
+
+func TestIntrospectionsOfStrangersTokens(t *testing.T) {
+	g, now := asking(t)
+	var all []*Introspection
+	for n := range maxStrangers + 50 { // all before the first has ended
+		all = append(all, about(g, fmt.Sprint("op_", n), nil).Introspection)
+	}
+	begun := 0
+	for _, i := range all {
+		if i.Begin(*now) {
+			begun++
+			i.Finish(*now, answerOf(`{"active":false}`))
+		} else if d := about(g, i.Token, i); !errors.Is(d.Err, ErrIntrospection) {
+			t.Fatalf("one that is not asked about: %v", d.Err)
+		}
+	}
+	if begun != maxStrangers {
+		t.Errorf("%d are asked about, want %d", begun, maxStrangers)
+	}
+	if d := about(g, "op_more", nil); d.Verdict != Refuse || !errors.Is(d.Err, ErrIntrospection) {
+		t.Errorf("one more: verdict %d, %v", d.Verdict, d.Err)
+	}
+	if n := len(g.asked.entries); n > 0 {
+		t.Errorf("%d that have ended are kept", n)
+	}
+}
+
+// TestIntrospectionsAreBounded: what waiting tokens take is bounded, and those whose
+// requests have gone make room once nobody can wait for them any more.
+func TestIntrospectionsAreBounded(t *testing.T) {
+	g, now := asking(t)
+	long := strings.Repeat("x", 4000)
+	ask := func(n int) Decision { return about(g, fmt.Sprint("op_", n, "_", long), nil) }
+	n := 0
+	for ; n < 1000; n++ {
+		if d := ask(n); d.Verdict != Wait {
+			if !errors.Is(d.Err, ErrIntrospection) {
+				t.Error(d.Err)
+			}
+			break
+		}
+	}
+	if n < 200 || n > 262 {
+		t.Errorf("%d tokens of 4 kB wait, want about a megabyte of them", n)
+	}
+	*now = noon.Add(5 * time.Second)
+	if d := ask(n); d.Verdict != Refuse {
+		t.Error("there is room while the first may still be waited for")
+	}
+	*now = noon.Add(5*time.Second + 1)
+	for range 1000 {
+		if n++; ask(n).Verdict != Wait {
+			break
+		}
+	}
+	if n < 400 || n > 530 {
+		t.Errorf("%d in all", n)
+	}
+}

@@ -1,0 +1,116 @@
+package policy
+
+import (
+	"orgate/config"
+	"orgate/internal/pattern"
+	"orgate/jwt"
+)
+
+// MaxOpaque is the longest token, in bytes, that is told by a pattern.
+const MaxOpaque = 4096
+
+// Kinds of tokens, as the configuration has them.
+const reference = "REFERENCE"
+
+// addProvider adds the provider that an issuer is of.
+func (p *Policy) addProvider(entry *config.Issuer) *Provider {
+	v := &Provider{Index: len(p.providers), Config: entry}
+	p.providers = append(p.providers, v)
+	if text := entry.TokenHandling.Pattern; text != "" {
+		v.pattern, _ = pattern.Parse(text) // package config has read it before
+		p.patterns = append(p.patterns, v)
+	}
+	switch {
+	case entry.TokenHandling.Kind == reference:
+	case entry.ManyTenants():
+		p.tenants = append(p.tenants, tenants{entry.Issuer, v})
+	default:
+		p.groups[entry.Issuer] = v
+	}
+	return v
+}
+
+// Providers returns all providers.
+func (p *Policy) Providers() []*Provider { return p.providers }
+
+// Asked returns the provider that must be asked about a token, nil if there is
+// none: the token is a JWT that keys tell, or nobody's. Claims are those of a JWT,
+// nil of any other token.
+//
+// A JWT is the provider's that its "iss" names, and any other token that one's
+// whose pattern it matches. Of several it is the first of which the rule allows an
+// issuer: no token is shown to two of them.
+func (p *Policy) Asked(r *Rule, token string, claims *jwt.Claims) *Provider {
+	if claims != nil {
+		if v := p.group(*claims); v != nil && v.takes(token) {
+			if v.hasKeys() {
+				return nil
+			}
+			return v.allowedBy(r)
+		}
+	}
+	if len(token) > MaxOpaque {
+		return nil
+	}
+	for _, v := range p.patterns {
+		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
+		if v.Config.Introspection != nil && (claims == nil || ofJWTs) && v.allowedBy(r) != nil && v.takes(token) {
+			return v
+		}
+	}
+	return nil
+}
+
+// takes reports whether the token matches the provider's pattern, if there is one.
+func (v *Provider) takes(token string) bool { return v.pattern == nil || v.pattern.Match(token) }
+
+func (v *Provider) hasKeys() bool {
+	s := &v.Config.SignatureValidation
+	return s.JWKS != nil || s.Certificate != nil
+}
+
+// allowedBy returns the provider if the rule allows one of its issuers.
+func (v *Provider) allowedBy(r *Rule) *Provider {
+	if v.Issuer(r) == nil {
+		return nil
+	}
+	return v
+}
+
+// Issuer returns the first issuer that the rule allows, nil if there is none. It
+// stands for the provider until the token's claims are known.
+func (v *Provider) Issuer(r *Rule) *Issuer {
+	for _, i := range v.issuers {
+		if r.allows(i) {
+			return i
+		}
+	}
+	return nil
+}
+
+// HasIssued reports whether the provider's answer is about a token of its own: one
+// without an "iss", or with the provider's.
+func (v *Provider) HasIssued(claims jwt.Claims) bool {
+	iss, ok := claims.Get("iss")
+	if !ok || iss.Str == v.Config.Issuer {
+		return true
+	}
+	tenant, ok := claims.Get(tenantClaim)
+	return ok && isTenant(tenant.Str) && v.Config.ManyTenants() && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
+}
+
+// Proof is [Policy.Proof] for claims that the provider has told.
+func (v *Provider) Proof(claims jwt.Claims) *Proof {
+	if v.sole != nil {
+		return v.sole
+	}
+	t := v.proof(claims)
+	return &t
+}
+
+// Provider returns the provider whose token it is.
+func (t *Proof) Provider() *Provider { return t.group }
+
+// Takes reports whether a JWT that is verified with keys may be the issuer's, by
+// its text.
+func (i *Issuer) Takes(token string) bool { return i.group.takes(token) }
