@@ -48,14 +48,17 @@ type options struct {
 
 func main() {
 	var o options
-	flag.Func("namespaces", "read these `NAMESPACES` alone, separated by commas; then policies can't select namespaces by labels", func(list string) error {
+	flag.Func("namespaces", "read these `NAMESPACES` alone, separated by commas; then policies can't select "+
+		"namespaces by labels", func(list string) error {
 		o.namespaces = slices.DeleteFunc(strings.Split(list, ","), func(name string) bool { return name == "" })
 		return nil
 	})
-	flag.BoolVar(&o.once, "once", false, "make one pass, say what is not as it should be, and exit with status 1 if anything is")
+	flag.BoolVar(&o.once, "once", false,
+		"make one pass, say what is not as it should be, and exit with status 1 if anything is")
 	flag.BoolVar(&o.dryRun, "dry-run", false, "with --once: print what would be written, and write nothing")
 	flag.BoolVar(&o.elect, "leader-elect", false, "work only while this is the leader of several")
-	flag.StringVar(&o.electionHome, "leader-election-namespace", "", "keep the leader's Lease in `NAMESPACE`; by default the pod's own")
+	flag.StringVar(&o.electionHome, "leader-election-namespace", "",
+		"keep the leader's Lease in `NAMESPACE`; by default the pod's own")
 	flag.StringVar(&o.metrics, "metrics-address", ":8080", "serve metrics on `ADDR`; 0: not at all")
 	flag.StringVar(&o.health, "health-address", ":8081", "serve /healthz and /readyz on `ADDR`; 0: not at all")
 	flag.Parse()
@@ -224,9 +227,11 @@ func watches(m manager.Manager, r *reconcile.Reconciler, o options) (missing []s
 		Watches(object(translate.PolicyKind), all, edited).
 		Watches(object(issuers.GroupVersionKind), all, edited)
 	for _, kind := range []string{"Secret", "ConfigMap"} {
-		b = b.WatchesMetadata(metadata(kind), all, builder.WithPredicates(predicate.NewPredicateFuncs(func(o client.Object) bool {
-			return o.GetLabels()["app.kubernetes.io/managed-by"] == "orgate" || r.IsReferenced(kind, o.GetNamespace(), o.GetName())
-		})))
+		concerns := predicate.NewPredicateFuncs(func(o client.Object) bool {
+			return o.GetLabels()["app.kubernetes.io/managed-by"] == "orgate" ||
+				r.IsReferenced(kind, o.GetNamespace(), o.GetName())
+		})
+		b = b.WatchesMetadata(metadata(kind), all, builder.WithPredicates(concerns))
 	}
 	if len(o.namespaces) == 0 {
 		b = b.WatchesMetadata(metadata("Namespace"), all, builder.WithPredicates(predicate.LabelChangedPredicate{}))
@@ -249,7 +254,8 @@ func watches(m manager.Manager, r *reconcile.Reconciler, o options) (missing []s
 
 // awaitKinds ends the program if a control plane is installed after it began:
 // what it did not find then it does not watch.
-func awaitKinds(ctx context.Context, mapper meta.RESTMapper, missing []schema.GroupVersionKind, end context.CancelCauseFunc) error {
+func awaitKinds(ctx context.Context, mapper meta.RESTMapper, missing []schema.GroupVersionKind,
+	end context.CancelCauseFunc) error {
 	for {
 		select {
 		case <-ctx.Done():

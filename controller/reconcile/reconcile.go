@@ -57,7 +57,8 @@ var Written = []schema.GroupVersionKind{
 
 // ExtensionPolicyKind is the kind of which objects of others can take the plugin
 // away.
-var ExtensionPolicyKind = schema.GroupVersionKind{Group: "gateway.envoyproxy.io", Version: "v1alpha1", Kind: "EnvoyExtensionPolicy"}
+var ExtensionPolicyKind = schema.GroupVersionKind{Group: "gateway.envoyproxy.io", Version: "v1alpha1",
+	Kind: "EnvoyExtensionPolicy"}
 
 // Reconciler does it. Its fields are set before the first pass.
 type Reconciler struct {
@@ -164,7 +165,8 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 		}
 		target := o.Target()
 		if other := first[target]; other != nil {
-			o.refuse(Conflicted, fmt.Sprintf("the older OrganizationPolicy %s/%s is for the same proxies", other.Namespace, other.Name))
+			o.refuse(Conflicted, fmt.Sprintf("the older OrganizationPolicy %s/%s is for the same proxies",
+				other.Namespace, other.Name))
 			continue
 		}
 		first[target] = o
@@ -222,7 +224,7 @@ func (p *pass) read(ctx context.Context) error {
 
 // list lists the objects of a kind in the namespaces. A kind that is not there
 // has none.
-func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind, options ...client.ListOption) ([]*unstructured.Unstructured, error) {
+func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind) ([]*unstructured.Unstructured, error) {
 	namespaces := p.Namespaces
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
@@ -235,7 +237,7 @@ func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind, options .
 	for _, namespace := range namespaces {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		err := reader.List(ctx, list, append(options, client.InNamespace(namespace))...)
+		err := reader.List(ctx, list, client.InNamespace(namespace))
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			return nil, nil
 		}
@@ -253,8 +255,8 @@ func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind, options .
 // plane says.
 func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	if o.SelectsNamespaces() && len(p.Namespaces) > 0 {
-		o.refuse(Invalid, "namespaces are selected by labels, and this controller reads those alone that it was told by name: "+
-			strings.Join(p.Namespaces, ", "))
+		o.refuse(Invalid, "namespaces are selected by labels, and this controller reads those alone that it was told by "+
+			"name: "+strings.Join(p.Namespaces, ", "))
 		return nil
 	}
 	in := translate.Input{Policy: o.Policy, TokenIssuers: p.issuers, Labels: p.labels}
@@ -318,7 +320,8 @@ func (p *pass) resolve(ctx context.Context, o *policy) (map[translate.Reference]
 		if there[ref] != nil || ref.Name == "" {
 			continue
 		}
-		kind, key := schema.GroupVersionKind{Version: "v1", Kind: ref.Kind}, client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}
+		kind := schema.GroupVersionKind{Version: "v1", Kind: ref.Kind}
+		key := client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}
 		metadata := &metav1.PartialObjectMetadata{}
 		metadata.SetGroupVersionKind(kind)
 		err := p.Client.Get(ctx, key, metadata)
@@ -349,7 +352,8 @@ func (p *pass) readLive(ctx context.Context, o *policy) error {
 		if kind.Kind == "ConfigMap" {
 			reader = p.Reader
 		}
-		err := reader.List(ctx, list, client.InNamespace(o.Namespace), client.MatchingLabels{managedBy: "orgate", partOf: o.Name})
+		err := reader.List(ctx, list, client.InNamespace(o.Namespace),
+			client.MatchingLabels{managedBy: "orgate", partOf: o.Name})
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			continue
 		}

@@ -86,7 +86,8 @@ func (p *pass) judge(ctx context.Context, o *policy, objects []*unstructured.Uns
 		return nil
 	}
 	if o.Spec.ControlPlane == translate.Istio {
-		o.set(Programmed, true, Programmed, summary+". Istio says nothing of its WasmPlugins: ask the gateway with \"orgate verify\"")
+		o.set(Programmed, true, Programmed, summary+
+			". Istio says nothing of its WasmPlugins: ask the gateway with \"orgate verify\"")
 		return nil
 	}
 	faults, waiting := []string{}, false
@@ -154,11 +155,11 @@ func verdicts(o *unstructured.Unstructured) []verdict {
 			case c.ObservedGeneration < o.GetGeneration():
 				list = append(list, verdict{waits: true})
 			case (c.Type == "Accepted" || c.Type == "ResolvedRefs") && c.Status == metav1.ConditionFalse:
-				list = append(list, verdict{reason: c.Reason, fault: fmt.Sprintf("Envoy Gateway does not take %s: %s (%s): %s", name, means,
-					c.Reason, c.Message)})
+				list = append(list, verdict{reason: c.Reason, fault: fmt.Sprintf("Envoy Gateway does not take %s: %s (%s): %s",
+					name, means, c.Reason, c.Message)})
 			case c.Type == Overridden && c.Status == metav1.ConditionTrue:
-				list = append(list, verdict{reason: Overridden, fault: fmt.Sprintf("another EnvoyExtensionPolicy takes the place of %s, and there "+
-					"requests pass unchecked: %s", name, c.Message)})
+				list = append(list, verdict{reason: Overridden, fault: fmt.Sprintf("another EnvoyExtensionPolicy takes the "+
+					"place of %s, and there requests pass unchecked: %s", name, c.Message)})
 			}
 		}
 	}
@@ -256,7 +257,8 @@ func (p *pass) stateIssuers(ctx context.Context, result *Result) error {
 				s.why(&s.message, by, "is not as it should be, and "+stays)
 			} else {
 				s.accepted, s.programmed, s.reason = false, false, string(translate.NotPermitted)
-				s.message = []string{fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)", object.GetNamespace())}
+				s.message = []string{fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)",
+					object.GetNamespace())}
 			}
 		}
 		result.Issuers[state]++
@@ -327,7 +329,8 @@ func (s *issuerStatus) conditions(o *unstructured.Unstructured) []metav1.Conditi
 // state writes conditions and what else there is in a status if they differ, and
 // says as an Event what is new about them. A resource whose schema has no place
 // for a status loses it: then the Event is all that there is.
-func (p *pass) state(ctx context.Context, o *unstructured.Unstructured, conditions []metav1.Condition, more map[string]any) error {
+func (p *pass) state(ctx context.Context, o *unstructured.Unstructured, conditions []metav1.Condition,
+	more map[string]any) error {
 	if p.DryRun != nil {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -57,7 +58,8 @@ func identity(o *unstructured.Unstructured) string {
 }
 
 // writeObject writes an object if it differs, and returns it as it is then.
-func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstructured.Unstructured) (
+	*unstructured.Unstructured, error) {
 	if live == nil {
 		// Whatever has its name and not its labels is somebody's.
 		live = &unstructured.Unstructured{}
@@ -84,7 +86,8 @@ func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstruc
 		return wanted, nil
 	}
 	now := wanted.DeepCopy()
-	if err := p.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(now), client.FieldOwner(Owner), client.ForceOwnership); err != nil {
+	err := p.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(now), client.FieldOwner(Owner), client.ForceOwnership)
+	if err != nil {
 		return nil, err
 	}
 	if meddled(now) {
@@ -121,7 +124,8 @@ func mayTake(o *policy, live *unstructured.Unstructured) error {
 	if owner == nil && live.GetLabels()[managedBy] == "orgate" && live.GetLabels()[partOf] == o.Name {
 		return nil
 	}
-	return fmt.Errorf("is there already, and was not made for this OrganizationPolicy: give the policy another name, or delete the object")
+	return errors.New("is there already, and was not made for this OrganizationPolicy: give the policy another name, or " +
+		"delete the object")
 }
 
 // parts are the members of objects that are written.
@@ -137,7 +141,9 @@ func isMeddling(m metav1.ManagedFieldsEntry) bool {
 	if m.Manager == Owner || m.Subresource != "" || m.FieldsV1 == nil {
 		return false
 	}
-	return slices.ContainsFunc(parts, func(part string) bool { return strings.Contains(m.FieldsV1.GetRawString(), `"f:`+part+`"`) })
+	return slices.ContainsFunc(parts, func(part string) bool {
+		return strings.Contains(m.FieldsV1.GetRawString(), `"f:`+part+`"`)
+	})
 }
 
 // covers reports whether an object has all that is wanted, and in free-form

@@ -88,7 +88,8 @@ func References(o *unstructured.Unstructured) []Reference {
 	var list []Reference
 	for _, at := range [][]string{{"certificate"}, {"jwks", "tls"}} {
 		for field, kind := range map[string]string{"secretRef": "Secret", "configMapRef": "ConfigMap"} {
-			ref, ok, _ := unstructured.NestedStringMap(o.Object, slices.Concat([]string{"spec", "signatureValidation"}, at, []string{field})...)
+			path := slices.Concat([]string{"spec", "signatureValidation"}, at, []string{field})
+			ref, ok, _ := unstructured.NestedStringMap(o.Object, path...)
 			if ok {
 				list = append(list, Reference{kind, o.GetNamespace(), ref["name"], ref["key"]})
 			}
@@ -181,7 +182,8 @@ func (in *Input) permitOrganization(namespace, organization string) error {
 	if organization == "" || slices.Contains(may, organization) || slices.Contains(may, config.Any) {
 		return nil // without one it is invalid
 	}
-	return fmt.Errorf("TokenIssuers of namespace %q may not speak for organization %q: OrganizationPolicy %s/%s decides it (spec.namespaces)",
+	return fmt.Errorf("TokenIssuers of namespace %q may not speak for organization %q: "+
+		"OrganizationPolicy %s/%s decides it (spec.namespaces)",
 		namespace, organization, in.Policy.Namespace, in.Policy.Name)
 }
 
@@ -192,7 +194,8 @@ func (in *Input) permit(namespace string, e *entry) error {
 	}
 	for _, header := range e.headers {
 		if !in.Policy.Spec.allowsHeader(header) {
-			return fmt.Errorf("claims may not be mapped to the header %q: the OrganizationPolicy decides it (spec.claimHeaders)", header)
+			return fmt.Errorf("claims may not be mapped to the header %q: the OrganizationPolicy decides it (spec.claimHeaders)",
+				header)
 		}
 	}
 	if e.host != "" && !in.Policy.Spec.allowsHost(e.host) {

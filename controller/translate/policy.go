@@ -154,7 +154,8 @@ func (s *Spec) check() error {
 	case s.ControlPlane == EnvoyGateway && s.TargetRef == nil:
 		return errors.New("targetRef: is missing: Envoy Gateway has policies for Gateways alone")
 	case (s.TargetRef == nil) == (len(s.Selector) == 0):
-		return errors.New("must have one of targetRef and selector: without either it would be for every proxy of the namespace")
+		return errors.New("must have one of targetRef and selector: without either it would be for every proxy of the " +
+			"namespace")
 	case s.ControlPlane == EnvoyGateway && len(s.Selector) > 0:
 		return errors.New("selector: is for Istio alone")
 	case s.TargetRef != nil && (s.TargetRef.Kind != "Gateway" || s.TargetRef.Group != "gateway.networking.k8s.io"):

@@ -162,7 +162,8 @@ func (p *Policy) check(base map[string]json.RawMessage) error {
 	}
 	var all []string
 	for _, m := range mistakes {
-		all = append(all, fmt.Sprintf("configuration: %s: %s", strings.Replace(m.Path, "issuers[0]", "issuerSettings", 1), m.Message))
+		at := strings.Replace(m.Path, "issuers[0]", "issuerSettings", 1)
+		all = append(all, fmt.Sprintf("configuration: %s: %s", at, m.Message))
 	}
 	slices.Sort(all)
 	return errors.New(strings.Join(slices.Compact(all), "; "))
@@ -269,7 +270,8 @@ func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 		case errors.Is(err, errTooLarge):
 			c.leaveOut(Conflicted, "there are too many issuers for one configuration, and older ones come first: "+err.Error())
 		default:
-			c.leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse this one: "+err.Error())
+			c.leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse this one: "+
+				err.Error())
 		}
 	}
 }
@@ -344,5 +346,6 @@ func (p *Policy) read(text string) ([]*unstructured.Unstructured, error) {
 // Older orders objects by age, the oldest first. The name decides if two are of
 // one second.
 func Older(a, b *unstructured.Unstructured) int {
-	return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time), strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.GetName(), b.GetName()))
+	return cmp.Or(a.GetCreationTimestamp().Compare(b.GetCreationTimestamp().Time),
+		strings.Compare(a.GetNamespace(), b.GetNamespace()), strings.Compare(a.GetName(), b.GetName()))
 }

@@ -142,6 +142,14 @@ func TestThousand(t *testing.T) {
 	p.until(t, guarded(want, nil))
 	t.Log("all of them at the proxy:", time.Since(began).Round(time.Millisecond))
 	t.Log("the object:", len(c.kubectl("", "get", "wasmplugin", "orgate", "-n", "infra", "-o", "json")), "bytes; the configuration:", len(want))
+	eventually(t, func() error {
+		programmed := c.kubectl("", "get", "tokenissuers", "-n", "apk", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Programmed")].status}`)
+		if n := strings.Count(programmed, "True"); n < 1000 {
+			return fmt.Errorf("%d have a status", n)
+		}
+		return nil
+	})
+	t.Log("all of them have a status:", time.Since(began).Round(time.Millisecond))
 	began = time.Now()
 	c.apply(tokenIssuer("one", "more", "org1", keysAt("h0.example.com")))
 	p.until(t, func(s *state) error {
