@@ -54,11 +54,24 @@ func (c *credentials) replace(name string, values []string) {
 	}
 }
 
-// readCredentials looks for tokens in the configured places. Names are compared
-// folded, as identity headers are: CGI and its kin hand X_Token and X-Token to
-// the application under one name.
-func readCredentials(r *Request, path string, sources *config.TokenSources) credentials {
-	var c credentials
+// readCredentials looks for tokens in the configured places.
+func readCredentials(r *Request, path string, sources *config.TokenSources) (c credentials) {
+	c.read(r, path, sources)
+	return c
+}
+
+// reuse is no credentials, with the room of these.
+func (c *credentials) reuse() credentials {
+	tokens, edits := c.tokens[:0], c.edits[:0]
+	clear(tokens[:cap(tokens)])
+	clear(edits[:cap(edits)])
+	return credentials{tokens: tokens, edits: edits}
+}
+
+// read looks for tokens in the configured places. Names are compared folded, as
+// identity headers are: CGI and its kin hand X_Token and X-Token to the application
+// under one name.
+func (c *credentials) read(r *Request, path string, sources *config.TokenSources) {
 	for i := range sources.Headers {
 		if name := sources.Headers[i].Name; !namesHeader(sources.Headers[:i], name) {
 			c.readHeader(r, name, sources.Headers[i:])
@@ -70,7 +83,6 @@ func readCredentials(r *Request, path string, sources *config.TokenSources) cred
 	if len(sources.Cookies) > 0 {
 		c.readCookies(r, sources.Cookies)
 	}
-	return c
 }
 
 // readHeader looks into one header, for the tokens of all sources of its name.
@@ -187,7 +199,7 @@ func namesHeader(sources []config.HeaderSource, name string) bool {
 // it begins with, the longest counts: one value carries one token. A value in
 // which somebody else might find a token is a token as a whole, and malformed.
 func tokenIn(value, name string, sources []config.HeaderSource) (token string, ok bool) {
-	longest, hidden := -1, false
+	longest := -1
 	for i := range sources {
 		prefix := sources[i].Prefix
 		if !httptext.SameName(sources[i].Name, name) {
@@ -197,10 +209,12 @@ func tokenIn(value, name string, sources []config.HeaderSource) (token string, o
 			token, ok = afterPrefix(value, prefix)
 			longest = len(prefix)
 		}
-		hidden = hidden || hidesToken(value, strings.TrimRight(prefix, " "))
 	}
-	if longest < 0 && hidden {
-		return value, true
+	for i := range sources {
+		if longest < 0 && httptext.SameName(sources[i].Name, name) &&
+			hidesToken(value, strings.TrimRight(sources[i].Prefix, " ")) {
+			return value, true
+		}
 	}
 	return token, ok
 }

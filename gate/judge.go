@@ -18,7 +18,7 @@ func (g *Gate) Judge(r *Request) Decision {
 	j := &g.current
 	edits := j.edits[:0]
 	clear(edits[:cap(edits)])
-	*j = judgment{Gate: g, Decision: Decision{edits: edits}, request: r}
+	*j = judgment{Gate: g, Decision: Decision{edits: edits}, request: r, credentials: j.credentials.reuse()}
 	j.end(j.judge())
 	return j.Decision
 }
@@ -83,7 +83,7 @@ func (j *judgment) judge() error {
 	if err := j.route(&query); err != nil {
 		return err
 	}
-	j.credentials = readCredentials(j.request, j.line.path, &j.config.TokenSources)
+	j.credentials.read(j.request, j.line.path, &j.config.TokenSources)
 	if j.Public {
 		return nil
 	}
