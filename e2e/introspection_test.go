@@ -208,6 +208,53 @@ func TestSlowProvider(t *testing.T) {
 	}
 }
 
+// many are tokens of the first issuer, that take all entries there are or, with
+// padding, all octets.
+func many(padding int) (tokens []string) {
+	for n := range 1000 {
+		tokens = append(tokens, fmt.Sprintf("a_%d%s", n, strings.Repeat("x", padding/(n/400+1))))
+		if n >= 600 {
+			padding = 0
+		}
+	}
+	return tokens
+}
+
+// TestRequestsThatHaveGone: a client that begins requests and drops them takes nothing
+// from others.
+func TestRequestsThatHaveGone(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token)).Close()
+			}
+			for _, token := range []string{"a_good", "b_good"} {
+				s := w.Open(request(token))
+				say(t, one(t, w), active(w.Time.Add(time.Hour)))
+				judged(t, s, 200, "ok")
+			}
+		})
+	}
+}
+
+// TestRequestsWithoutRoom: requests that find no room, for themselves or their tokens,
+// take none of another provider's.
+func TestRequestsWithoutRoom(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token))
+			}
+			asked(w) // nobody answers
+			s := w.Open(request("b_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
+}
+
 // TestInventedTokens: what strangers make up costs the provider no more than ten
 // calls a second, once a hundred have been tried, and other issuers nothing.
 func TestInventedTokens(t *testing.T) {
