@@ -23,8 +23,8 @@ func (g *Gate) Judge(r *Request) Decision {
 	return j.Decision
 }
 
-// Tokens returns the distinct tokens that a request carries, in the order of the
-// configured places.
+// Tokens returns the distinct tokens that a request carries, the first few of them, in
+// the order of the configured places.
 func (g *Gate) Tokens(r *Request) []string {
 	return readCredentials(r, r.read().path, &g.config.TokenSources).tokens
 }
