@@ -114,8 +114,12 @@ func (i *Introspection) take(now time.Time, token *jwt.Token) {
 	i.end()
 }
 
-// refuse keeps that the token is not good.
+// refuse keeps that the token is not good, whatever the provider has said before. An
+// answer that comes when it was asked anew is not its last word.
 func (i *Introspection) refuse(now time.Time, err error) {
+	if i.isCurrent() {
+		i.gate.cache.dropWord(i.Token, i.Provider)
+	}
 	until := now.Add(min(maxRefusal, time.Duration(i.Provider.Config.Introspection.CacheFor)))
 	i.gate.cache.keepRefused(i.Token, refused{i.Provider, err, until})
 	i.fail(err)
@@ -134,10 +138,16 @@ func (i *Introspection) end() {
 
 // forget has nobody else wait for it.
 func (i *Introspection) forget() {
-	if current, _ := i.gate.asked.get(i.key()); current == i {
+	if i.isCurrent() {
 		i.gate.asked.remove(i.key())
 		i.gate.providers[i.Provider.Index].asked -= i.size()
 	}
+}
+
+// isCurrent reports whether no other one has taken its place.
+func (i *Introspection) isCurrent() bool {
+	current, _ := i.gate.asked.get(i.key())
+	return current == i
 }
 
 // key is the token's, at the provider.

@@ -10,6 +10,8 @@ import (
 	"orgate/config"
 	"orgate/introspect"
 	"orgate/jwks"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // asking is a gate with one issuer of opaque tokens, and a clock.
@@ -183,4 +185,21 @@ func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
 	kept("one has left that was asked for", 2)
 	first.Introspection.Finish(*now, introspect.Answer{})
 	kept("it has ended", 1)
+}
+
+// TestEvidenceIsNotMixed: what a key has verified, which is kept for good, and a
+// provider's word are never one entry.
+func TestEvidenceIsNotMixed(t *testing.T) {
+	g, _ := asking(t)
+	issuer := &policy.Issuer{Config: &config.Issuer{}}
+	token, proof := new(jwt.Token), g.policy.Providers()[0].Proof(jwt.Claims{})
+	for _, until := range [][2]time.Time{{{}, noon}, {noon, {}}} {
+		c := newTokenCache(8)
+		for _, until := range until {
+			c.keep("token", token, proof, verdict{issuer: issuer}, nil, until)
+		}
+		if v := c.get("token"); !v.until.Equal(until[1]) || len(v.verdicts) != 1 {
+			t.Errorf("after one until %v: kept until %v", until[0], v.until)
+		}
+	}
 }
