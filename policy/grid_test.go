@@ -125,11 +125,9 @@ certificate is 401 in every cell.
 - **` + "`\"*\"`" + `**: the rule requires any organization that the token proves.
 - **none**: the rule takes the organization from the request, which names none. No token is of no organization.
 
-The organization claim is ` + "`org`" +
-		` if the table does not say otherwise. An issuer of many tenants has ` + "`{tid}`" + ` in its
-` + "`issuer`" + `, and its tokens have the claim ` + "`tid` instead of `org`" +
-		`. 401 is an invalid token, 403 another organization. A
-token that is refused for itself is refused as such, whatever the rule requires.
+The organization claim is ` + "`org`" + ` if the table does not say otherwise. An issuer of many tenants has
+` + "`{tid}` in its `issuer`, and its tokens have the claim `tid` instead of `org`" + `. 401 is an invalid token, 403 another
+organization. A token that is refused for itself is refused as such, whatever the rule requires.
 `)
 	for _, kind := range grid.Issuers {
 		b.WriteString("\n**Issuer: " + kind.Title + "**\n\n")
