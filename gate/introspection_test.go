@@ -179,7 +179,7 @@ func TestIntrospectionsAreBounded(t *testing.T) {
 
 // TestIntrospectionsThatNobodyWaitsFor are forgotten, and nobody joins one for ever.
 func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
-	g, now := asking(t)
+	g, now := asking(t, "")
 	r := NewRoom[string](4, 2)
 	enter := func(name string) Awaited {
 		d := about(g, "op_1", nil)
@@ -226,7 +226,7 @@ func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
 // TestEvidenceIsNotMixed: what a key has verified, which is kept for good, and a
 // provider's word are never one entry.
 func TestEvidenceIsNotMixed(t *testing.T) {
-	g, _ := asking(t)
+	g, _ := asking(t, "")
 	issuer := &policy.Issuer{Config: &config.Issuer{}}
 	token, proof := new(jwt.Token), g.policy.Providers()[0].Proof(jwt.Claims{})
 	for _, until := range [][2]time.Time{{{}, noon}, {noon, {}}} {

@@ -27,7 +27,7 @@ func someKeys() Awaited { return Awaited{Source: new(jwks.Source)} }
 // TestRoomOfIntrospections: those of one provider stand in one line, and each is
 // woken by itself.
 func TestRoomOfIntrospections(t *testing.T) {
-	g, _ := asking(t)
+	g, _ := asking(t, "")
 	one, two := new(policy.Provider), new(policy.Provider)
 	about := func(provider *policy.Provider) Awaited {
 		return Awaited{Introspection: &Introspection{Provider: provider, gate: g}}
