@@ -344,6 +344,35 @@ func TestInventedTokens(t *testing.T) {
 	equal(t, "introspections counted as inactive", metric(w, "orgate_introspections", "inactive"), uint64(110))
 }
 
+// TestInventedTokensThatAreNoAnswer: tokens for which a provider has no answer but an
+// error, or none in time, cost it no more than those that are not active.
+func TestInventedTokensThatAreNoAnswer(t *testing.T) {
+	for name, end := range map[string]func(*host.Callout) error{
+		"status 400":    func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "400"}}, nil, nil) },
+		"a failed call": (*host.Callout).Fail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", ""))
+			calls := 0
+			for n := range 300 {
+				w.Open(request(fmt.Sprintf("a_%d", n)))
+				for _, c := range asked(w) {
+					calls++
+					if err := end(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			equal(t, "calls", calls, 100)
+			equal(t, "verdict of one more", judgement(w, "a_good"), "503 introspection_unavailable")
+			w.Time = w.Time.Add(200 * time.Millisecond)
+			s := w.Open(request("a_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
+}
+
 // metric is the sum of the counters of a family whose names hold a text.
 func metric(w *e2e.Worker, family, text string) (sum uint64) {
 	for name, value := range w.Metrics.Values() {

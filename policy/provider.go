@@ -1,6 +1,8 @@
 package policy
 
 import (
+	"slices"
+
 	"orgate/config"
 	"orgate/internal/pattern"
 	"orgate/jwt"
@@ -17,8 +19,7 @@ func (p *Policy) addProvider(entry *config.Issuer) *Provider {
 	v := &Provider{Index: len(p.providers), Config: entry}
 	p.providers = append(p.providers, v)
 	if text := entry.TokenHandling.Pattern; text != "" {
-		v.pattern, _ = pattern.Parse(text) // package config has read it before
-		p.patterns = append(p.patterns, v)
+		p.handle(v, text)
 	}
 	switch {
 	case entry.TokenHandling.Kind == reference:
@@ -28,6 +29,37 @@ func (p *Policy) addProvider(entry *config.Issuer) *Provider {
 		p.groups[entry.Issuer] = v
 	}
 	return v
+}
+
+// handled is the providers with one pattern, in their order.
+type handled struct {
+	text string
+	*pattern.Pattern
+	by []*Provider
+}
+
+// handle notes that a provider handles what matches a pattern, which is read once for
+// all that have it.
+func (p *Policy) handle(v *Provider, text string) {
+	n := slices.IndexFunc(p.patterns, func(h handled) bool { return h.text == text })
+	if n < 0 {
+		n = len(p.patterns)
+		read, _ := pattern.Parse(text) // package config has read it before
+		p.patterns = append(p.patterns, handled{text: text, Pattern: read})
+	}
+	h := &p.patterns[n]
+	v.pattern, h.by = h.Pattern, append(h.by, v)
+}
+
+// first is the first provider that is asked about what matches, nil if none is.
+func (h *handled) first(r *Rule, isJWT bool) *Provider {
+	for _, v := range h.by {
+		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
+		if v.Config.Introspection != nil && (!isJWT || ofJWTs) && v.allowedBy(r) != nil {
+			return v
+		}
+	}
+	return nil
 }
 
 // Providers returns all providers.
@@ -52,13 +84,15 @@ func (p *Policy) Asked(r *Rule, token string, claims *jwt.Claims) *Provider {
 	if len(token) > MaxOpaque {
 		return nil
 	}
-	for _, v := range p.patterns {
-		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
-		if v.Config.Introspection != nil && (claims == nil || ofJWTs) && v.allowedBy(r) != nil && v.takes(token) {
-			return v
+	var first *Provider
+	for n := range p.patterns {
+		h := &p.patterns[n]
+		v := h.first(r, claims != nil)
+		if v != nil && (first == nil || v.Index < first.Index) && h.Match(token) {
+			first = v
 		}
 	}
-	return nil
+	return first
 }
 
 // takes reports whether the token matches the provider's pattern, if there is one.
