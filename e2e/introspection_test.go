@@ -208,6 +208,105 @@ func TestSlowProvider(t *testing.T) {
 	}
 }
 
+// many are tokens of the first issuer, that take all entries there are or, with
+// padding, all octets.
+func many(padding int) (tokens []string) {
+	for n := range 1000 {
+		tokens = append(tokens, fmt.Sprintf("a_%d%s", n, strings.Repeat("x", padding/(n/400+1))))
+		if n >= 600 {
+			padding = 0
+		}
+	}
+	return tokens
+}
+
+// TestRequestsThatHaveGone: a client that begins requests and drops them takes nothing
+// from others.
+func TestRequestsThatHaveGone(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token)).Close()
+			}
+			for _, token := range []string{"a_good", "b_good"} {
+				s := w.Open(request(token))
+				say(t, one(t, w), active(w.Time.Add(time.Hour)))
+				judged(t, s, 200, "ok")
+			}
+		})
+	}
+}
+
+// TestRequestsWithoutRoom: requests that find no room, for themselves or their tokens,
+// take none of another provider's.
+func TestRequestsWithoutRoom(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token))
+			}
+			asked(w) // nobody answers
+			s := w.Open(request("b_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
+}
+
+// TestAnswersOfTwoProviders: what one provider says of a token is nothing to a rule that
+// takes another one's, remembered or not.
+func TestAnswersOfTwoProviders(t *testing.T) {
+	issuer := `{"name": "%[1]s", "issuer": "https://%[1]s.example/", "organization": "%[2]s",
+		"tokenHandling": {"kind": "REFERENCE", "pattern": "a_.+"},
+		"introspection": {"url": "https://%[1]s.example/introspect", "cluster": "%[1]s"}}`
+	w := newWorker(t, `{"issuers": [`+fmt.Sprintf(issuer, "idp1", "org1")+`, `+fmt.Sprintf(issuer, "idp2", "org2")+`],
+		"rules": [{"match": {"pathPrefix": "/1"}, "organization": "*", "issuers": ["idp1"]},
+			{"match": {"pathPrefix": "/2"}, "organization": "*", "issuers": ["idp2"]},
+			{"organization": "*"}]}`)
+	at := func(path string) *host.Stream { return w.Open(scenario.Request{Path: path, Token: "a_1"}) }
+	organization := func(s *host.Stream) string {
+		return strings.Join(e2e.Outcome(s).Upstream.Values("x-wso2-organization"), ",")
+	}
+	both := map[string]*host.Stream{"/1": at("/1"), "/2": at("/2")}
+	for _, c := range asked(w) {
+		say(t, c, active(w.Time.Add(time.Hour)))
+	}
+	for range 2 {
+		equal(t, "organizations", []string{organization(both["/1"]), organization(both["/2"])}, []string{"org1", "org2"})
+		for _, path := range []string{"/1", "/2"} {
+			s := at(path)
+			if e2e.Outcome(s).Waiting {
+				c := one(t, w)
+				equal(t, "cluster that is asked for "+path, c.Cluster, "idp"+path[1:])
+				say(t, c, active(w.Time.Add(time.Hour)))
+			}
+			both[path] = s
+		}
+	}
+}
+
+// TestRevokedForOneOrganization: a provider's word that a token is not good ends what it
+// has said before, for all its organizations.
+func TestRevokedForOneOrganization(t *testing.T) {
+	issuer := `{"name": "%[1]s", "issuer": "https://idp1.example/", "organization": "%[1]s",
+		"sharedAcrossOrganizations": true, "tokenHandling": {"kind": "REFERENCE", "pattern": "a_.+"},
+		"introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1"}}`
+	w := newWorker(t, `{"issuers": [`+fmt.Sprintf(issuer, "org1")+`, `+fmt.Sprintf(issuer, "org2")+`],
+		"rules": [{"match": {"pathPrefix": "/1"}, "organization": "org1"}, {"organization": "org2"}]}`)
+	at := func(path string) *host.Stream { return w.Open(scenario.Request{Path: path, Token: "a_1"}) }
+	s := at("/1")
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	judged(t, s, 200, "ok")
+	judged(t, at("/1"), 200, "ok")
+	s = at("/2")
+	say(t, one(t, w), `{"active":false}`)
+	judged(t, s, 401, "inactive")
+	judged(t, at("/2"), 401, "inactive")
+	judged(t, at("/1"), 401, "inactive")
+}
+
 // TestInventedTokens: what strangers make up costs the provider no more than ten
 // calls a second, once a hundred have been tried, and other issuers nothing.
 func TestInventedTokens(t *testing.T) {
