@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 )
@@ -158,6 +159,18 @@ func Opaque() []Case {
 		}
 		cases = append(cases, Case{Name: "opaque: " + name, Config: reference(""), Request: asking(token, said()),
 			Want: want})
+	}
+	// What wants to be a JWT and is refused is shown to nobody: another API may take it.
+	_, rest, _ := strings.Cut(First().Token(), ".")
+	for name, header := range ordered(map[string]string{
+		"an extension": `{"alg":"RS256","crit":["x"]}`, "a kid that is a number": `{"alg":"RS256","kid":1}`,
+		"a member twice": `{"alg":"RS256","kid":"a","kid":"b"}`, "space": "\n{\"alg\":\"RS256\",\"kid\":1}",
+		"space within": `{ "alg":"RS256","crit":["x"]}`, "lines": "{\n\"alg\":1}",
+	}) {
+		cases = append(cases, Case{Name: "opaque: a malformed JWT: " + name,
+			Config:  strings.Replace(reference(""), "op_[a-z0-9]{4,}", ".+", 1),
+			Request: asking(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+rest, said()),
+			Want:    invalid("malformed")})
 	}
 	return append(cases,
 		Case{Name: "opaque: just short enough", Config: reference(""), Want: isAlice,
