@@ -112,8 +112,9 @@ func (i *Introspection) take(now time.Time, token *jwt.Token) {
 	i.end()
 }
 
-// refuse keeps that the token is not good.
+// refuse keeps that the token is not good, whatever was said of it before.
 func (i *Introspection) refuse(now time.Time, err error) {
+	i.gate.cache.drop(i.Token)
 	until := now.Add(min(maxRefusal, time.Duration(i.Provider.Config.Introspection.CacheFor)))
 	i.gate.cache.keepRefused(i.Token, refused{i.Provider, err, until})
 	i.fail(err)
@@ -172,7 +173,7 @@ func (j *judgment) introspect(provider *policy.Provider) (err error) {
 	j.Issuer = provider.Issuer(j.Rule)
 	now := j.time()
 	i := j.request.Introspection
-	if i == nil || !i.done || i.gate != j.Gate || i.Provider != provider || i.Token != j.compact {
+	if i == nil || !i.done || i.Provider != provider || i.Token != j.compact {
 		if err := j.cache.refusal(j.compact, provider, now); err != nil {
 			return err
 		}
