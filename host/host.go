@@ -76,7 +76,7 @@ const (
 type Action uint32
 
 const (
-	// Pause holds the stream until the plugin resumes or answers it.
+	// Pause holds the stream until the plugin resumes or refuses it.
 	Pause Action = iota
 	// Continue passes the stream on.
 	Continue
@@ -112,7 +112,7 @@ var (
 	// configured.
 	ErrRefused = errors.New("refused by the plugin")
 	// ErrTrap is returned when the guest trapped or did what no guest may. The
-	// VM is closed: every later stream is answered 503.
+	// VM is closed: every later stream gets a 503.
 	ErrTrap = errors.New("trap")
 	// ErrClosed is returned for a VM, root or call-out that is gone.
 	ErrClosed = errors.New("closed")

@@ -21,7 +21,7 @@ import (
 	"orgate/jwt"
 )
 
-// MaxAnswer is the length of the longest answer read, in bytes. Of a longer one it
+// MaxAnswer is the length of the longest response that is read, in bytes. Of a longer one it
 // suffices to hand over the first MaxAnswer+1 bytes.
 const MaxAnswer = 16 << 10
 
@@ -36,7 +36,7 @@ const (
 	ResultInactive Result = "inactive"
 	// ResultIssuer means that it is active, and another issuer's.
 	ResultIssuer Result = "issuer"
-	// ResultNotJSON means that the answer is no JSON object, or that a claim in it
+	// ResultNotJSON means that the response is no JSON object, or that a claim in it
 	// can't be read.
 	ResultNotJSON Result = "not_json"
 	// ResultNoAnswer is the one of a provider that could not be asked.
@@ -48,7 +48,7 @@ type Answer struct {
 	Result Result
 	// Token has the token's claims if it is active, and is nil if it is not.
 	Token *jwt.Token
-	// Err says why there is no answer, for the log; nil if there is one.
+	// Err says why no response can be used, for the log; nil if one can.
 	Err error
 }
 
@@ -102,7 +102,7 @@ func encoded(text string) string {
 	return b.String()
 }
 
-// Describe is an answer's error with the place that it is from.
+// Describe is a response's error with the place that it is from.
 func (a *Answer) Describe(url string) string {
 	url, _, _ = strings.Cut(url, "?") // What follows may be a secret.
 	return fmt.Sprintf("introspection at %s: %v", url, a.Err)
