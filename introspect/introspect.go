@@ -1,13 +1,13 @@
-// Package introspect asks a provider about a token (RFC 7662): it writes the
-// request, and reads the answer.
+// Package introspect writes a request for the introspection of a token (RFC 7662),
+// and reads the response.
 //
-// An [Answer] says that the token is active, and then its members are the token's
-// claims, or that it is not. Anything else is no answer: a provider that is down,
-// slow or misconfigured says nothing of a token, and nobody may conclude from it
-// that the token is bad.
+// An [Answer] says that the token is inactive, or that it is active with the
+// response's members as its claims. Any other response is an error. A provider that
+// is down, slow or misconfigured says nothing of a token, so the token must not be
+// taken for a bad one.
 //
 // The package knows no proxy, and neither sends nor waits. Its errors hold neither
-// the token nor the secret, nor anything of the answer but its status and type.
+// the token nor the secret. Of the response they hold its status and type alone.
 package introspect
 
 import (
