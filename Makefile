@@ -31,7 +31,7 @@ BUILD_WASM := $(WASM) $(GO) build -buildmode=c-shared $(BUILDFLAGS)
 PLUGIN = $(shell $(WASM) $(GO) list -deps -f '{{with .Module}}{{if .Main}}{{$$.ImportPath}}{{end}}{{end}}' .)
 GUESTS = $(addprefix ./,$(sort $(dir $(shell git ls-files -co --exclude-standard '*/testdata/*/main.go'))))
 
-# The race detector needs cgo and a C compiler. "make test" turns off the second
+# The race detector needs cgo and a C compiler. "make test" switches off the second
 # that it has every process wait at its end: tests start many.
 RACE = $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v $$($(GO) env CC | cut -d' ' -f1) >/dev/null && echo -race)
 

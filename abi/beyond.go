@@ -51,7 +51,7 @@ func HeaderMapSize(mapType MapType) (size uint32, err error) {
 	return size, err
 }
 
-// Status is the code and message of the gRPC call that is being answered
+// Status is the code and message of the gRPC call whose response has come
 // (proxy_get_status).
 func Status() (code uint32, message string, err error) {
 	var address, size uint32
@@ -65,7 +65,7 @@ func Status() (code uint32, message string, err error) {
 }
 
 // GRPCCall sends one message to a gRPC service and returns the id under which
-// the answer will arrive (proxy_grpc_call). The metadata is serialized as the
+// the response will arrive (proxy_grpc_call). The metadata is serialized as the
 // ABI serializes header maps.
 func GRPCCall(upstream, service, method string, metadata [][2]string, message []byte, timeout time.Duration) (id uint32,
 	err error) {

@@ -11,7 +11,7 @@ import (
 
 // The callbacks of the ABI, under the names that the proxy calls. Those with a
 // verdict enter the SDK through [stream], [connection] or [accepted], which
-// decide what a panic is answered with; the others [enter] and [leave].
+// decide how a panic ends; the others [enter] and [leave].
 
 //go:wasmexport proxy_abi_version_0_2_1
 func proxyABIVersion021() {}
@@ -178,7 +178,7 @@ func proxyOnHTTPCallResponse(contextID, callID, headers, bodySize, trailers uint
 	internal.ProxyOnHttpCallResponse(contextID, callID, int(headers), int(bodySize), int(trailers))
 }
 
-// The SDK has no callback for the answers to gRPC calls and for foreign
+// The SDK has no callback for the responses to gRPC calls and for foreign
 // functions. They are exported because a proxy may look for them.
 
 //go:wasmexport proxy_on_grpc_receive_initial_metadata

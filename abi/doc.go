@@ -14,18 +14,18 @@
 //
 // The interface is Proxy-Wasm ABI 0.2.1
 // (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1). Every
-// callback of it is exported, used or not, since some proxies crash where one
-// is missing. The SDK has no word for a few of the host calls; those are
+// callback of it is exported, used or not, since some proxies crash if one is
+// missing. The SDK has no word for a few of the host calls; those are
 // exported from here as Go functions.
 //
 // # Memory
 //
 // A host call that returns data has the proxy call proxy_on_memory_allocate,
-// copy the data into the block and store the block's address in 32 bits of
-// memory, where the garbage collector does not see it. Each block is therefore
-// kept reachable from its allocation until the host call that asked for it has
-// returned and its address was exchanged for a Go pointer. An address that is
-// not of such a block is refused: the call answers InternalFailure.
+// copy the data into the block, and store the block's address in 32 bits of
+// memory. The garbage collector does not see it there. So each block stays
+// reachable from its allocation until its host call has returned and its address
+// was exchanged for a Go pointer. The address of no such block is refused: the
+// call returns InternalFailure.
 //
 // What the SDK returns refers to these blocks. [RequestHeaders] reads a header
 // map with less garbage.
@@ -33,26 +33,26 @@
 // # Garbage
 //
 // A plugin never yields to the runtime's own goroutines, which mark and sweep
-// elsewhere: left to itself the runtime would have to collect in bits, while it
-// allocates, and on a busy machine would not finish. So it never begins, and this
-// package collects at the end of callbacks, all of it at once, if the heap has
-// grown enough since the last time. A long callback calls [Collect] where much
-// of what it made is garbage. GOGC and GOMEMLIMIT in the VM's environment change
-// nothing. Nothing is collected while the proxy asks for memory.
+// elsewhere. Left alone, the runtime would collect in small steps while it
+// allocates, and would not finish on a busy machine. So it never begins. This
+// package collects all garbage at the end of a callback if the heap has grown
+// enough since the last time. A long callback calls [Collect] when much of its
+// memory is garbage. GOGC and GOMEMLIMIT in the VM's environment have no effect.
+// Nothing is collected while the proxy asks for memory.
 //
-// No host call other than reading the clock comes of it: see RATIONALE.md for
-// how the runtime is kept from poll_oneoff.
+// A collection makes no host call but reading the clock. RATIONALE.md says how
+// the runtime is kept from poll_oneoff.
 //
 // # Panics
 //
-// A panic is recovered where the callback was entered, logged with its stack at
-// error level, and answered so that nothing passes: a stream gets a local
-// response 500 and is paused, a configuration is refused. Callbacks that
-// decide nothing only log it. The zero value of the ABI's action means
-// "continue"; no path out of a panic returns it.
+// A panic is recovered at the callback's entry, and logged with its stack at
+// error level. Then nothing passes: a stream gets a local response 500 and is
+// paused, and a configuration is refused. Callbacks that decide nothing only log
+// it. The zero value of the ABI's action means "continue"; no path out of a panic
+// returns it.
 //
 // The package knows the SDK alone. Built for anything but wasip1 it is empty.
 //
 // The import path lies below the SDK's because the seam is in its internal
-// package; a replace directive in the root module brings this folder in.
+// package. A replace directive in the root module brings this folder in.
 package wasip1

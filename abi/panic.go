@@ -10,7 +10,7 @@ import (
 )
 
 // stream runs a callback of an HTTP stream. If it panics, the stream is
-// answered 500 and paused.
+// refused with 500 and paused.
 func stream(name string, callback func() types.Action) (action uint32) {
 	action = uint32(types.ActionPause)
 	enter(perCallback)
@@ -73,7 +73,7 @@ func caught(callback string, value any) bool {
 	return true
 }
 
-// describe turns a panic's value into a line.
+// describe writes a panic's value as a line.
 func describe(value any) (text string) {
 	defer func() {
 		if recover() != nil {
@@ -96,7 +96,7 @@ func logError(message string) {
 	proxyLog(uint32(internal.LogLevelError), stringData(message), uint32(len(message)))
 }
 
-// refuse answers the current stream with 500 and no further words.
+// refuse refuses the current stream with 500 and no further words.
 func refuse() {
 	const details = "orgate_panic"
 	noHeaders := internal.SerializeMap(nil)
@@ -105,5 +105,5 @@ func refuse() {
 }
 
 // grpcInternal is the gRPC status INTERNAL, which proxies send in place of the
-// HTTP status where the request was gRPC.
+// HTTP status if the request was gRPC.
 const grpcInternal = 13

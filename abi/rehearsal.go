@@ -46,7 +46,7 @@ func Rehearse(f func(r *Rehearsal) error) error {
 }
 
 // Request sends a request without a body. It returns the headers that an upstream
-// would get, or, if the request was answered, the response's status.
+// would get, or, if the request was refused, the response's status.
 func (r *Rehearsal) Request(headers [][2]string) (upstream [][2]string, status uint32) {
 	r.headers, r.response = headers, 0
 	proxyOnContextCreate(rehearsalStream, RehearsalPlugin)

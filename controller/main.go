@@ -2,7 +2,8 @@
 // TokenIssuers and OrganizationPolicies go in, the objects of Istio or Envoy
 // Gateway come out.
 //
-// Package translate says what should be, package reconcile sees to it.
+// Package translate computes the desired objects, and package reconcile writes
+// them.
 package main
 
 import (

@@ -1,21 +1,19 @@
-// Package filter is the plugin as the proxy sees it: it hands requests to package
-// gate and carries out what that decides.
+// Package filter is the plugin as the proxy sees it. It hands requests to package
+// gate, and carries out the gate's decisions.
 //
-// A [stream] reads the request's header map in one host call and has the gate
-// judge it. Then it edits the headers and lets the request go on, or sends one
-// local response, or pauses until keys have come: the way of a request that waits
-// is drawn in package gate.
+// A [stream] reads the request's header map in one host call, and has the gate
+// judge it. Then it edits the headers and lets the request pass, sends a local
+// response, or pauses until keys have come. Package gate draws the way of a
+// request that waits.
 //
-// A [fetcher] holds one [jwks.Source] for each key location and drives all of
-// them from the plugin's tick, the one place where a call out of the proxy can be
-// made and its response is sure to come back. Streams that wait are judged from
-// there, and when a response has come.
+// A [fetcher] holds one [jwks.Source] for each key location. It drives all of them
+// from the plugin's tick, because only there is a callout's response sure to come
+// back. Waiting streams are judged in ticks and when a response has come.
 //
 // A panic and a failed host call are faults of the plugin: they refuse.
 //
-// The package knows the SDK and everything below it; it does not know which
-// compiler built it or which proxy runs it. Time comes from the plugin's
-// clock, so that tests can set it.
+// The package knows the SDK and everything below it. It knows neither the compiler
+// nor the proxy. Time comes from the plugin's clock, so that tests can set it.
 package filter
 
 import (

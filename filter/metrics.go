@@ -8,7 +8,7 @@ import (
 	"orgate/gate"
 )
 
-// version is what the plugin says that it is. "make build" sets it.
+// version is the plugin's version. "make build" sets it.
 var version = "dev"
 
 // Metric families.

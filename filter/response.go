@@ -45,7 +45,7 @@ func readBody(size int) string {
 // readHead reads the fields of a response that matter, and reports whether they
 // leave open that the proxy made it up.
 //
-// A proxy that reaches no upstream answers 503, and 504 if the time is up, in
+// A proxy that reaches no upstream responds with 503, and 504 if the time is up, in
 // plain text. Nearly all servers say who they are and what time it is (RFC 9110
 // §6.6.1), and Envoy adds to what an upstream has answered how long that took.
 func readHead(headers [][2]string) (response jwks.Response, mayBeLocal bool) {

@@ -73,7 +73,7 @@ func (s *stream) OnHttpStreamDone() {
 	}
 }
 
-// action is the only place where a stream is told to go on.
+// action is the only place that lets a stream go on.
 func (s *stream) action() types.Action {
 	if s.phase == passed {
 		return types.ActionContinue
@@ -217,7 +217,7 @@ func (s *stream) fail(d *gate.Decision, err error) types.Action {
 	return s.refuse(&failed)
 }
 
-// refuse answers the request and pauses the stream for good. A stream is refused
+// refuse sends the refusal and pauses the stream for good. A stream is refused
 // once.
 func (s *stream) refuse(d *gate.Decision) types.Action {
 	if s.phase == refused {

@@ -9,7 +9,7 @@ import (
 type Verdict uint8
 
 const (
-	// Refuse answers the request with [Gate.Response].
+	// Refuse refuses the request with [Gate.Response].
 	Refuse Verdict = iota
 	// Pass lets the request go on, once its headers are edited.
 	Pass
@@ -22,7 +22,7 @@ type Decision struct {
 	Verdict Verdict
 	// Err says why the request is refused, or would be if it is Reported.
 	Err error
-	// Awaited is what a request that waits waits for.
+	// Awaited is what a waiting request waits for.
 	Awaited
 
 	// Rule is the rule that the request falls under, nil if none was found.

@@ -1,7 +1,6 @@
-// Package gate is the way of a request: it reads the credentials, chooses rule,
-// issuer and keys, remembers tokens, decides, and says how a refusal is worded.
-// It knows no proxy. The plugin carries its decisions out, and so does a command
-// that explains them.
+// Package gate is the way of a request. It reads the credentials, chooses rule,
+// issuer and keys, caches verified tokens, decides, and words a refusal. It knows
+// no proxy. The plugin carries its decisions out, and a command explains them.
 //
 // # The way
 //
@@ -23,9 +22,9 @@
 //
 // The cheap steps come first: nothing is verified that would be refused anyway.
 // A token that was verified before skips the token and key steps, and nothing
-// else: see [tokenCache]. A token that its provider stands for ([Introspection])
-// has no algorithm, key and type. What the provider says of it are its claims, of
-// which times and audiences are checked that are there.
+// else: see [tokenCache]. An introspected token ([Introspection]) has no
+// algorithm, key and type. The response's members are its claims. Times and
+// audiences are checked if they are there.
 //
 // # The end
 //
@@ -41,7 +40,7 @@
 //	request headers ── Judge ── Wait(awaited) ─► Room.Enter ──► the stream is paused
 //	                                                │
 //	    the source fetches, or another worker did,  │
-//	    or the provider answers                     │
+//	    or the provider responds                    │
 //	                                                ▼
 //	                     Room.Wake(awaited) ── its waiters are ready
 //	                                                │
@@ -52,14 +51,15 @@
 //	      ├── Wait again ────► Room.Enter, with the deadline that it had
 //	      └── deadline over ─► 503
 //
-// Nothing is kept of a request that waits but what its refusal needs.
+// Of a request that waits, only what its refusal needs is kept.
 //
 // # What verifying may cost
 //
 // Costs are counted in units of one verification with a 2048-bit RSA key: see
-// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost]. [Gate.Spent] tells the
-// adapter when to leave the other waiting requests to the next tick. The bad
-// signatures of one issuer may take a tenth of the worker's time: see [allowance].
+// [jwt.Key.Cost]. A token costs at most [jwks.MaxTokenCost], or as much as one key
+// that costs more. [Gate.Spent] tells the adapter when to leave the other waiting
+// requests to the next tick. The bad signatures of one issuer may take a tenth of
+// the worker's time: see [allowance].
 //
 // The package takes the time and the keys as plain arguments. It imports neither
 // the SDK nor the packages that know a proxy.

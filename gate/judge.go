@@ -29,7 +29,7 @@ func (g *Gate) Tokens(r *Request) []string {
 	return readCredentials(r, r.read().path, &g.config.TokenSources).tokens
 }
 
-// Refuse turns a decision into a refusal.
+// Refuse makes a decision a refusal.
 func (g *Gate) Refuse(d *Decision, err error) {
 	d.Verdict, d.Err, d.Awaited, d.edits = Refuse, err, Awaited{}, nil
 }
@@ -348,7 +348,7 @@ func (j *judgment) authorize() error {
 	return j.step(last, err)
 }
 
-// end turns the error that the steps have ended in into a verdict.
+// end makes a verdict of the error that the steps ended in.
 func (j *judgment) end(err error) {
 	switch {
 	case err == nil:

@@ -131,7 +131,7 @@ func refusalOf(err error) *refusal {
 	return &refusals[last]
 }
 
-// Response is what a refused request is answered with.
+// Response is the response to a refused request.
 type Response struct {
 	Status  uint32
 	Headers [][2]string

@@ -105,7 +105,7 @@ type RPC uint8
 const (
 	// NoRPC is none.
 	NoRPC RPC = iota
-	// GRPC is gRPC over HTTP/2: the proxy knows it, and how to answer it.
+	// GRPC is gRPC over HTTP/2: the proxy knows it, and how to respond.
 	GRPC
 	// GRPCWeb and GRPCWebText are gRPC-Web
 	// (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md), which is

@@ -2,11 +2,12 @@
 // of ABI 0.2.1 (https://github.com/proxy-wasm/spec/tree/main/abi-versions/v0.2.1)
 // on wazero, for tests and for serving HTTP during development.
 //
-// It stands in for Envoy. If the ABI leaves room it does what Envoy and its
-// proxy-wasm-cpp-host do, and if those are lenient it refuses: a module that
-// imports anything but the proxy's host calls and a short list of WASI is not
-// compiled, nothing but logging and clocks may be called while the guest
-// allocates, and a trap closes the [VM] for good.
+// It stands in for Envoy. If the ABI leaves room, it does what Envoy and its
+// proxy-wasm-cpp-host do. If those are lenient, it refuses:
+//
+//   - a module may import the proxy's host calls and a short list of WASI alone;
+//   - the guest may call nothing but logging and clocks while it allocates;
+//   - a trap closes the [VM] for good.
 //
 // # Overview
 //
@@ -26,11 +27,11 @@
 //	}
 //	stream.Close()
 //
-// A VM, its roots, streams and call-outs belong to one goroutine at a time, as
-// they belong to one worker in Envoy: nothing in them is locked. [Plugin],
-// [SharedData] and [Metrics] may be used by several goroutines.
+// A VM, its roots, streams and call-outs belong to one goroutine at a time, as to
+// one worker in Envoy. Nothing in them is locked. Several goroutines may use
+// [Plugin], [SharedData] and [Metrics].
 //
-// The package knows nothing of what the plugin does.
+// The package knows nothing of the plugin's purpose.
 package host
 
 import (
@@ -76,7 +77,7 @@ const (
 type Action uint32
 
 const (
-	// Pause holds the stream until the plugin resumes or answers it.
+	// Pause holds the stream until the plugin resumes or refuses it.
 	Pause Action = iota
 	// Continue passes the stream on.
 	Continue
@@ -112,7 +113,7 @@ var (
 	// configured.
 	ErrRefused = errors.New("refused by the plugin")
 	// ErrTrap is returned when the guest trapped or did what no guest may. The
-	// VM is closed: every later stream is answered 503.
+	// VM is closed: every later stream gets a 503.
 	ErrTrap = errors.New("trap")
 	// ErrClosed is returned for a VM, root or call-out that is gone.
 	ErrClosed = errors.New("closed")

@@ -61,7 +61,7 @@ var (
 	trailersCallback = [2]callback{onRequestTrailers, onResponseTrailers}
 )
 
-// failStream is what Envoy answers for a VM that failed.
+// failStream is Envoy's response for a VM that failed.
 const (
 	failStreamDetails = "wasm_fail_stream"
 	grpcUnavailable   = 14
@@ -177,7 +177,7 @@ func (s *Stream) take(d int) []byte {
 	return out
 }
 
-// LocalResponse is the plugin's answer, or nil. Of a VM that trapped it is 503
+// LocalResponse is the plugin's local response, or nil. Of a VM that trapped it is 503
 // with the details wasm_fail_stream.
 func (s *Stream) LocalResponse() *LocalResponse { return s.local }
 
@@ -398,7 +398,7 @@ func (s *Stream) through(l *LocalResponse) {
 	}
 }
 
-// failed answers 503 for a VM that failed.
+// failed responds with 503 for a VM that failed.
 func (s *Stream) failed() {
 	if s.reset || s.local != nil && s.ways[response].action == Continue {
 		return

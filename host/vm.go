@@ -213,7 +213,7 @@ func (vm *VM) settle() bool {
 // later puts an action off until the callback that runs has returned.
 func (vm *VM) later(action func()) { vm.after = append(vm.after, action) }
 
-// fail closes the VM after a trap. Streams that wait are answered 503 since
+// fail closes the VM after a trap. Streams that wait get a 503 since
 // nobody will resume them.
 func (vm *VM) fail(cause error) {
 	if vm.err != nil {

@@ -1,13 +1,13 @@
-// Package introspect asks a provider about a token (RFC 7662): it writes the
-// request, and reads the answer.
+// Package introspect writes a request for the introspection of a token (RFC 7662),
+// and reads the response.
 //
-// An [Answer] says that the token is active, and then its members are the token's
-// claims, or that it is not. Anything else is no answer: a provider that is down,
-// slow or misconfigured says nothing of a token, and nobody may conclude from it
-// that the token is bad.
+// An [Answer] says that the token is inactive, or that it is active with the
+// response's members as its claims. Any other response is an error. A provider that
+// is down, slow or misconfigured says nothing of a token, so the token must not be
+// taken for a bad one.
 //
 // The package knows no proxy, and neither sends nor waits. Its errors hold neither
-// the token nor the secret, nor anything of the answer but its status and type.
+// the token nor the secret. Of the response they hold its status and type alone.
 package introspect
 
 import (
@@ -21,7 +21,7 @@ import (
 	"orgate/jwt"
 )
 
-// MaxAnswer is the length of the longest answer read, in bytes. Of a longer one it
+// MaxAnswer is the length of the longest response that is read, in bytes. Of a longer one it
 // suffices to hand over the first MaxAnswer+1 bytes.
 const MaxAnswer = 16 << 10
 
@@ -36,7 +36,7 @@ const (
 	ResultInactive Result = "inactive"
 	// ResultIssuer means that it is active, and another issuer's.
 	ResultIssuer Result = "issuer"
-	// ResultNotJSON means that the answer is no JSON object, or that a claim in it
+	// ResultNotJSON means that the response is no JSON object, or that a claim in it
 	// can't be read.
 	ResultNotJSON Result = "not_json"
 	// ResultNoAnswer is the one of a provider that could not be asked.
@@ -48,7 +48,7 @@ type Answer struct {
 	Result Result
 	// Token has the token's claims if it is active, and is nil if it is not.
 	Token *jwt.Token
-	// Err says why there is no answer, for the log; nil if there is one.
+	// Err says why no response can be used, for the log; nil if one can.
 	Err error
 }
 
@@ -102,7 +102,7 @@ func encoded(text string) string {
 	return b.String()
 }
 
-// Describe is an answer's error with the place that it is from.
+// Describe is a response's error with the place that it is from.
 func (a *Answer) Describe(url string) string {
 	url, _, _ = strings.Cut(url, "?") // What follows may be a secret.
 	return fmt.Sprintf("introspection at %s: %v", url, a.Err)

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// maxAge is how long a Cache-Control field (RFC 9111 §5.2.2) lets an answer be
+// maxAge is how long a Cache-Control field (RFC 9111 §5.2.2) lets a response be
 // kept, if it says so: the smallest max-age, and 0 with no-store, no-cache or a
-// max-age that is no number (§4.2.1 asks to take such an answer for stale).
+// max-age that is no number (§4.2.1 asks to take such a response for stale).
 func maxAge(cacheControl string) (age time.Duration, ok bool) {
 	for directive := range directives(cacheControl) {
 		name, value, _ := strings.Cut(directive, "=")

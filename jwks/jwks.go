@@ -1,5 +1,4 @@
-// Package jwks holds the keys that verify an issuer's tokens, and where they
-// come from.
+// Package jwks holds the keys that verify an issuer's tokens, and their source.
 //
 // # Keys
 //
@@ -10,17 +9,16 @@
 // operator's own configuration: anything in it that cannot be used is an
 // error.
 //
-// [Set.Select] says which keys a token may be verified with. Only the set's
-// own keys are ever candidates, so that a set per issuer keeps the keys of one
-// issuer from verifying another's token, whatever their kid.
+// [Set.Select] returns the keys that may verify a token. They are the set's own. So
+// with a set for each issuer, no key verifies another issuer's token, whatever its
+// kid.
 //
 // # Sources
 //
-// A [Source] is the life of the keys behind one location: when to fetch, what
-// a response means, how long keys are good, when to try again. It is a state
-// machine that fetches nothing itself. Whoever drives it asks [Source.Due] at
-// every tick, announces a fetch with [Source.Begin], and hands the response to
-// [Source.Finish]:
+// A [Source] is the life of the keys behind one location: when to fetch, what a
+// response means, how long keys are good, and when to retry. It is a state machine
+// that fetches nothing itself. Its user asks [Source.Due] at every tick, announces
+// a fetch with [Source.Begin], and hands the response to [Source.Finish]:
 //
 //	if source.Due(now) {
 //		fetch := source.Begin(now)
@@ -33,10 +31,10 @@
 //
 // # Workers
 //
-// A proxy has a worker for each thread, each with a Source of its own. They share
-// a [Record] for each location, in which a [Lease] says which of them fetches, and
-// the [Document] that was fetched last. All of these are values with pure
-// functions; whoever drives the sources reads them and swaps them:
+// A proxy has a worker for each thread, each with its own Source. For each
+// location, they share the [Document] that was fetched last, and a [Record] whose
+// [Lease] names the owner: the worker that fetches. All of these are values with
+// pure functions. The user of the sources reads and swaps them:
 //
 //	source.Merge(now, record) // what the others have seen
 //	if record, ok := source.Claim(now, record, worker, waiting); ok {

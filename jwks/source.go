@@ -98,7 +98,7 @@ type Result string
 const (
 	// ResultOK means that the document has been taken.
 	ResultOK Result = "ok"
-	// ResultNoAnswer means that the provider did not answer: no connection, a
+	// ResultNoAnswer means that no response came: no connection, a
 	// timeout, a call that the proxy refused.
 	ResultNoAnswer Result = "no_answer"
 	// ResultStatus means that the provider's status was not 200.
@@ -155,7 +155,7 @@ type Response struct {
 	// They are for the log.
 	ContentType, ContentEncoding, Location string
 	// Local is the text of a response that the proxy made up, because there was
-	// none. The provider has then not answered, whatever the status.
+	// none. Then no response came, whatever the status.
 	Local string
 	// Misdirected, if not nil, says why the discovery document that should have
 	// led to the JWK Set did not.
@@ -199,7 +199,7 @@ type Outcome struct {
 //     RefreshInterval or 5 minutes, whichever is shorter;
 //   - when a token asks for a key that is not there.
 //
-// There is one fetch in flight at a time. A fetch that is not answered within
+// There is one fetch in flight at a time. A fetch without a response within
 // the policy's Timeout and 5 s more has failed. Its response is taken if it
 // comes after all, unless a newer fetch has begun.
 //

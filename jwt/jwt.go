@@ -1,34 +1,32 @@
 // Package jwt reads signed tokens (RFC 7519) in the compact serialization of a
-// JWS (RFC 7515 §7.1), refuses those that could be understood in two ways, and
-// verifies their signatures, times, audiences and types.
+// JWS (RFC 7515 §7.1). It refuses those that could be understood in two ways, and
+// checks signatures, times, audiences and types.
 //
-// A token goes through the package in steps, cheapest first, so that the
-// dearest, the arithmetic of the signature, is done for nothing but tokens
-// that would be accepted if it agreed:
+// The cheapest steps come first. The signature's arithmetic is the most expensive
+// step, and only a token that passes all others needs it:
 //
 //   - [Parse] reads the token, strictly;
 //   - [Token.CheckAlgorithm], [Token.CheckType], [Token.CheckTime] and
 //     [Token.CheckAudience] hold it against the rules of its issuer;
 //   - [Token.Verify] verifies its signature with a [Key].
 //
-// Until Verify has returned nil, everything that a [Token] says is the claim of
-// a stranger: it may choose the issuer whose keys to try, and nothing more.
+// Until Verify has returned nil, a [Token] is a stranger's text. It may choose the
+// issuer whose keys to try, and nothing more.
 //
 // # Errors
 //
-// Each way to be refused is one of the errors of this package, for
-// [errors.Is]. Their texts say what is wrong in words fit for a client, and
-// never hold anything that the token holds.
+// Each way to be refused is one of the errors of this package, for [errors.Is].
+// Their texts are fit for a client, and hold no part of the token.
 //
-// # What is not used
+// # Ignored members
 //
 // The header members "jku", "jwk", "x5u", "x5c", "x5t" and "x5t#S256" (RFC 7515
-// §4.1.2 to §4.1.8), by which a token names its own key, are ignored, whatever
-// they hold. So is every member that the package does not know; what must not
-// be ignored stands in "crit", and no token with one is accepted.
+// §4.1.2 to §4.1.8), by which a token names its own key, are ignored. So is every
+// unknown member. Members that must not be ignored stand in "crit", and a token
+// with one is refused.
 //
-// The package knows nothing of proxies, nor of where keys come from. It takes
-// the time as an argument.
+// The package knows neither proxies nor the source of keys. It takes the time as
+// an argument.
 package jwt
 
 import (

@@ -1,15 +1,14 @@
-// Package policy decides: which rule a request falls under, which organization
-// it requires, which issuer's token it is, who calls, and whether that caller
-// may.
+// Package policy decides which rule a request matches, which organization the rule
+// requires, who issued the token, who calls, and whether the caller may.
 //
-// Everything is prepared once, by [New], from a configuration that [config.Parse]
-// has returned: names are in lower case, paths and hosts are clean, no two headers
-// are one. Nothing of that is looked at again.
+// [New] prepares everything once, from a configuration that [config.Parse] has
+// returned. Names are in lower case, paths and hosts are clean, and headers do not
+// collide. Nothing of that is checked again.
 //
 // A [Policy] is never changed afterwards and may be used by several goroutines at
-// once. Its decisions are pure: the package knows nothing of proxies, keys,
-// signatures, time or caches, and reads of a token its claims alone. Verifying the
-// token is the caller's business, between [Proof.Issuer] and [Issuer.Identify].
+// once. Its decisions are pure. The package knows nothing of proxies, keys,
+// signatures, time or caches, and reads only the claims of a token. The caller
+// verifies the token between [Proof.Issuer] and [Issuer.Identify].
 //
 // # The way of a request
 //
@@ -22,19 +21,19 @@
 //	err = rule.Authorize(required, issuer, identity)    // see [ByRule]
 //
 // A [Proof] depends on the token alone and an [Identity] on the token and the
-// issuer: both may be kept with a verified token, so that a token seen before
-// costs neither JSON nor allocation. The issuer depends on the rule and the
-// required organization too: ask the Proof for it each time.
+// issuer. Both may be cached with a verified token, so a cached token costs neither
+// JSON nor allocation. The issuer depends on the rule and the required
+// organization, too: ask the Proof for it each time.
 //
 // # Organizations
 //
 // A token's organization is the value of the issuer's organization claim,
 // through the organization mapping if there is one. If the issuer names no claim,
-// or takes a token without it, it is the issuer's organization. A token whose
-// claim says another organization than the issuer is bound to proves none, and
-// none equals what a rule requires. "*" in the configuration stands for any
-// organization that the token proves; "*" in a token, a host, a path or a route's
-// metadata is no organization.
+// or takes a token without it, it is the issuer's organization. If the claim names
+// another organization than the issuer is bound to, the token proves none, and
+// every rule refuses it. "*" in the configuration stands for any organization that
+// the token proves. "*" in a token, a host, a path or a route's metadata is no
+// organization.
 //
 // A token proves one organization to all issuers with its "iss", or none: see
 // [Proof].
@@ -56,8 +55,8 @@
 //
 // If any rule looks at paths (by a path in a match or an organization taken from
 // the path), a path that [httptext.Paths.Clean] finds ambiguous is refused,
-// whatever rule it would fall under, but for OPTIONS *, which falls under rules
-// without a path. Likewise if any rule looks at hosts, and [httptext.CleanHost].
+// whichever rule it would match. The exception is OPTIONS *, which rules without a
+// path match. The same goes for hosts and [httptext.CleanHost].
 //
 // # Headers
 //
@@ -67,12 +66,12 @@
 // roles with ",". Null, missing and empty values, alone or in an array, give
 // nothing. No header is written twice.
 //
-// A header is left out if the upstream could not read its value as it was meant: one
-// that begins or ends with a space (which HTTP cuts off), a joined element with a
-// "," in it, a scope with a space in it, a role that is an object. In lists that
-// are JSON there is no such element. Rules see the values as the token has them.
-// The token is refused with [ErrClaim] if it is the username or the organization
-// that no header could carry, or if a header would hold a control character.
+// A header is left out if the upstream would read another value: one that begins or
+// ends with a space (which HTTP cuts off), a joined element with a "," in it, a
+// scope with a space in it, a role that is an object. Lists in JSON hold any
+// element. Rules see the values as the token has them. The token is refused with
+// [ErrClaim] if no header can carry its username or organization, or if a header
+// would hold a control character.
 package policy
 
 import (

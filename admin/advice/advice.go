@@ -1,10 +1,9 @@
-// Package advice reads a configuration as the plugin does and says what is
-// wrong with it, and where; and, of one that the plugin takes, what its author
+// Package advice reads a configuration as the plugin does. It names each error
+// and its place. In a configuration without errors, it warns of what the author
 // will hardly have meant.
 //
-// An error keeps the plugin from starting. A warning does not: there are reasons
-// to do each of the things that are warned of, and none of them can be
-// seen in the document.
+// An error keeps the plugin from starting. A warning does not: the author may have
+// a reason that the document does not show.
 //
 // The package is for the command. It fetches nothing.
 package advice

@@ -1,15 +1,15 @@
-// Package apk reads what WSO2 API Platform for Kubernetes (APK) and WSO2 API
-// Manager know of identity providers, and writes it as a configuration of the
-// plugin and as the Envoy clusters that the keys are fetched through.
+// Package apk reads identity providers as WSO2 API Platform for Kubernetes (APK)
+// and WSO2 API Manager describe them. It writes the plugin's configuration and the
+// Envoy clusters that the keys are fetched through.
 //
 // It reads TokenIssuer resources (dp.wso2.com/v1alpha1 and v1alpha2), the
 // Secrets and ConfigMaps that they refer to, the "idp" section of the Helm
-// charts' values, and Key Managers as API Manager's admin API has them. What has
-// no place in the configuration is said, field by field. What is missing, twice
-// there, or would have tokens of one organization call the APIs of another, is a
-// problem, and with a problem nothing is written.
+// charts' values, and Key Managers as API Manager's admin API has them. A note names
+// each field that has no place in the configuration. A problem is something that
+// is missing, occurs twice, or would let tokens of one organization call the APIs
+// of another. With a problem nothing is written.
 //
-// The package reads and writes text; it knows nothing of files.
+// The package reads and writes text. It knows nothing of files.
 package apk
 
 import (
@@ -35,7 +35,7 @@ type Options struct {
 	// zero value: that of the issuers if they have one in common, or else the
 	// route's metadata under [RouteMetadata].
 	Organization config.Organization
-	// TrustedCA is the file of certificate authorities that Envoy trusts where
+	// TrustedCA is the file of certificate authorities that Envoy trusts if
 	// a resource names none.
 	TrustedCA string
 }

@@ -42,7 +42,7 @@ type egServer struct {
 // header with a value that no client has reason to send, so no request takes it.
 //
 // A filter on the reference to the backend has Envoy Gateway name the cluster
-// "httproute/namespace/name/rule/0/backend/0", also where EnvoyProxy merges
+// "httproute/namespace/name/rule/0/backend/0", even if EnvoyProxy merges
 // backends: those with filters are left alone.
 func (d *Document) EnvoyGateway(o EnvoyGatewayOptions) (string, error) {
 	http := strings.HasPrefix(o.Image, "http://") || strings.HasPrefix(o.Image, "https://")

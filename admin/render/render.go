@@ -1,14 +1,13 @@
-// Package render writes the plugin's configuration as what a proxy reads: an
-// Envoy bootstrap, or manifests for Istio or Envoy Gateway, with the clusters
-// that the keys are fetched through.
+// Package render writes the plugin's configuration for a proxy: as an Envoy
+// bootstrap, or as manifests for Istio or Envoy Gateway, with the clusters that
+// the keys are fetched through.
 //
-// The configuration goes in as it was written, member for member; where the
-// control plane names the clusters itself, the issuers' "cluster" values are
-// exchanged for its names. What comes out is YAML, with every name and value of
-// the user's in double quotes.
+// The configuration goes in as it was written, member for member. If the control
+// plane names the clusters itself, its names replace the issuers' "cluster"
+// values. The output is YAML, with every name and value of the user's in double
+// quotes.
 //
-// The package knows no control plane's types: tests read what it writes with
-// those.
+// The package knows no control plane's types. Tests read its output with those.
 package render
 
 import (

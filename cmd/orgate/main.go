@@ -1,12 +1,16 @@
-// Command orgate is the plugin's native companion. It serves HTTP through the
-// plugin for development (run), says what is wrong with a configuration (check),
-// makes one of WSO2 APK's resources (import), writes it down for proxies
-// (render), fetches tokens of its issuers (token), and tells why the plugin judges
-// a request as it does (explain).
+// Command orgate is the plugin's native companion:
 //
-// Its exit status is 0 if all went well, 2 if it was called in a wrong way, and
-// 1 otherwise; "orgate explain" and "orgate token" exit with 3 for a
-// request that is refused.
+//	import   converts WSO2's token issuers and Key Managers to a configuration
+//	check    finds the errors of a configuration, and warns
+//	explain  judges one request, and prints each step
+//	token    fetches a token from an issuer of the configuration
+//	run      serves HTTP through the plugin, for development
+//	render   writes the configuration for a proxy
+//	verify   asks a gateway whether the plugin guards it
+//
+// Its exit status is 0 if all went well, 2 if it was called in a wrong way, and 1
+// otherwise. "orgate explain" and "orgate token" exit with 3 if the request is
+// refused.
 package main
 
 import (

@@ -90,7 +90,7 @@ func (o *verifyOptions) check() error {
 	return nil
 }
 
-// client takes neither proxies nor redirects: the first answer counts.
+// client takes neither proxies nor redirects: the first response counts.
 func (o *verifyOptions) client(stdin io.Reader) (*http.Client, error) {
 	roots, err := authorities(o.ca, stdin)
 	if err != nil {
@@ -141,7 +141,7 @@ func (o *verifyOptions) run(ctx context.Context, client *http.Client, out io.Wri
 	return nil
 }
 
-// ask sends one request, and says what the answer means.
+// ask sends one request, and says what the response means.
 func (o *verifyOptions) ask(ctx context.Context, client *http.Client, location string) (ok bool, words string) {
 	request, err := http.NewRequestWithContext(ctx, o.method, location, nil)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Package reconcile keeps the objects of a control plane as package translate
-// says they should be, and says on the resources what became of them.
+// computes them, and writes the resources' status.
 //
-// One pass judges everything: all policies, all TokenIssuers. Which policy takes
-// a TokenIssuer, that none does, and which of two policies for one Gateway comes
-// first is seen only from there.
+// One pass judges all policies and all TokenIssuers. Only so does it see which
+// policy takes a TokenIssuer, that none does, and which of two policies for one
+// Gateway comes first.
 //
 // It writes by server-side apply, and only what differs: Istio starts the
 // plugin's VM anew with each write. What others added to an object is removed:

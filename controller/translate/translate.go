@@ -1,21 +1,20 @@
-// Package translate makes the objects of a control plane of an
-// OrganizationPolicy, of the TokenIssuers that it takes, and of what those refer
-// to. It knows no API server: what exists goes in, what should exist comes out,
-// with what there is to say of the policy and of each issuer.
+// Package translate computes the objects of a control plane from an
+// OrganizationPolicy, its TokenIssuers, and the objects that these refer to. It
+// knows no API server. Existing objects go in. The desired objects come out, with
+// the conditions of the policy and of each issuer.
 //
 // # Who may speak for an organization
 //
-// A TokenIssuer says by itself which organization its tokens are of. Whoever may
-// write one could so join any organization. So the policy maps namespaces to
-// organizations, and what a TokenIssuer elsewhere says is not taken.
+// A TokenIssuer names the organization of its tokens itself. Its author could so
+// join any organization. So the policy maps namespaces to organizations, and a
+// TokenIssuer elsewhere has no effect.
 //
 // # One mistake holds up one issuer
 //
 // An issuer that can't be read, or whose Secret is missing, keeps the last good
 // form, which is in the objects that exist. One that is not permitted, or that
-// conflicts with an older one, is left out. The others are not affected. Only a
-// mistake in the policy itself, for which there is no configuration, changes
-// nothing at all.
+// conflicts with an older one, is left out. The others are not affected. If the
+// policy itself has a mistake, nothing is written.
 //
 // # Closed from the start
 //

@@ -1,5 +1,5 @@
-// Package echo is an upstream that answers with what it was sent, so that
-// tests and demonstrations see what reached it.
+// Package echo is an upstream that returns the request it got, so that tests and
+// demonstrations see what reached it.
 //
 //	/healthz   200 "ok"
 //	/stream    the request's body, sent back as it comes, then its trailers

@@ -1,11 +1,10 @@
-// Package envoy reads Envoy bootstraps that load the plugin and checks that
-// they guard what they are meant to guard. Envoy itself accepts many a
-// bootstrap that lets requests pass when the plugin fails, or that fetches keys
-// from whoever answers.
+// Package envoy reads Envoy bootstraps that load the plugin, and checks that they
+// guard the upstream. Envoy itself accepts many a bootstrap that lets requests
+// pass if the plugin fails, or that fetches keys from any server.
 //
-// [Parse] reads a bootstrap as strictly as Envoy does and [Bootstrap.Check]
-// looks at what it says. [StatsTags] does to metric names what Envoy does, so
-// that the tag rules can be tested without it.
+// [Parse] reads a bootstrap as strictly as Envoy does, and [Bootstrap.Check]
+// checks it. [StatsTags] applies tag rules to metric names as Envoy does, so that
+// they can be tested without it.
 package envoy
 
 import (

@@ -1,10 +1,10 @@
-// Package generate makes up configurations, requests and tokens, and says what
-// must become of them. Tests feed it bytes, from a fuzzer or at random, and
-// compare what the filter does with what [Case.Check] makes of the case.
+// Package generate makes up configurations, requests and tokens, and judges them
+// itself. Tests feed it bytes, from a fuzzer or at random, and compare the
+// filter's verdict with that of [Case.Check].
 //
-// The judgement is written from the reference documentation alone: naively, one
-// rule after the other, with encoding/json and go-jose where the filter reads
-// and verifies by itself. It knows nothing of the packages that it judges.
+// The judge is written from the reference documentation alone, naively, one rule
+// after the other. It uses encoding/json and go-jose, while the filter reads and
+// verifies by itself. It knows nothing of the packages that it judges.
 package generate
 
 import (

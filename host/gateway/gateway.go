@@ -8,8 +8,8 @@
 //
 // # Protocols
 //
-// Clients speak HTTP/1.1, or HTTP/2 with prior knowledge; an upgrade to h2c is
-// answered over HTTP/1.1. gRPC goes to the upstream over HTTP/2 (without TLS as
+// Clients speak HTTP/1.1, or HTTP/2 with prior knowledge; an upgrade to h2c gets
+// its response over HTTP/1.1. gRPC goes to the upstream over HTTP/2 (without TLS as
 // h2c), everything else over HTTP/1.1. A WebSocket's handshake is judged like
 // any request, and what follows it passes.
 //
@@ -28,9 +28,9 @@
 //
 // # What it refuses
 //
-// CONNECT and other upgrades are answered 403, and a target with a fragment or
+// CONNECT and other upgrades are refused with 403, and a target with a fragment or
 // without a host 400, as Envoy does by default. While a worker's VM is being
-// restarted after a trap, its requests are answered 503.
+// restarted after a trap, its requests get a 503.
 //
 // The package knows nothing of what the plugin does but the names of the
 // properties that it writes to the log: see [Config].
@@ -233,7 +233,7 @@ func (g *Gateway) transport(headers host.Headers) *http.Transport {
 	return g.upstream
 }
 
-// Serve answers requests that come to the listener until [Gateway.Shutdown],
+// Serve serves requests that come to the listener until [Gateway.Shutdown],
 // and then returns nil.
 func (g *Gateway) Serve(l net.Listener) error {
 	l = &listener{l, g.log}
@@ -328,7 +328,7 @@ func (g *Gateway) serve(rw http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refuse answers a request that no plugin is to see.
+// refuse refuses a request that no plugin is to see.
 func (g *Gateway) refuse(rw http.ResponseWriter, r *http.Request, status int, why string) {
 	rw.Header().Set("Connection", "close")
 	http.Error(rw, why, status)

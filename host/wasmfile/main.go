@@ -1,6 +1,6 @@
-// Command wasmfile reports on a built plugin: its size and what it imports. It
-// exits with status 1 if proxies would not load it: because it imports what the
-// oldest supported proxy does not offer, lacks a callback, or is too large.
+// Command wasmfile prints the size and the imports of a built plugin. It exits with
+// status 1 if a proxy would not load it: if the oldest supported proxy lacks an
+// import, if a callback is missing, or if the plugin is too large.
 //
 //	go run ./host/wasmfile build/orgate.wasm
 package main
@@ -31,7 +31,7 @@ func main() {
 	os.Exit(check(os.Args[1], os.Stdout, os.Stderr))
 }
 
-// check reports on the file and returns the exit status.
+// check prints the findings on the file, and returns the exit status.
 func check(name string, stdout, stderr io.Writer) int {
 	wasm, err := os.ReadFile(name)
 	if err != nil {

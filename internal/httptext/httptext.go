@@ -1,22 +1,21 @@
-// Package httptext is the one place that knows the grammar of what HTTP is made
-// of: paths, hosts, the names of headers, URLs. The configuration, the rules and
-// the requests are read by the same functions, so none of them can take a text
-// for what another does not.
+// Package httptext is the one grammar of HTTP's parts: paths, hosts, names of
+// headers, URLs. The same functions read the configuration, the rules and the
+// requests, so all of them understand a text alike.
 //
 // # Paths and hosts
 //
-// [Paths.Clean] and [CleanHost] return a path and a host as everybody reads
-// them, or [ErrAmbiguous] and [ErrHost]: an upstream may read that text in another way, and no
-// rule may be chosen by it.
+// [Paths.Clean] and [CleanHost] return a path and a host as everybody reads them.
+// With [ErrAmbiguous] and [ErrHost], an upstream may read the text in another way,
+// so no rule may be chosen by it.
 //
 // # Names
 //
 // CGI and its kin (RFC 3875 §4.1.18) hand X_Wso2_Username and X-WSO2-Username to
-// the application under one name. [Fold] returns what all such spellings have in
-// common, and [SameName] compares two of them.
+// the application under one name. [Fold] returns the same text for all such
+// spellings, and [SameName] compares two of them.
 //
-// The package is a leaf. It neither allocates nor fails beyond what its functions
-// say, and it stands in for net/url, which would make the plugin much larger.
+// The package is a leaf. Its functions say when they allocate or fail. It replaces
+// net/url, which would make the plugin much larger.
 package httptext
 
 import "strings"

@@ -1,9 +1,9 @@
 // Package modexp raises numbers to small powers modulo an odd number, for the
 // signatures of RSA.
 //
-// Go's WebAssembly has no multiplication of 64 by 64 bits into 128, with which the
-// arithmetic of others is written. Here numbers are limbs of 28 bits, whose products
-// are summed up in 64 bits. A column is carried once in a hundred products.
+// Other packages multiply 64 by 64 bits into 128, which Go's WebAssembly cannot do.
+// Here numbers are limbs of 28 bits, and their products are summed up in 64 bits. A
+// column is carried once in a hundred products.
 //
 // Multiplication is Montgomery's (P. L. Montgomery, Modular Multiplication Without
 // Trial Division, 1985). R is 2^28 to the power of the number of limbs, which is

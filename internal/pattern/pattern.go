@@ -1,8 +1,8 @@
 // Package pattern matches texts as a whole with regular expressions of a small
 // part of RE2's syntax (https://github.com/google/re2/wiki/Syntax).
 //
-// Package regexp would make the plugin larger than it may be, by 0.5 MB. What is
-// here suffices for the form of tokens:
+// Package regexp would make the plugin too large, by 0.5 MB. This part suffices for
+// the form of tokens:
 //
 //	x  \.  \x2e          a character, in ASCII
 //	.                    any character
@@ -11,13 +11,12 @@
 //	xy  x|y  (x)  (?:x)  one after the other, either, and a group
 //	x* x+ x?             any number, at least one, at most one
 //	x{n} x{n,} x{n,m}    so many
-//	^ $                  at the beginning and the end, where they change nothing
+//	^ $                  at the beginning and the end, without effect
 //
-// What else RE2 has is an error. An expression is a set of positions, one for each
-// character that it can be at. A match goes through the text once and holds the
-// positions that it may be at: what it costs grows with the text's length, and at
-// most with the number of positions, which [MaxPositions] bounds. It makes no
-// garbage.
+// The rest of RE2 is an error. An expression is a set of positions, one for each of
+// its characters. A match reads the text once, and keeps the set of its possible
+// positions. Its cost grows with the text's length, and at most with the number of
+// positions, which [MaxPositions] bounds. It makes no garbage.
 package pattern
 
 import (

@@ -1,19 +1,19 @@
 // Package strictjson reads JSON documents from untrusted senders, and refuses
 // those that two readers could understand differently.
 //
-// What it accepts is a subset of what [RFC 8259] allows: valid UTF-8, no
-// escapes of lone surrogates (§8.2), no two members of one object with the same
-// name (§4), and at most [MaxDepth] levels of nesting (§9). Whitespace around
-// the document is allowed; anything else after it, a byte order mark before
-// it (§8.1), and every extension of the grammar are not.
+// It accepts a subset of [RFC 8259]: valid UTF-8, no escapes of lone surrogates
+// (§8.2), no two members of one object with the same name (§4), and at most
+// [MaxDepth] levels of nesting (§9). Whitespace may surround the document. Anything
+// else after it, a byte order mark before it (§8.1), and every extension of the
+// grammar are errors.
 //
-// [ParseObject] is for documents whose members are then looked up, such as the
-// header and the claims of a token. [CheckSyntax] is for callers that walk the
-// document themselves, and look for duplicates on their way.
+// [ParseObject] is for documents whose members are then looked up, such as a
+// token's header and claims. [CheckSyntax] is for callers that walk the document
+// and find duplicates themselves.
 //
-// The time taken is linear in the document's length, and the memory that
-// ParseObject takes beside it is bounded by [MaxMembers]. The package knows
-// nothing of tokens, keys or configuration.
+// Time is linear in the document's length, and [MaxMembers] bounds the memory that
+// ParseObject takes besides. The package knows nothing of tokens, keys or
+// configuration.
 //
 // [RFC 8259]: https://www.rfc-editor.org/rfc/rfc8259
 package strictjson

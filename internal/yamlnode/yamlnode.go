@@ -1,8 +1,8 @@
 // Package yamlnode reads YAML documents, JSON among them, into values that know
-// where they stand: in which file, on which line, under which path.
+// their file, line and path.
 //
-// It reads what people keep in files. Aliases and merged mappings are followed,
-// within bounds. A key that is there twice is a fault, as it is in JSON here.
+// It follows aliases and merged mappings, within bounds. A key that occurs twice is
+// an error, as in JSON here.
 package yamlnode
 
 import (

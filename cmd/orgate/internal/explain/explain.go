@@ -1,14 +1,11 @@
-// Package explain judges one request as the plugin does, and tells why it is
-// judged so.
+// Package explain judges one request as the plugin does, and explains each step.
 //
-// The decision is made by package gate, which is the plugin's own. An observer
-// writes each step down as the gate takes it, so that what is told is what was
-// done. Keys are fetched for the issuer of the token alone, and only if the gate
-// waits for them.
+// Package gate decides, as in the plugin. An observer records each step as the
+// gate takes it. Keys are fetched for the token's issuer alone, and only if the
+// gate waits for them.
 //
-// Nothing that the package returns holds a token or a part of it. Claims
-// are named; of their values only those are told that the plugin decides by or
-// hands on.
+// The package returns no part of a token. It names claims, and shows only those
+// values that the plugin decides by or forwards.
 package explain
 
 import (
@@ -96,7 +93,7 @@ type Explanation struct {
 	Required string `json:"requiredOrganization"`
 	Proven   string `json:"provenOrganization"`
 	Steps    []Step `json:"steps"`
-	// Response is what a refused request is answered with.
+	// Response is the response to a refused request.
 	Response *Response `json:"response,omitempty"`
 	// Upstream holds what the upstream gets besides, or in place of, what the
 	// client sent, one line each.

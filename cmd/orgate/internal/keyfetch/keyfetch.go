@@ -1,9 +1,9 @@
 // Package keyfetch fetches the keys of a configuration's issuers as the plugin
-// does, one document after the other, and tells what it makes of them: which
-// keys are used, and why the others are not.
+// does, one document after the other. It lists the keys that are used, and says
+// why the others are not.
 //
-// Where the plugin asks a cluster of the proxy, a [Client] asks the URL's own
-// host, or the address that was given for the cluster.
+// The plugin calls a cluster of the proxy. A [Client] calls the URL's own host
+// instead, or the address that was given for the cluster.
 package keyfetch
 
 import (
@@ -47,7 +47,7 @@ func (c *Client) transport(host string) *http.Transport {
 	}
 }
 
-// Document is an answer.
+// Document is a response.
 type Document struct {
 	Status int
 	Header http.Header
@@ -168,7 +168,7 @@ func (c *Client) get(ctx context.Context, cluster, location string, timeout time
 	return &response, nil
 }
 
-// Response is an answer as the plugin sees it.
+// Response is a response as the plugin sees it.
 func Response(status int, header http.Header, body string) jwks.Response {
 	return jwks.Response{
 		Status:          status,
