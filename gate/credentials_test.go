@@ -27,6 +27,7 @@ func TestReadCredentials(t *testing.T) {
 		headers [][2]string
 		tokens  []string
 		edits   []string // see written
+		other   string   // where the second token stands
 	}{
 		{name: "nothing", path: "/a?b=c", headers: [][2]string{{"cookie", "a=b"}}},
 		{name: "bearer", headers: [][2]string{{"authorization", "Bearer abc"}},
@@ -51,13 +52,13 @@ func TestReadCredentials(t *testing.T) {
 		{
 			name: "the same header twice", headers: [][2]string{{"authorization", "Bearer a"},
 				{"authorization", "Bearer b"}},
-			tokens: []string{"a", "b"}, edits: []string{"- authorization"}},
+			tokens: []string{"a", "b"}, edits: []string{"- authorization"}, other: "header authorization"},
 		{name: "a header without a prefix", headers: [][2]string{{"x-token", "abc"}},
 			tokens: []string{"abc"}, edits: []string{"- x-token"}},
 		{
 			name: "two schemes of a header", headers: [][2]string{{"x-scheme", "A a"}, {"x-scheme", "c"},
 				{"x-scheme", "b b"}},
-			tokens: []string{"a", "b"}, edits: []string{"- x-scheme", "+ x-scheme: c"}},
+			tokens: []string{"a", "b"}, edits: []string{"- x-scheme", "+ x-scheme: c"}, other: "header x-scheme"},
 		{name: "a scheme that begins another", headers: [][2]string{{"x-scheme", "A: a"}},
 			tokens: []string{"a"}, edits: []string{"- x-scheme"}},
 		{name: "a scheme that begins another, alone", headers: [][2]string{{"x-scheme", "A: "}}},
@@ -73,7 +74,7 @@ func TestReadCredentials(t *testing.T) {
 			headers: [][2]string{{"sec-websocket-protocol", "a, jwt.abc, b"}},
 			tokens:  []string{"abc"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: a, b"}},
 		{name: "two subprotocols", headers: [][2]string{{"sec-websocket-protocol", "bearer, a, jwt.b"}},
-			tokens: []string{"a", "b"}, edits: []string{"- sec-websocket-protocol"}},
+			tokens: []string{"a", "b"}, edits: []string{"- sec-websocket-protocol"}, other: "header sec-websocket-protocol"},
 		{name: "one subprotocol twice, in two headers",
 			headers: [][2]string{{"sec-websocket-protocol", "bearer, a"}, {"sec-websocket-protocol", "b, jwt.a"}},
 			tokens:  []string{"a"}, edits: []string{"- sec-websocket-protocol", "+ sec-websocket-protocol: b"}},
@@ -83,9 +84,9 @@ func TestReadCredentials(t *testing.T) {
 		{name: "subprotocols of nothing",
 			headers: [][2]string{{"sec-websocket-protocol", "bearer, , jwt., b, x, bearer, c"}},
 			tokens:  []string{"jwt.", "c"}, edits: []string{"- sec-websocket-protocol",
-				"+ sec-websocket-protocol: b, x"}},
+				"+ sec-websocket-protocol: b, x"}, other: "header sec-websocket-protocol"},
 		{name: "subprotocols without a token",
-			headers: [][2]string{{"sec-websocket-protocol", "a,  bearers, x, jwt., bearer"}}},
+			headers: [][2]string{{"sec-websocket-protocol", "a,  bearers, x, barter, x, jwt., bearer"}}},
 		{name: "query, alone", path: "/a?access_token=abc",
 			tokens: []string{"abc"}, edits: []string{"= /a"}},
 		{name: "query, first", path: "/a?access_token=abc&x=%41+b&&y",
@@ -101,7 +102,7 @@ func TestReadCredentials(t *testing.T) {
 		{name: "query, empty", path: "/a?access_token=&access_token"},
 		{name: "query, second question mark", path: "/a?x=1?access_token=abc"},
 		{name: "query, twice", path: "/a?access_token=a&access_token=b",
-			tokens: []string{"a", "b"}, edits: []string{"= /a"}},
+			tokens: []string{"a", "b"}, edits: []string{"= /a"}, other: "query access_token"},
 		{name: "query, before a fragment", path: "/a?access_token=abc#f?access_token=x",
 			tokens: []string{"abc"}, edits: []string{"= /a#f?access_token=x"}},
 		{name: "cookie, alone", headers: [][2]string{{"cookie", "token=abc"}},
@@ -116,11 +117,11 @@ func TestReadCredentials(t *testing.T) {
 			headers: [][2]string{{"cookie", " a=b"}, {"cookie", "token=abc;c=d"}},
 			tokens:  []string{"abc"}, edits: []string{"- cookie", "+ cookie:  a=b", "+ cookie: c=d"}},
 		{name: "cookie, name that only ends alike", headers: [][2]string{{"cookie", "mytoken=abc"}}},
-		{name: "cookie, empty", headers: [][2]string{{"cookie", "token="}}},
+		{name: "cookie, empty", headers: [][2]string{{"cookie", `token=; token=""`}}},
 		{name: "a header spelled otherwise", headers: [][2]string{{"x_token", "abc"}},
 			tokens: []string{"abc"}, edits: []string{"- x_token"}},
 		{name: "a header in two spellings", headers: [][2]string{{"x_token", "b"}, {"x-token", "a"}},
-			tokens: []string{"b", "a"}, edits: []string{"- x_token", "- x-token"}},
+			tokens: []string{"b", "a"}, edits: []string{"- x_token", "- x-token"}, other: "header x-token"},
 		{name: "a parameter spelled otherwise", path: "/a?Access-Token=abc",
 			tokens: []string{"abc"}, edits: []string{"= /a"}},
 		{name: "a cookie spelled otherwise", headers: [][2]string{{"cookie", "TOKEN=abc"}},
@@ -136,7 +137,8 @@ func TestReadCredentials(t *testing.T) {
 			tokens: []string{"abc"}, edits: []string{"- cookie"}},
 		{name: "everywhere", path: "/?access_token=q",
 			headers: [][2]string{{"authorization", "Bearer h"}, {"cookie", "token=c"}},
-			tokens:  []string{"h", "q", "c"}, edits: []string{"- authorization", "= /", "- cookie"}},
+			tokens:  []string{"h", "q", "c"}, edits: []string{"- authorization", "= /", "- cookie"},
+			other: "query access_token"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := readCredentials(&Request{Headers: c.headers}, c.path, &sources)
@@ -145,6 +147,9 @@ func TestReadCredentials(t *testing.T) {
 			}
 			if diff := cmp.Diff(c.edits, written(got.edits), cmpopts.EquateEmpty()); diff != "" {
 				t.Errorf("edits (-want +got):\n%s", diff)
+			}
+			if other := got.other.String(); other != c.other {
+				t.Errorf("the second token stands in %q, want %q", other, c.other)
 			}
 		})
 	}

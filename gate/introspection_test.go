@@ -15,11 +15,12 @@ import (
 )
 
 // asking is a gate with one issuer of opaque tokens, and a clock.
-func asking(t *testing.T) (g *Gate, now *time.Time) {
+func asking(t *testing.T, limits string) (g *Gate, now *time.Time) {
 	t.Helper()
 	c, err := config.Parse(`{"issuers": [{"name": "a", "issuer": "https://a/", "organization": "org1",
 		"tokenHandling": {"kind": "REFERENCE", "pattern": "op_.+"},
-		"introspection": {"url": "https://a/i", "cluster": "a", "timeout": "2s", "cacheFor": "1m"}}]}`)
+		"introspection": {"url": "https://a/i", "cluster": "a", "timeout": "2s", "cacheFor": "1m"}}],
+		"limits": {` + limits + `}}`)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +42,7 @@ func answerOf(body string) introspect.Answer {
 }
 
 func TestOneIntrospectionOfAToken(t *testing.T) {
-	g, now := asking(t)
+	g, now := asking(t, "")
 	first := about(g, "op_1", nil).Introspection
 	if again := about(g, "op_1", nil).Introspection; again != first || !first.Pending() {
 		t.Fatal("there are two introspections of one token")
@@ -53,9 +54,10 @@ func TestOneIntrospectionOfAToken(t *testing.T) {
 		t.Fatal("it does not begin once")
 	}
 	// A clock that is set back, or a call that got lost, makes nobody wait for ever.
+	var second *Introspection
 	for _, after := range []time.Duration{-1, 3 * time.Second} {
 		*now = noon.Add(after)
-		if about(g, "op_1", nil).Introspection == first {
+		if second = about(g, "op_1", nil).Introspection; second == first {
 			t.Errorf("after %v it is still waited for", after)
 		}
 	}
@@ -68,18 +70,52 @@ func TestOneIntrospectionOfAToken(t *testing.T) {
 	if d := about(g, "op_1", nil); d.Verdict != Pass {
 		t.Errorf("seen before: %s: %v", d.Reason(), d.Err)
 	}
+	// A request goes by what it has waited for, and the last word is kept.
+	second.Begin(*now)
+	second.Finish(*now, answerOf(`{"active":true,"sub":"bob"}`))
+	for _, i := range []*Introspection{second, nil} {
+		if d := about(g, "op_1", i); d.Verdict != Pass || d.Identity.Username != "bob" {
+			t.Errorf("asked again, %v: %s, %+v", i != nil, d.Reason(), d.Identity)
+		}
+	}
 	// What one token has waited for is nothing to another.
 	if d := about(g, "op_3", first); d.Verdict != Wait || d.Introspection == first {
 		t.Errorf("another token: verdict %d, %s", d.Verdict, d.Reason())
 	}
-	other, _ := asking(t)
+	other, _ := asking(t, "")
 	if d := about(other, "op_1", first); d.Verdict != Wait {
 		t.Errorf("another configuration: verdict %d, %s", d.Verdict, d.Reason())
 	}
 }
 
+// TestWhatProvidersSayIsKept: for a while, if tokens are kept at all.
+func TestWhatProvidersSayIsKept(t *testing.T) {
+	for _, c := range []struct {
+		limits, answer string
+		later          time.Duration
+		want           Verdict // of the next request with the token
+	}{
+		{"", `{"active":true,"sub":"alice"}`, time.Minute - 1, Pass},
+		{"", `{"active":true,"sub":"alice"}`, time.Minute, Wait},
+		{`"cachedTokens": 0`, `{"active":true,"sub":"alice"}`, 0, Wait},
+		{"", `{"active":false}`, maxRefusal - 1, Refuse},
+		{"", `{"active":false}`, maxRefusal, Wait},
+		{`"cachedTokens": 0`, `{"active":false}`, 0, Wait},
+	} {
+		g, now := asking(t, c.limits)
+		i := about(g, "op_1", nil).Introspection
+		i.Begin(*now)
+		i.Finish(*now, answerOf(c.answer))
+		about(g, "op_1", i)
+		*now = noon.Add(c.later)
+		if d := about(g, "op_1", nil); d.Verdict != c.want {
+			t.Errorf("%s %s, %v later: verdict %d, %s, want %d", c.limits, c.answer, c.later, d.Verdict, d.Reason(), c.want)
+		}
+	}
+}
+
 func TestIntrospectionsOfStrangersTokens(t *testing.T) {
-	g, now := asking(t)
+	g, now := asking(t, "")
 	var all []*Introspection
 	for n := range maxStrangers + 50 { // all before the first has ended
 		all = append(all, about(g, fmt.Sprint("op_", n), nil).Introspection)
@@ -107,7 +143,7 @@ func TestIntrospectionsOfStrangersTokens(t *testing.T) {
 // TestIntrospectionsAreBounded: what waiting tokens take is bounded, and those that got
 // lost make room once nobody can wait for them any more.
 func TestIntrospectionsAreBounded(t *testing.T) {
-	g, now := asking(t)
+	g, now := asking(t, "")
 	long := strings.Repeat("x", 4000)
 	ask := func(n int) Decision { return about(g, fmt.Sprint("op_", n, "_", long), nil) }
 	n := 0
@@ -143,7 +179,7 @@ func TestIntrospectionsAreBounded(t *testing.T) {
 
 // TestIntrospectionsThatNobodyWaitsFor are forgotten, and nobody joins one for ever.
 func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
-	g, now := asking(t)
+	g, now := asking(t, "")
 	r := NewRoom[string](4, 2)
 	enter := func(name string) Awaited {
 		d := about(g, "op_1", nil)
@@ -190,7 +226,7 @@ func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
 // TestEvidenceIsNotMixed: what a key has verified, which is kept for good, and a
 // provider's word are never one entry.
 func TestEvidenceIsNotMixed(t *testing.T) {
-	g, _ := asking(t)
+	g, _ := asking(t, "")
 	issuer := &policy.Issuer{Config: &config.Issuer{}}
 	token, proof := new(jwt.Token), g.policy.Providers()[0].Proof(jwt.Claims{})
 	for _, until := range [][2]time.Time{{{}, noon}, {noon, {}}} {

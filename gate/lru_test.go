@@ -5,7 +5,9 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
+	"unsafe"
 )
 
 func (c *lru[V]) keys() []string {
@@ -26,9 +28,10 @@ func TestLRUKeepsTheMostRecentlyUsed(t *testing.T) {
 	if got, want := c.keys(), []string{"d", "a", "c"}; !slices.Equal(got, want) {
 		t.Errorf("keys %q, want %q", got, want)
 	}
-	c.put("c", 9, 10)
-	if v, ok := c.get("c"); !ok || v != 9 {
-		t.Errorf(`c is %d, %v, want 9`, v, ok)
+	key := c.root.prev.key
+	c.put(strings.Clone("c"), 9, 10) // in the memory of a request, perhaps
+	if v, ok := c.get("c"); !ok || v != 9 || unsafe.StringData(c.root.next.key) != unsafe.StringData(key) {
+		t.Errorf(`c is %d, %v, want 9 under the key that was there`, v, ok)
 	}
 }
 

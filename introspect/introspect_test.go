@@ -97,6 +97,15 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestDescribe: a query may hold a secret, which no log shows.
+func TestDescribe(t *testing.T) {
+	a := introspect.Read(&jwks.Response{Status: 401})
+	const want = "introspection at https://idp/introspect: status 401"
+	if got := a.Describe("https://idp/introspect?key=secret"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 func FuzzRead(f *testing.F) {
 	for _, c := range answers {
 		f.Add(c.response.Status, c.response.Body)

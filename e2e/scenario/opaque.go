@@ -228,3 +228,107 @@ func Opaque() []Case {
 			Request: asking(opaque, said(Claims{"tid": "idp2"}))},
 	)
 }
+
+// opaqueAttacks are answers that say more than they may, and tokens that try to be
+// taken for those of another kind or of another provider.
+func opaqueAttacks() []Case {
+	unavailable := Want{Status: 503, Code: "900900", Reason: "introspection_unavailable"}
+	inactive, malformed, unknown, claim := invalid("inactive"), invalid("malformed"), invalid("unknown_issuer"),
+		invalid("claim")
+	expired := Want{Status: 401, Code: "900903", Reason: "expired"}
+	checks := reference(`, "audiences": ["https://api.example"], "organizationClaim": "org_id"`)
+	plain := func(members string) string {
+		return `{"active":true,"sub":"alice","org_id":"org1","azp":"client-1","scope":"orders:read profile",` +
+			members + `}`
+	}
+	var cases []Case
+	for name, c := range ordered(map[string]struct {
+		answer string
+		want   Want
+	}{
+		"active is an object":          {said(Claims{"active": Claims{"active": true}}), inactive},
+		"active is an array":           {said(Claims{"active": []bool{true}}), inactive},
+		"active is null":               {`{"active":null,"sub":"alice","org_id":"org1"}`, inactive},
+		"active further in":            {encode(Claims{"token": merge(Basic(), Claims{"active": true})}), inactive},
+		"active by a path":             {said(Claims{"active": nil, "token.active": true}), inactive},
+		"active twice, once escaped":   {strings.Replace(said(), "{", `{"\u0061ctive":false,`, 1), unavailable},
+		"active escaped":               {`{"\u0061ctive":true,"sub":"alice","org_id":"org2"}`, foreign},
+		"the organization twice":       {plain(`"org_id":"org1"`), unavailable},
+		"the user twice, once escaped": {plain(`"s\u0075b":"root"`), unavailable},
+		"a duplicate further in":       {plain(`"x":[{"a":1,"a":2}]`), unavailable},
+		"a byte order mark":            {"\ufeff" + said(), unavailable},
+		"a prefix against hijacking":   {")]}'\n" + said(), unavailable},
+		"a call":                       {"f(" + said() + ")", unavailable},
+		"a comment":                    {said() + "//", unavailable},
+		"a NUL behind":                 {said() + "\x00", unavailable},
+		"white space around":           {" \r\n\t" + said() + "\n", isAlice},
+		"an object in a string":        {encode(said()), unavailable},
+		"a comma too many":             {strings.TrimSuffix(said(), "}") + ",}", unavailable},
+		"NaN":                          {plain(`"x":NaN`), unavailable},
+		"an issuer in an array":        {said(Claims{"iss": []string{idp1}}), unavailable},
+		"an empty issuer":              {said(Claims{"iss": ""}), unavailable},
+		"an issuer in another case":    {said(Claims{"iss": "https://IDP1.example/"}), unknown},
+		"an issuer and a NUL":          {said(Claims{"iss": idp1 + "\x00"}), unknown},
+		"exp 0":                        {said(Claims{"exp": 0}), expired},
+		"exp below 0":                  {said(Claims{"exp": -1}), unavailable},
+		"exp beyond everything":        {plain(`"exp":1e400`), unavailable},
+		"exp in an array":              {plain(`"exp":[9999999999]`), unavailable},
+		"exp false":                    {plain(`"exp":false`), unavailable},
+		"nbf is a string":              {plain(`"nbf":"1"`), unavailable},
+		"an audience of many, ours not": {said(Claims{"aud": []string{"a", "https://api.example.evil"}}),
+			invalid("audience")},
+		"an audience and a blank":         {said(Claims{"aud": "https://api.example "}), invalid("audience")},
+		"an audience in an object":        {said(Claims{"aud": Claims{"https://api.example": true}}), unavailable},
+		"two organizations":               {said(Claims{"org_id": []string{"org1", "org2"}}), claim},
+		"any organization":                {said(Claims{"org_id": "*"}), foreign},
+		"an organization in another case": {said(Claims{"org_id": "ORG1"}), foreign},
+		"an empty organization":           {said(Claims{"org_id": ""}), claim},
+		"an empty user":                   {said(Claims{"sub": ""}), claim},
+		"a user that is an object":        {said(Claims{"sub": Claims{"id": "alice"}}), claim},
+		"a username in place of sub":      {said(Claims{"sub": nil, "username": "alice"}), claim},
+		"a user with a line end":          {said(Claims{"sub": "alice\r\nx-wso2-roles: admin"}), claim},
+	}) {
+		cases = append(cases, Case{Name: "introspection attack: " + name, Config: checks,
+			Request: asking(opaque, c.answer), Want: c.want})
+	}
+
+	anything := strings.Replace(reference(""), "op_[a-z0-9]{4,}", ".+", 1)
+	either := strings.Replace(reference(""), "op_[a-z0-9]{4,}", "a_[0-9]+|b_[0-9]+", 1)
+	asked := issuedBy(`"organizationClaim": "org_id",
+		"introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1"}`)
+	good := First().Token()
+	dot := strings.LastIndexByte(good, '.')
+	for name, c := range ordered(map[string]struct {
+		config, token, answer string
+		want                  Want
+	}{
+		"what matches two patterns is the first one's": {custom, opaque,
+			said(Claims{"iss": "https://idp2.example/"}), unknown},
+		"what the first one does not know no one is asked about": {custom, opaque + "0", `{"active":false}`, inactive},
+		"what only the second one's pattern fits": {custom, "op_A",
+			said(Claims{"iss": "https://idp2.example/"}), foreign},
+		"a JWT that anything would match": {anything, good, said(), unknown},
+		"a JWT without a signature, beside keys": {custom, First().Sign(`{"alg":"none"}`, encode(Basic())),
+			said(), invalid("bad_algorithm")},
+		"a JWT of another issuer, beside keys": {custom,
+			First().Token(Claims{"iss": "https://x.example/"}), said(), unknown},
+		"a JWT of the second one": {custom,
+			First().Token(Claims{"iss": "https://idp2.example/"}), said(), unknown},
+		"the pattern within a token":         {reference(""), "x" + opaque, said(), invalid("opaque")},
+		"the pattern at the end":             {reference(""), "x.x." + opaque, said(), malformed},
+		"the first alternative at the start": {either, "a_1x", said(), invalid("opaque")},
+		"the second alternative at the end":  {either, "xb_1", said(), invalid("opaque")},
+		"the second alternative":             {either, "b_12", said(), isAlice},
+		"a JWT whose own organization is another": {asked, Stranger().Token(Claims{"org_id": "org2"}),
+			said(), isAlice},
+		"a JWT that is not of the organization it says":  {asked, good, said(Claims{"org_id": "org2"}), foreign},
+		"a JWT about which the provider says too little": {asked, good[:dot] + ".AAAA", `{"active":true}`, claim},
+		"a JWT that is another issuer's to the provider": {asked, good[:dot] + ".AAAB",
+			said(Claims{"iss": "https://x.example/"}), unknown},
+	}) {
+		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config, Request: asking(c.token, c.answer),
+			Want: c.want})
+	}
+	return append(cases, Case{Name: "opaque attack: a JWT beside it", Config: custom, Want: invalid("several_tokens"),
+		Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + good}}}})
+}
