@@ -329,6 +329,24 @@ func opaqueAttacks() []Case {
 		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config, Request: asking(c.token, c.answer),
 			Want: c.want})
 	}
+	// Providers say of refresh tokens, too, that they are active. What they say of
+	// access tokens alone can be required.
+	typed, used := reference(`, "requiredClaims": ["token_type"]`),
+		reference("", `, "rules": [{"claims": [{"claim": "token_use", "in": ["access_token"]}]}]`)
+	for name, c := range ordered(map[string]struct {
+		config string
+		answer Claims
+		want   Want
+	}{
+		"oidc-provider, an access token": {typed, Claims{"token_type": "Bearer"}, isAlice},
+		"oidc-provider, a refresh token": {typed, nil, claim},
+		"Hydra, an access token":         {used, Claims{"token_use": "access_token"}, isAlice},
+		"Hydra, a refresh token": {used, Claims{"token_use": "refresh_token"},
+			Want{Status: 403, Code: "900908", Reason: "claim"}},
+	}) {
+		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config,
+			Request: asking(opaque, said(c.answer)), Want: c.want})
+	}
 	return append(cases, Case{Name: "opaque attack: a JWT beside it", Config: custom, Want: invalid("several_tokens"),
 		Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + good}}}})
 }
