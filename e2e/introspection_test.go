@@ -337,6 +337,20 @@ func TestBoundTokenSeenBefore(t *testing.T) {
 	}
 }
 
+// TestClockSetBackKeepsNoAnswer: an answer is not kept for the hour that the clock is set
+// back by.
+func TestClockSetBackKeepsNoAnswer(t *testing.T) {
+	for answer, want := range map[string]string{`{"active":true,"sub":"alice"}`: "200 ok",
+		`{"active":false}`: "401 inactive"} {
+		w := newWorker(t, opaque("", ""))
+		w.Open(request("a_1"))
+		say(t, one(t, w), answer)
+		equal(t, "verdict", judgement(w, "a_1"), want)
+		w.Time = w.Time.Add(-time.Hour)
+		equal(t, "verdict an hour before", judgement(w, "a_1"), "waits")
+	}
+}
+
 // TestAnswersOfTwoProviders: what one provider says of a token is nothing to a rule that
 // takes another one's, remembered or not.
 func TestAnswersOfTwoProviders(t *testing.T) {

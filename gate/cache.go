@@ -174,10 +174,22 @@ func (c *tokenCache) keepRefused(token string, r refused) {
 // refusal is why a provider has refused a token, nil if it has not, or too long
 // ago.
 func (c *tokenCache) refusal(token string, provider *policy.Provider, now time.Time) error {
-	if r, ok := c.refused.get(token); ok && r.provider == provider && now.Before(r.until) {
+	if r, ok := c.refused.get(token); ok && r.provider == provider && isKept(r.until, now, maxRefusal) {
 		return r.err
 	}
 	return nil
+}
+
+// isKept reports whether something is kept until after now, and was for no longer than
+// the longest time: a clock that was set back would prolong that.
+func isKept(until, now time.Time, longest time.Duration) bool {
+	left := until.Sub(now)
+	return 0 < left && left <= longest
+}
+
+// isKept reports whether a provider's word is still good.
+func (v *verified) isKept(now time.Time) bool {
+	return isKept(v.until, now, time.Duration(v.proof.Provider().Config.Introspection.CacheFor))
 }
 
 // keepForged remembers a token whose signature is wrong.

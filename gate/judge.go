@@ -140,11 +140,11 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return err
 	}
 	if j.known = j.cache.get(j.compact); j.known != nil {
-		if !j.introspected() || j.request.Introspection == nil && j.time().Before(j.known.until) && j.isForRule() {
+		if !j.introspected() || j.request.Introspection == nil && j.known.isKept(j.time()) && j.isForRule() {
 			j.Token, j.proof = &j.known.token, j.known.proof
 			return nil
 		}
-		if !j.time().Before(j.known.until) {
+		if !j.known.isKept(j.time()) {
 			j.cache.drop(j.compact)
 		}
 		j.known = nil
