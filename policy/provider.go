@@ -126,11 +126,11 @@ func (v *Provider) Issuer(r *Rule) *Issuer {
 // without an "iss", or with the provider's.
 func (v *Provider) HasIssued(claims jwt.Claims) bool {
 	iss, ok := claims.Get("iss")
-	if !ok || iss.Str == v.Config.Issuer {
-		return true
+	if !ok || !v.Config.ManyTenants() {
+		return !ok || iss.Str == v.Config.Issuer
 	}
 	tenant, ok := claims.Get(tenantClaim)
-	return ok && isTenant(tenant.Str) && v.Config.ManyTenants() && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
+	return ok && isTenant(tenant.Str) && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
 }
 
 // Proof is [Policy.Proof] for claims that the provider has told.
