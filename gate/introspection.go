@@ -214,7 +214,7 @@ func (j *judgment) introspect(provider *policy.Provider) (err error) {
 	j.Issuer = provider.Issuer(j.Rule)
 	now := j.time()
 	i := j.request.Introspection
-	if i == nil || !i.done || i.gate != j.Gate || i.Provider != provider || i.Token != j.compact {
+	if i == nil || !i.done || i.Provider != provider || i.Token != j.compact {
 		if err := j.cache.refusal(j.compact, provider, now); err != nil {
 			return err
 		}

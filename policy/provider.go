@@ -1,7 +1,9 @@
 package policy
 
 import (
+	"encoding/base64"
 	"slices"
+	"strings"
 
 	"orgate/config"
 	"orgate/internal/pattern"
@@ -67,7 +69,8 @@ func (p *Policy) Providers() []*Provider { return p.providers }
 
 // Asked returns the provider that must be asked about a token, nil if there is
 // none: the token is a JWT that keys tell, or nobody's. Claims are those of a JWT,
-// nil of any other token.
+// nil of any other token. One that wants to be a JWT and can't be read is none, and
+// no opaque token either.
 //
 // A JWT is the provider's that its "iss" names, and any other token that one's
 // whose pattern it matches. Of several it is the first of which the rule allows an
@@ -85,14 +88,26 @@ func (p *Policy) Asked(r *Rule, token string, claims *jwt.Claims) *Provider {
 		return nil
 	}
 	var first *Provider
+	isJWT := claims != nil || wantsToBeJWT(token)
 	for n := range p.patterns {
 		h := &p.patterns[n]
-		v := h.first(r, claims != nil)
+		v := h.first(r, isJWT)
 		if v != nil && (first == nil || v.Index < first.Index) && h.Match(token) {
 			first = v
 		}
 	}
 	return first
+}
+
+// wantsToBeJWT reports whether a text is three parts, the first of which begins an
+// object of JSON. If it can't be read here another API may still take it.
+func wantsToBeJWT(token string) bool {
+	header, rest, _ := strings.Cut(token, ".")
+	if strings.Count(rest, ".") != 1 {
+		return false
+	}
+	begin, _ := base64.RawURLEncoding.DecodeString(header) // up to where it is wrong
+	return strings.HasPrefix(strings.TrimLeft(string(begin), " \t\r\n"), "{")
 }
 
 // takes reports whether the token matches the provider's pattern, if there is one.
@@ -129,8 +144,8 @@ func (v *Provider) HasIssued(claims jwt.Claims) bool {
 	if !ok || !v.Config.ManyTenants() {
 		return !ok || iss.Str == v.Config.Issuer
 	}
-	tenant, ok := claims.Get(tenantClaim)
-	return ok && isTenant(tenant.Str) && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
+	tenant, _ := claims.Get(tenantClaim)
+	return isTenant(tenant.Str) && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
 }
 
 // Proof is [Policy.Proof] for claims that the provider has told.
