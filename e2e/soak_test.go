@@ -393,7 +393,7 @@ func BenchmarkSoak(b *testing.B) {
 		{"flood", 100_000, soakFlood},
 		{"open", 10_000, soakOpen},
 		{"costly", 5_000, soakCostly},
-		{"opaque", 100_000, soakOpaque},
+		{"opaque", 20_000, soakOpaque},
 		{"refetch", 5_000, soakRefetch},
 		{
 			"reconfigure/issuers=1000", 10, func(tb testing.TB, n int) *soak {

@@ -164,6 +164,8 @@ func (i *Issuer) isBound(t *token, digest string) bool {
 	switch {
 	case ok && !isNull(cnf) && cnf[0] != '{':
 		return false
+	case (!bound || isNull(thumbprint)) && t.own != nil:
+		return i.isBound(t.own, digest)
 	case !bound || isNull(thumbprint):
 		return i.CertificateBinding != "require"
 	}

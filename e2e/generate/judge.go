@@ -93,7 +93,10 @@ func (config *Config) judge(r scenario.Request) judgement {
 	}
 	t, problems := readToken(tokens[0], maxBytes)
 	if provider := config.asked(rule, tokens[0], t); provider != nil && len(tokens[0]) <= maxBytes {
-		t, problems = provider.told(r.Introspection)
+		own := t
+		if t, problems = provider.told(r.Introspection); t != nil {
+			t.own = own
+		}
 	}
 	if len(problems) > 0 {
 		return judgement{faults: problems}

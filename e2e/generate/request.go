@@ -282,7 +282,14 @@ func (c claims) setAnyhow(choose *choices, name any, value string) {
 	c.set(name, value)
 }
 
-func quote(s string) string { return strconv.Quote(s) }
+// quote writes a text as JSON.
+func quote(s string) string {
+	text, err := json.Marshal(s)
+	if err != nil {
+		panic(err)
+	}
+	return string(text)
+}
 
 // oddities are values of every JSON kind, most of which are no good anywhere.
 var oddities = []string{

@@ -25,6 +25,8 @@ type token struct {
 	typ, issuer      string
 	// told is the issuer whose provider stands for the token, "" if keys do.
 	told string
+	// own is the JWT that the provider stands for, nil of an opaque token.
+	own *token
 }
 
 // readToken reads a token as strictly as it must be.

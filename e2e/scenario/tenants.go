@@ -192,5 +192,24 @@ func tenantAttacks() []Case {
 		cases = append(cases, Case{Name: "tenant with an issuer of its own: " + name, Config: beside,
 			Request: get("/", c.token), Want: c.want})
 	}
+	// What the provider says of opaque tokens is of a tenant as well.
+	told := strings.Replace(reference(`, "organizationClaim": "tid"`), idp1+`"`, usual+`"`, 1)
+	for name, c := range ordered(map[string]struct {
+		claims Claims
+		want   Want
+	}{
+		"as it should be":    {ofTenant("org1"), isAlice},
+		"another than iss":   {Claims{"iss": "https://login.example/org2/v2.0", "tid": "org1"}, unknown},
+		"none":               {Claims{"iss": "https://login.example/org1/v2.0"}, unknown},
+		"a number":           {Claims{"iss": "https://login.example/7/v2.0", "tid": 7}, unknown},
+		"the placeholder":    {ofTenant("{tid}"), unknown},
+		"no iss":             {Claims{"iss": nil, "tid": "org1"}, isAlice},
+		"no iss, another":    {Claims{"iss": nil, "tid": "org2"}, foreign},
+		"no iss, and no tid": {Claims{"iss": nil}, invalid("claim")},
+		"a slash":            {ofTenant("org1/v2.0"), unknown},
+	}) {
+		cases = append(cases, Case{Name: "tenant, as the provider says: " + name, Config: told,
+			Request: asking(opaque, said(c.claims)), Want: c.want})
+	}
 	return cases
 }
