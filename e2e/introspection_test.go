@@ -243,6 +243,7 @@ func TestInventedTokens(t *testing.T) {
 	}
 	equal(t, "calls for garbage", len(asked(w)), 0)
 	equal(t, "introspections counted as inactive", metric(w, "orgate_introspections", "inactive"), uint64(110))
+	equal(t, "requests counted under a label without a value", metric(w, "orgate_requests", ""), uint64(0))
 }
 
 // metric is the sum of the counters of a family whose names hold a text.
