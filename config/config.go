@@ -8,7 +8,7 @@
 //
 //	json      the member's name
 //	default   the value of a member that is absent, as JSON
-//	required  "true" where the member must be present
+//	required  "true" if the member must be present
 //	enum      the allowed strings, or elements of a list, separated by "|"
 //	min, max  the range of a number or a duration; min:"1" on a string or a
 //	          list: it may be absent, but not empty
@@ -17,10 +17,9 @@
 // list.
 //
 // A parsed [Config] is complete (defaults applied), checked, and never changed
-// afterwards. It is the one normal form: whoever has a Config need not look
-// whether names are in lower case, paths are clean or headers collide. The
-// package knows nothing of proxies, tokens or keys, and any package but those of
-// tokens and keys may import it.
+// afterwards. It is the one normal form: names are in lower case, paths are clean
+// and headers do not collide. The package knows nothing of proxies, tokens or
+// keys. Any package may import it, except those of tokens and keys.
 package config
 
 //go:generate go run ./schema/gen
@@ -36,20 +35,20 @@ import (
 type Config struct {
 	// Who may issue tokens. At least one.
 	Issuers []Issuer `json:"issuers" required:"true"`
-	// What each part of the API asks for; the first rule that matches a
-	// request decides. If there are any, what matches none is refused.
+	// What each part of the API asks for. The first rule that matches a request
+	// decides. If there are rules, a request that matches none is refused.
 	Rules []Rule `json:"rules" default:"[]"`
-	// The organization required by rules that name none and, without rules, of
-	// every request. By default the one that all issuers have, those of other
-	// environments among them. If they differ, each rule must name its own.
+	// The organization that a rule requires if it names none, and that every
+	// request needs without rules. By default the one that all issuers share,
+	// those of other environments included. If they differ, each rule must name
+	// its own.
 	Organization Organization `json:"organization"`
 	// Keeps only the issuers whose environments hold this name or "*". Empty
 	// keeps them all.
 	Environment string `json:"environment" default:"\"\""`
 	// Where a request may carry its token.
 	TokenSources TokenSources `json:"tokenSources"`
-	// Passes the token on to the upstream. Otherwise it is removed from
-	// wherever it came.
+	// Passes the token on to the upstream. Otherwise it is removed.
 	ForwardToken bool `json:"forwardToken" default:"false"`
 	// The header that receives the token's payload, base64url-encoded as in
 	// the token. Empty: none.
@@ -60,7 +59,7 @@ type Config struct {
 	Errors Errors `json:"errors"`
 	// How the upstreams read paths.
 	Paths Paths `json:"paths"`
-	// Bounds on what one worker keeps, and does at once.
+	// Bounds on what one worker keeps and does at once.
 	Limits Limits `json:"limits"`
 	// Where signatures are verified: "sandbox", in the plugin, or "host",
 	// through the proxy's verify_signature function if it offers one.
@@ -74,8 +73,8 @@ type Config struct {
 	Schema string `json:"$schema" default:"\"\"" min:"1"`
 }
 
-// TokenSources says where a request may carry its token. A request that
-// carries different tokens is refused.
+// TokenSources says where a request may carry its token. A request with two
+// different tokens is refused.
 type TokenSources struct {
 	// Request headers.
 	Headers []HeaderSource `json:"headers" default:"[{\"name\":\"authorization\",\"prefix\":\"Bearer \"}]"`
@@ -107,7 +106,7 @@ type Headers struct {
 	// Receives the local roles.
 	Roles string `json:"roles" default:"\"x-wso2-roles\""`
 	// How lists are written: "comma", joined with commas (scopes with spaces), or
-	// "json", as a JSON array, which any element fits into.
+	// "json", as a JSON array, which holds any element.
 	Lists string `json:"lists" default:"\"comma\"" enum:"comma|json"`
 }
 
@@ -122,8 +121,8 @@ type Errors struct {
 }
 
 // Paths says how the upstreams read what others read in another way. "refuse"
-// answers 400; "keep" takes it for an ordinary part of a path, for upstreams that
-// do so.
+// refuses it with 400. "keep" takes it for an ordinary part of a path, as the
+// upstreams must do, too.
 type Paths struct {
 	// "%2F": a part of its segment, not the end of it.
 	EncodedSlash string `json:"encodedSlash" default:"\"refuse\"" enum:"refuse|keep"`
@@ -146,17 +145,17 @@ const keep = "keep"
 
 // Sharing is about what workers leave each other in the proxy's shared data.
 type Sharing struct {
-	// A secret of at least 32 bytes, by which workers recognize what they left
-	// each other. Needed if the proxy gives the plugin no vm_id of its own, as
-	// Istio does: without it each worker then fetches the keys for itself.
+	// A secret of at least 32 bytes, by which workers authenticate each other's
+	// entries. If the proxy gives the plugin no vm_id of its own, as in Istio,
+	// each worker fetches for itself without it.
 	Key string `json:"key" default:"\"\"" min:"1"`
 }
 
 // Limits bounds what one worker keeps, and does at once.
 type Limits struct {
-	// The longest token read, in bytes (256 to 65536).
+	// The longest token that is read, in bytes (256 to 65536).
 	TokenBytes int `json:"tokenBytes" default:"16384" min:"256" max:"65536"`
-	// How many verified tokens are remembered (0 to 65536).
+	// How many verified tokens are cached (0 to 65536).
 	CachedTokens int `json:"cachedTokens" default:"4096" min:"0" max:"65536"`
 	// How many requests may wait for keys and introspections (0 to 65536).
 	WaitingRequests int `json:"waitingRequests" default:"1024" min:"0" max:"65536"`
@@ -176,7 +175,7 @@ type Issuer struct {
 	Name string `json:"name" required:"true"`
 	// The exact value of the token's "iss" (RFC 7519 §4.1.1). A trailing slash
 	// matters. "{tid}" in it stands for the token's own claim "tid", as Entra ID's
-	// many tenants need it; organizationClaim is then required.
+	// many tenants need it. organizationClaim is then required.
 	Issuer string `json:"issuer" required:"true"`
 	// The organization whose APIs the issuer's tokens may call. "*": the
 	// organization claim decides.
@@ -189,40 +188,39 @@ type Issuer struct {
 	// The signature algorithms allowed (RFC 7518 §3.1, RFC 8037 §3.1). "Ed25519" is
 	// another name of "EdDSA" (RFC 9864). "ES512" needs signatureVerification "host".
 	Algorithms []string `json:"algorithms" default:"[\"RS256\"]" min:"1" enum:"RS256|RS384|RS512|PS256|PS384|PS512|ES256|ES384|ES512|EdDSA|Ed25519"`
-	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), without
-	// "application/", ignoring case, such as "at+jwt". Empty: any.
+	// The allowed values of the token's "typ" (RFC 7515 §4.1.9), such as "at+jwt",
+	// without "application/". Case does not matter. Empty: any.
 	TokenTypes []string `json:"tokenTypes" default:"[]"`
-	// Where the keys come from. Required, unless the provider is asked about all
-	// tokens (introspection).
+	// Where the keys come from. Required without introspection.
 	SignatureValidation SignatureValidation `json:"signatureValidation"`
 	// Which tokens are the issuer's.
 	TokenHandling TokenHandling `json:"tokenHandling"`
-	// Where the provider says whether a token is good. Required for tokens that are
-	// no JWTs; without signatureValidation, JWTs are asked about as well.
+	// Where the provider says whether a token is good. Required for opaque tokens.
+	// Without signatureValidation, JWTs are introspected as well.
 	Introspection *Introspection `json:"introspection"`
 	// The claim that holds the user's name.
 	UsernameClaim ClaimName `json:"usernameClaim" default:"\"sub\""`
-	// What a token without a user's name is: "refuse"; "consumerKey", for tokens of
-	// machines, to have the client stand in; or "omit", to write no header.
+	// What becomes of a token without a user's name: "refuse"; "consumerKey", which
+	// takes the client's name, for tokens of machines; or "omit", which writes no
+	// header.
 	MissingUsername string `json:"missingUsername" default:"\"refuse\"" enum:"refuse|consumerKey|omit"`
-	// The claim that holds the user's organization; the token must have it.
-	// By default the remote claim of the claim mapping whose local claim is
-	// the organization header, if there is one.
+	// The claim that holds the user's organization. The token must have it. By
+	// default the remoteClaim of the claim mapping whose localClaim is the
+	// organization header, if there is one.
 	OrganizationClaim ClaimName `json:"organizationClaim"`
-	// What a token without the organization claim is: "refuse", or "issuer"
-	// to take it for one of the issuer's organization.
+	// What becomes of a token without the organization claim: "refuse", or
+	// "issuer", which takes the issuer's organization.
 	MissingOrganization string `json:"missingOrganization" default:"\"refuse\"" enum:"refuse|issuer"`
-	// From the value of the organization claim to the organization. A value
-	// not listed is refused.
+	// From the value of the organization claim to the organization. A value that
+	// is not listed is refused.
 	OrganizationMapping map[string]string `json:"organizationMapping" min:"1"`
 	// The claim that holds the scopes: a string, separated by spaces, or an
 	// array of strings.
 	ScopesClaim ClaimName `json:"scopesClaim" default:"\"scope\""`
-	// The claim that holds the client that the token was issued to. If the token
-	// has none, "client_id" does.
+	// The claim that holds the client. If the token lacks it, "client_id" does.
 	ConsumerKeyClaim ClaimName `json:"consumerKeyClaim" default:"\"azp\""`
 	// The claim that holds the identity provider's roles: a string, an array of
-	// strings, or an object whose members are named after them.
+	// strings, or an object whose member names are the roles.
 	RolesClaim ClaimName `json:"rolesClaim"`
 	// From the identity provider's roles to local ones.
 	RoleMappings []RoleMapping `json:"roleMappings" default:"[]"`
@@ -232,24 +230,24 @@ type Issuer struct {
 	ClaimMappings []ClaimMapping `json:"claimMappings" default:"[]"`
 	// Claims that must be present and not null.
 	RequiredClaims []ClaimName `json:"requiredClaims" default:"[]"`
-	// A token with "cnf.x5t#S256" (RFC 8705 §3.1) is good only over a connection
-	// with that client certificate: "enforce". "require" refuses tokens without it,
-	// and "ignore" does not look at it.
+	// "enforce": a token with "cnf.x5t#S256" (RFC 8705 §3.1) is good only over a
+	// connection with that client certificate. "require" also refuses tokens
+	// without it. "ignore" does not look at it.
 	CertificateBinding string `json:"certificateBinding" default:"\"enforce\"" enum:"enforce|require|ignore"`
 	// How far the issuer's clock may be off (0 to 10 minutes).
 	ClockSkew Duration `json:"clockSkew" default:"\"60s\"" min:"0s" max:"10m"`
 	// Refuses tokens without "exp" (RFC 7519 §4.1.4).
 	RequireExpiration bool `json:"requireExpiration" default:"true"`
-	// How long after "iat" (RFC 7519 §4.1.6) a token is accepted (at least 1
-	// second); "iat" is then required. By default for as long as it says.
+	// How long after "iat" (RFC 7519 §4.1.6) a token is good (at least 1 second).
+	// "iat" is then required. By default until "exp".
 	MaxTokenAge Duration `json:"maxTokenAge" min:"1s"`
-	// Lets a token be of several organizations under which the same "iss"
-	// stands, by several claims or with no organization claim at all: it may
-	// call the APIs of all of them. Each of these issuers must say so.
+	// Lets a token belong to several organizations under which the same "iss"
+	// stands, by several claims or without an organization claim. It may call the
+	// APIs of all of them. Each of these issuers must say so.
 	SharedAcrossOrganizations bool `json:"sharedAcrossOrganizations" default:"false"`
-	// Counts and logs what the rules would refuse to this issuer's tokens, and
-	// lets it pass, with the reason in the header x-orgate-report. Signature,
-	// time and form of a token are enforced all the same.
+	// Lets requests pass that the rules would refuse to this issuer's tokens.
+	// They are counted and logged, and the header x-orgate-report has the reason.
+	// Signature, time and form of a token are still enforced.
 	ReportOnly bool `json:"reportOnly" default:"false"`
 }
 
@@ -287,8 +285,8 @@ func (i *Issuer) Calls() []Call {
 type SignatureValidation struct {
 	// A JWK Set (RFC 7517).
 	JWKS *JWKS `json:"jwks"`
-	// Certificates or public keys. With a JWK Set as well, they are tried
-	// when the set has no key for the token.
+	// Certificates or public keys. Beside a JWK Set, they are tried if the set has
+	// no key for the token.
 	Certificate *Certificate `json:"certificate"`
 }
 
@@ -296,50 +294,49 @@ type SignatureValidation struct {
 type JWKS struct {
 	// Where the JWK Set is.
 	URL string `json:"url" default:"\"\"" min:"1"`
-	// Where the OpenID Connect discovery document is. Its issuer must be the
-	// issuer's, and its jwks_uri of the same origin.
+	// Where the OpenID Connect discovery document is. Its issuer must equal
+	// issuer, and its jwks_uri must have the same origin.
 	WellKnown string `json:"wellKnown" default:"\"\"" min:"1"`
-	// Allows a jwks_uri of another origin than the discovery document's.
+	// Allows a jwks_uri with another origin than the discovery document's.
 	AllowOtherOrigin bool `json:"allowOtherOrigin" default:"false"`
 	// The JWK Set itself.
 	Inline JSON `json:"inline"`
-	// The proxy's cluster that the location is fetched through. Required with
-	// url and wellKnown.
+	// The proxy's cluster that the keys are fetched through. Required with url and
+	// wellKnown.
 	Cluster string `json:"cluster" default:"\"\"" min:"1"`
 	// How long one fetch may take (1 millisecond to 1 minute).
 	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
-	// How often the keys are fetched anew (1 minute to 24 hours); a shorter
+	// How often the keys are fetched anew (1 minute to 24 hours). A shorter
 	// max-age in the response's Cache-Control comes first, down to 1 minute.
 	RefreshInterval Duration `json:"refreshInterval" default:"\"10m\"" min:"1m" max:"24h"`
-	// How long the last good keys are used after they should have been
-	// fetched anew (0 to 30 days).
+	// How long the last good keys are used after their refresh is due (0 to 30
+	// days).
 	MaxStale Duration `json:"maxStale" default:"\"24h\"" min:"0s" max:"720h"`
 	// The least time between two fetches for one kid that the set does not hold,
-	// and how long at most it takes to try again after a failure while tokens ask
-	// for a key (1 second to 1 hour; below 5 seconds it is 5). Fetches for
-	// different kids are 5 seconds apart.
+	// and the longest pause before a retry while tokens ask for a key (1 second to
+	// 1 hour; below 5 seconds it is 5).
 	UnknownKidCooldown Duration `json:"unknownKidCooldown" default:"\"30s\"" min:"1s" max:"1h"`
-	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys
-	// are not used.
+	// SHA-256 thumbprints (RFC 7638), base64url. If there are any, other keys are
+	// not used.
 	Pins []string `json:"pins" default:"[]"`
 }
 
 // Certificate holds certificates or public keys.
 type Certificate struct {
 	// PEM: CERTIFICATE, PUBLIC KEY or RSA PUBLIC KEY blocks. A certificate is
-	// used for its key alone; its dates and its issuer are not checked.
+	// used for its key alone. Its dates and its issuer are not checked.
 	CertificateInline string `json:"certificateInline" required:"true"`
 }
 
 // TokenHandling says which tokens are an issuer's. All entries for one issuer say
 // the same.
 type TokenHandling struct {
-	// "JWT": those with the issuer in "iss". "REFERENCE": those that are no JWTs, and
-	// match the pattern. "CUSTOM": all that match it; a JWT must have the issuer
-	// in "iss", too, if it is verified with keys.
+	// "JWT": those with the issuer in "iss". "REFERENCE": opaque tokens that match
+	// the pattern. "CUSTOM": all tokens that match it. A JWT that is verified with
+	// keys must also have the issuer in "iss".
 	Kind string `json:"kind" default:"\"JWT\"" enum:"JWT|REFERENCE|CUSTOM"`
-	// A regular expression for the whole token (a part of RE2's syntax). The
-	// provider is asked about nothing that does not match.
+	// A regular expression for the whole token (a part of RE2's syntax). Only
+	// tokens that match it are introspected.
 	Pattern string `json:"pattern" default:"\"\"" min:"1"`
 }
 
@@ -348,18 +345,17 @@ type TokenHandling struct {
 type Introspection struct {
 	// The introspection endpoint.
 	URL string `json:"url" required:"true"`
-	// The proxy's cluster that it is asked through.
+	// The proxy's cluster that the endpoint is called through.
 	Cluster string `json:"cluster" required:"true"`
-	// The client that asks, by HTTP Basic authentication (RFC 6749 §2.3.1). Without
-	// one there is no authentication.
+	// The client that introspects, by HTTP Basic authentication (RFC 6749 §2.3.1).
+	// Without it there is no authentication.
 	ClientID string `json:"clientId" default:"\"\"" min:"1"`
 	// The client's secret.
 	ClientSecret Secret `json:"clientSecret"`
 	// How long one request may take (1 millisecond to 1 minute).
 	Timeout Duration `json:"timeout" default:"\"5s\"" min:"1ms" max:"1m"`
-	// How long an answer is kept (0 to 1 hour), never beyond the token's "exp": for
-	// so long a revoked token is good. That a token is not good is kept for 10
-	// seconds at most.
+	// How long a response is kept (0 to 1 hour), never beyond the token's "exp". A
+	// revoked token stays good for so long.
 	CacheFor Duration `json:"cacheFor" default:"\"1m\"" min:"0s" max:"1h"`
 }
 
@@ -367,7 +363,7 @@ type Introspection struct {
 type Secret struct {
 	// The secret itself.
 	Value string `json:"-"`
-	// A variable of the environment that the proxy gives to the plugin's VM.
+	// An environment variable that the proxy gives to the plugin's VM.
 	FromEnvironment string `json:"fromEnvironment" required:"true"`
 }
 
@@ -397,8 +393,7 @@ type Rule struct {
 	Name string `json:"name" default:"\"\"" min:"1"`
 	// The requests that the rule is for. Empty: all.
 	Match Match `json:"match"`
-	// The organization that the token must be of. If there is none, it is the top
-	// level's.
+	// The organization that the token must prove. By default the top level's.
 	Organization Organization `json:"organization"`
 	// Scopes: any one of an array, or all with {"all": […]}.
 	Scopes AnyOrAll `json:"scopes"`
@@ -406,26 +401,24 @@ type Rule struct {
 	Roles AnyOrAll `json:"roles"`
 	// The clients that may call. Empty: any.
 	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
-	// Claims that must have one of the values named.
+	// Claims that must have one of the listed values.
 	Claims []ClaimRule `json:"claims" default:"[]"`
-	// Names of the issuers that may be used here. Empty: all.
+	// Names of the issuers whose tokens are good here. Empty: all.
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
-	// Alternatives, one of which must hold besides: a user's scope or a daemon's
-	// role.
+	// Alternatives, of which one must hold, too: a user's scope or a daemon's role.
 	AnyOf []Demands `json:"anyOf" min:"1"`
-	// Passes the token on to the upstream, or removes it, instead of what the
-	// top level says.
+	// Passes the token on to the upstream, or removes it. By default the top
+	// level's.
 	ForwardToken *bool `json:"forwardToken"`
-	// Asks for no token. What stands in a token's place is removed, unless
-	// forwardToken is set.
+	// Asks for no token. A token is removed unless forwardToken is set.
 	Public bool `json:"public" default:"false"`
-	// Asks for no token, or a good one.
+	// Lets requests pass without a token, or with a good one.
 	Optional bool `json:"optional" default:"false"`
 }
 
-// Demands is what a rule asks of a token, or one of its alternatives does.
+// Demands is what a rule, or one of its alternatives, asks of a token.
 type Demands struct {
 	// Scopes: any one of an array, or all with {"all": […]}.
 	Scopes AnyOrAll `json:"scopes"`
@@ -433,9 +426,9 @@ type Demands struct {
 	Roles AnyOrAll `json:"roles"`
 	// The clients. Empty: any.
 	ConsumerKeys []string `json:"consumerKeys" default:"[]"`
-	// Claims that must have one of the values named.
+	// Claims that must have one of the listed values.
 	Claims []ClaimRule `json:"claims" default:"[]"`
-	// Names of the issuers whose tokens these are. Empty: all.
+	// Names of the issuers that the alternative is for. Empty: all.
 	Issuers []string `json:"issuers" default:"[]"`
 	// Audiences, instead of the issuer's.
 	Audiences []string `json:"audiences" default:"[]"`
@@ -446,15 +439,15 @@ func (r *Rule) Own() Demands {
 	return Demands{r.Scopes, r.Roles, r.ConsumerKeys, r.Claims, r.Issuers, r.Audiences}
 }
 
-// Match selects requests. Every part that is present must match; the query is
+// Match selects requests. Every part that is present must match. The query is
 // never looked at.
 type Match struct {
 	// Hosts: exact, or "*." and a suffix. Port and case do not matter.
 	Hosts []string `json:"hosts" default:"[]"`
 	// The whole path.
 	Path string `json:"path" default:"\"\"" min:"1"`
-	// The path's beginning, on whole segments: "/a" is for "/a" and "/a/b",
-	// not for "/ab".
+	// The path's beginning, on whole segments: "/a" matches "/a" and "/a/b", not
+	// "/ab".
 	PathPrefix string `json:"pathPrefix" default:"\"\"" min:"1"`
 	// The path by segments: "{name}" and "*" stand for one segment each, "**"
 	// at the end for any number.
@@ -467,13 +460,13 @@ type Match struct {
 type ClaimRule struct {
 	// The claim.
 	Claim ClaimName `json:"claim" required:"true"`
-	// The values, one of which the claim must have (or hold, if it is an
+	// The values, of which the claim must have one (or hold one, if it is an
 	// array). Numbers and booleans are written as strings.
 	In []string `json:"in" required:"true"`
 }
 
-// Organization is where the required organization comes from. At most one
-// field is set; none is: not named here.
+// Organization is where the required organization comes from. At most one field
+// is set. If none is, no organization is named here.
 //
 // In JSON it is a string (a literal, or "*" for any organization that the
 // token proves) or an object with one of the other members.
@@ -495,7 +488,7 @@ func (o Organization) IsZero() bool { return o == Organization{} }
 // Any is the organization that stands for any.
 const Any = "*"
 
-// AnyOrAll is a list of which any one suffices, or of which all are asked for.
+// AnyOrAll is a list of which any one suffices, or all are required.
 // In JSON it is an array, or {"all": […]}. Empty asks for nothing.
 type AnyOrAll struct {
 	Values []string
@@ -516,8 +509,7 @@ type ClaimName struct {
 // IsZero reports whether no claim is named.
 func (c ClaimName) IsZero() bool { return c.Name == "" && len(c.Path) == 0 }
 
-// Key returns what names of the same claim have in common: "sub" and ["sub"] are
-// two of one.
+// Key is the same for all names of one claim: "sub" and ["sub"] name one.
 func (c ClaimName) Key() string {
 	switch {
 	case c.Name != "":

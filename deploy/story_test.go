@@ -129,7 +129,7 @@ func parseURL(t *testing.T, text string) *url.URL {
 
 func TestStory(t *testing.T) {
 	p := theStory(t)
-	if p.err != nil || !strings.HasSuffix(p.output, "\nAll 19 requests were answered as they should be.\n") {
+	if p.err != nil || !strings.HasSuffix(p.output, "\nAll 19 responses are as they should be.\n") {
 		t.Errorf("%v\n%s", p.err, p.output)
 	}
 	if strings.Contains(p.output, "eyJ") {

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -208,6 +209,186 @@ func TestSlowProvider(t *testing.T) {
 	}
 }
 
+// many are tokens of the first issuer, that take all entries there are or, with
+// padding, all octets.
+func many(padding int) (tokens []string) {
+	for n := range 1000 {
+		tokens = append(tokens, fmt.Sprintf("a_%d%s", n, strings.Repeat("x", padding/(n/400+1))))
+		if n >= 600 {
+			padding = 0
+		}
+	}
+	return tokens
+}
+
+// TestRequestsThatHaveGone: a client that begins requests and drops them takes nothing
+// from others.
+func TestRequestsThatHaveGone(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token)).Close()
+			}
+			for _, token := range []string{"a_good", "b_good"} {
+				s := w.Open(request(token))
+				say(t, one(t, w), active(w.Time.Add(time.Hour)))
+				judged(t, s, 200, "ok")
+			}
+		})
+	}
+}
+
+// TestRequestsWithoutRoom: requests that find no room, for themselves or their tokens,
+// take none of another provider's.
+func TestRequestsWithoutRoom(t *testing.T) {
+	for name, padding := range map[string]int{"short": 0, "long": 4000} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", `, "limits": {"waitingRequests": 700}`))
+			for _, token := range many(padding) {
+				w.Open(request(token))
+			}
+			asked(w) // nobody answers
+			s := w.Open(request("b_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
+}
+
+// TestReconfigurationWhileAsked: what a provider has said, or is about to say, by the
+// configuration before is nothing by the next one.
+func TestReconfigurationWhileAsked(t *testing.T) {
+	first := opaque("", "")
+	second := strings.ReplaceAll(first, `"org1"`, `"org2"`)
+	w := newWorker(t, first)
+	w.Open(request("a_known"))
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	equal(t, "verdict", judgement(w, "a_known"), "200 ok")
+	s := w.Open(request("a_1"))
+	before := one(t, w)
+	if err := w.Configure([]byte(second)); err != nil {
+		t.Fatal(err)
+	}
+	say(t, before, active(w.Time.Add(time.Hour)))
+	if o := e2e.Outcome(s); !o.Waiting {
+		t.Fatalf("by the answer to the configuration before: %s", verdict(o))
+	}
+	equal(t, "verdict of what was known", judgement(w, "a_known"), "waits")
+	var calls []*host.Callout
+	for range 3 {
+		calls = append(calls, asked(w)...)
+	}
+	equal(t, "introspections", len(calls), 2)
+	for _, c := range calls {
+		if askedAbout(t, c) == "a_1" {
+			say(t, c, active(w.Time.Add(time.Hour)))
+		}
+	}
+	judged(t, s, 200, "ok")
+	equal(t, "organization", e2e.Outcome(s).Upstream.Values("x-wso2-organization"), []string{"org2"})
+
+	s = w.Open(request("a_2"))
+	last := one(t, w)
+	if err := w.Configure([]byte(`{}`)); err == nil {
+		t.Fatal("a configuration without issuers was accepted")
+	}
+	say(t, last, active(w.Time.Add(time.Hour)))
+	w.Tick()
+	judged(t, s, 500, "internal")
+	equal(t, "verdict without a configuration", judgement(w, "a_1"), "500 internal")
+	if err := w.Configure([]byte(first)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range calls { // the other one is late
+		if askedAbout(t, c) == "a_known" {
+			say(t, c, active(w.Time.Add(time.Hour)))
+		}
+	}
+	equal(t, "verdict in the end", judgement(w, "a_1"), "waits")
+	if log := strings.Join(w.Log, "\n"); strings.Contains(log, "panic") || strings.Contains(log, "a_") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// TestBoundTokenSeenBefore: whatever connection a bound token was first shown over, it
+// is good over its own alone.
+func TestBoundTokenSeenBefore(t *testing.T) {
+	digest := sha256.Sum256([]byte("cert"))
+	bound := fmt.Sprintf(`{"active":true,"sub":"alice","cnf":{"x5t#S256":%q}}`,
+		base64.RawURLEncoding.EncodeToString(digest[:]))
+	for _, mode := range []string{"enforce", "require"} {
+		for _, order := range [][]string{{"cert", "other", ""}, {"", "cert", "other"}, {"other", "", "cert"}} {
+			w := newWorker(t, strings.Replace(opaque("", ""), `"name": "idp1",`,
+				`"name": "idp1", "certificateBinding": "`+mode+`",`, 1))
+			s := w.Open(scenario.Request{Token: "a_1", Certificate: order[0]})
+			say(t, one(t, w), bound)
+			for n, certificate := range append(order, order...) {
+				if n > 0 {
+					s = w.Open(scenario.Request{Token: "a_1", Certificate: certificate})
+				}
+				if certificate == "cert" {
+					judged(t, s, 200, "ok")
+				} else {
+					judged(t, s, 401, "binding")
+				}
+			}
+		}
+	}
+}
+
+// TestAnswersOfTwoProviders: what one provider says of a token is nothing to a rule that
+// takes another one's, remembered or not.
+func TestAnswersOfTwoProviders(t *testing.T) {
+	issuer := `{"name": "%[1]s", "issuer": "https://%[1]s.example/", "organization": "%[2]s",
+		"tokenHandling": {"kind": "REFERENCE", "pattern": "a_.+"},
+		"introspection": {"url": "https://%[1]s.example/introspect", "cluster": "%[1]s"}}`
+	w := newWorker(t, `{"issuers": [`+fmt.Sprintf(issuer, "idp1", "org1")+`, `+fmt.Sprintf(issuer, "idp2", "org2")+`],
+		"rules": [{"match": {"pathPrefix": "/1"}, "organization": "*", "issuers": ["idp1"]},
+			{"match": {"pathPrefix": "/2"}, "organization": "*", "issuers": ["idp2"]},
+			{"organization": "*"}]}`)
+	at := func(path string) *host.Stream { return w.Open(scenario.Request{Path: path, Token: "a_1"}) }
+	organization := func(s *host.Stream) string {
+		return strings.Join(e2e.Outcome(s).Upstream.Values("x-wso2-organization"), ",")
+	}
+	both := map[string]*host.Stream{"/1": at("/1"), "/2": at("/2")}
+	for _, c := range asked(w) {
+		say(t, c, active(w.Time.Add(time.Hour)))
+	}
+	for range 2 {
+		equal(t, "organizations", []string{organization(both["/1"]), organization(both["/2"])}, []string{"org1", "org2"})
+		for _, path := range []string{"/1", "/2"} {
+			s := at(path)
+			if e2e.Outcome(s).Waiting {
+				c := one(t, w)
+				equal(t, "cluster that is asked for "+path, c.Cluster, "idp"+path[1:])
+				say(t, c, active(w.Time.Add(time.Hour)))
+			}
+			both[path] = s
+		}
+	}
+}
+
+// TestRevokedForOneOrganization: a provider's word that a token is not good ends what it
+// has said before, for all its organizations.
+func TestRevokedForOneOrganization(t *testing.T) {
+	issuer := `{"name": "%[1]s", "issuer": "https://idp1.example/", "organization": "%[1]s",
+		"sharedAcrossOrganizations": true, "tokenHandling": {"kind": "REFERENCE", "pattern": "a_.+"},
+		"introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1"}}`
+	w := newWorker(t, `{"issuers": [`+fmt.Sprintf(issuer, "org1")+`, `+fmt.Sprintf(issuer, "org2")+`],
+		"rules": [{"match": {"pathPrefix": "/1"}, "organization": "org1"}, {"organization": "org2"}]}`)
+	at := func(path string) *host.Stream { return w.Open(scenario.Request{Path: path, Token: "a_1"}) }
+	s := at("/1")
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	judged(t, s, 200, "ok")
+	judged(t, at("/1"), 200, "ok")
+	s = at("/2")
+	say(t, one(t, w), `{"active":false}`)
+	judged(t, s, 401, "inactive")
+	judged(t, at("/2"), 401, "inactive")
+	judged(t, at("/1"), 401, "inactive")
+}
+
 // TestInventedTokens: what strangers make up costs the provider no more than ten
 // calls a second, once a hundred have been tried, and other issuers nothing.
 func TestInventedTokens(t *testing.T) {
@@ -244,6 +425,35 @@ func TestInventedTokens(t *testing.T) {
 	equal(t, "calls for garbage", len(asked(w)), 0)
 	equal(t, "introspections counted as inactive", metric(w, "orgate_introspections", "inactive"), uint64(110))
 	equal(t, "requests counted under a label without a value", metric(w, "orgate_requests", ""), uint64(0))
+}
+
+// TestInventedTokensThatAreNoAnswer: tokens for which a provider has no answer but an
+// error, or none in time, cost it no more than those that are not active.
+func TestInventedTokensThatAreNoAnswer(t *testing.T) {
+	for name, end := range map[string]func(*host.Callout) error{
+		"status 400":    func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "400"}}, nil, nil) },
+		"a failed call": (*host.Callout).Fail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", ""))
+			calls := 0
+			for n := range 300 {
+				w.Open(request(fmt.Sprintf("a_%d", n)))
+				for _, c := range asked(w) {
+					calls++
+					if err := end(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			equal(t, "calls", calls, 100)
+			equal(t, "verdict of one more", judgement(w, "a_good"), "503 introspection_unavailable")
+			w.Time = w.Time.Add(200 * time.Millisecond)
+			s := w.Open(request("a_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
 }
 
 // metric is the sum of the counters of a family whose names hold a text.

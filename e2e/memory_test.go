@@ -10,9 +10,10 @@ const mostMemory = 24 << 20
 // everyone. It must stay where it is once the load is well under way.
 func TestMemory(t *testing.T) {
 	for name, load := range map[string]func(t *testing.T) *soak{
-		"flood":       func(t *testing.T) *soak { return soakFlood(t, 1500) },
+		"flood":       func(t *testing.T) *soak { return soakFlood(t, 6000) },
 		"open":        func(t *testing.T) *soak { return soakOpen(t, 1500) },
 		"costly":      func(t *testing.T) *soak { return soakCostly(t, 400) },
+		"opaque":      func(t *testing.T) *soak { return soakOpaque(t, 1200) },
 		"refetch":     func(t *testing.T) *soak { return soakRefetch(t, 200) },
 		"reconfigure": func(t *testing.T) *soak { return soakReconfigure(t, 300, 10, true) },
 		"replace":     func(t *testing.T) *soak { return soakReconfigure(t, 300, 10, false) },

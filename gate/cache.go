@@ -111,11 +111,11 @@ func (v *verified) verdict(issuer *policy.Issuer) *verdict {
 // the token's audiences those are kept that are named, which is sorted.
 //
 // Until is how long it is kept; zero is for good. Of a token that is there the
-// earlier time counts.
+// earlier time counts. What is known by another evidence makes way.
 func (c *tokenCache) keep(compact string, token *jwt.Token, proof *policy.Proof, made verdict, named []string,
 	until time.Time) {
 	v, ok := c.verified.get(compact)
-	if !ok {
+	if !ok || v.proof.Provider() != proof.Provider() || v.until.IsZero() != until.IsZero() {
 		compact = strings.Clone(compact)
 		v = &verified{size: int(unsafe.Sizeof(verified{})) + listEntry}
 		v.until = until
@@ -157,6 +157,13 @@ func (v *verdict) keyID() string {
 		return ""
 	}
 	return v.key.ID
+}
+
+// dropWord forgets what a provider has said of a token.
+func (c *tokenCache) dropWord(token string, provider *policy.Provider) {
+	if v, ok := c.verified.get(token); ok && !v.until.IsZero() && v.proof.Provider() == provider {
+		c.drop(token)
+	}
 }
 
 // keepRefused remembers that a provider has refused a token.

@@ -26,7 +26,7 @@ func (p Place) String() string {
 
 // credentials is what a request's token sources hold.
 type credentials struct {
-	// tokens are the distinct tokens, in the order of the sources.
+	// tokens are the distinct tokens, in the order of the sources, up to maxTokens.
 	tokens []string
 	// place is where the first one stands, and other where the second does.
 	place, other Place
@@ -34,16 +34,20 @@ type credentials struct {
 	edits []Edit
 }
 
+// maxTokens is how many distinct tokens of a request are kept. Two are too many
+// already; a request may bring thousands.
+const maxTokens = 8
+
 func (c *credentials) add(token string, kind, name string) {
-	if len(c.tokens) == 0 {
+	switch {
+	case len(c.tokens) == 0:
 		c.place = Place{kind, name}
+	case len(c.tokens) == maxTokens || slices.Contains(c.tokens, token):
+		return
+	case len(c.tokens) == 1:
+		c.other = Place{kind, name}
 	}
-	if !slices.Contains(c.tokens, token) {
-		if len(c.tokens) == 1 {
-			c.other = Place{kind, name}
-		}
-		c.tokens = append(c.tokens, token)
-	}
+	c.tokens = append(c.tokens, token)
 }
 
 // replace has the edits remove a header and add what is left of its values.

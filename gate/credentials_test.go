@@ -171,6 +171,25 @@ func written(edits []Edit) []string {
 	return lines
 }
 
+// TestManyTokens: what a request brings decides how many tokens there are, and not how
+// many are kept and compared.
+func TestManyTokens(t *testing.T) {
+	var cookies []string
+	for n := range 7000 {
+		cookies = append(cookies, fmt.Sprintf("token=%d", n))
+	}
+	sources := config.TokenSources{Query: []string{"token"}, Cookies: []string{"token"}}
+	got := readCredentials(&Request{Headers: [][2]string{{"cookie", strings.Join(cookies, "; ")}, {"cookie", "a=b"}}},
+		"/?"+strings.Join(cookies, "&"), &sources)
+	if len(got.tokens) < 2 || cap(got.tokens) > 16 {
+		t.Errorf("%d tokens are kept, in room for %d; want a few", len(got.tokens), cap(got.tokens))
+	}
+	edits := []string{"= /", "- cookie", "+ cookie: a=b"}
+	if diff := cmp.Diff(edits, written(got.edits)); diff != "" {
+		t.Errorf("edits (-want +got):\n%s", diff)
+	}
+}
+
 func TestRPCOf(t *testing.T) {
 	for contentType, want := range map[string]RPC{
 		"application/grpc":                GRPC,

@@ -85,7 +85,7 @@ type Gate struct {
 	cache   *tokenCache
 	options Options
 
-	providers []*allowance // what invented tokens may cost, by the provider's index
+	providers []provider // by the provider's index
 	asked     *lru[*Introspection]
 
 	audiences []string // every audience that the configuration names, sorted
@@ -98,6 +98,12 @@ type issuer struct {
 	keys      keyring
 	times     jwt.TimeRules
 	forgeries *allowance // shared by all with the same "iss"
+}
+
+// provider is what a provider is asked about.
+type provider struct {
+	invented allowance // what tokens that are not active, or have no answer, may cost
+	asked    int       // what the tokens take that it is being asked about, in bytes
 }
 
 // Options are what a gate is given beside its configuration.
@@ -128,7 +134,7 @@ func New(c *config.Config, o Options) (g *Gate, warnings []string, err error) {
 	}
 	for range g.policy.Providers() {
 		g.providers = append(g.providers,
-			&allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond})
+			provider{invented: allowance{level: maxStrangers, most: maxStrangers, perSecond: strangersPerSecond}})
 	}
 	g.asked = newLRU[*Introspection](max(1, c.Limits.WaitingRequests)+c.Limits.Fetches, maxAskedBytes)
 	allowances := map[string]*allowance{}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -41,11 +42,12 @@ const (
 	// lost is how long after its timeout an introspection is given up.
 	lost = time.Second
 	// maxRefused bounds how many tokens are kept that are not good, and maxAskedBytes
-	// what the tokens take that providers are being asked about.
+	// what the tokens take that providers are being asked about. None takes more of it
+	// than it leaves free for the others.
 	maxRefused    = 256
 	maxAskedBytes = 1 << 20
-	// strangersPerSecond is how many tokens that are not active a provider is asked
-	// about, and maxStrangers how many at once.
+	// strangersPerSecond is how many tokens that are not active, or for which it has no
+	// answer, a provider is asked about, and maxStrangers how many at once.
 	strangersPerSecond = 10
 	maxStrangers       = 100
 )
@@ -54,12 +56,13 @@ const (
 func (i *Introspection) Pending() bool { return i.begun.IsZero() && !i.done }
 
 // Begin reports whether the provider is to be asked now. It is not if that was
-// done, or if too many tokens have turned out to be strangers' inventions.
+// done, or if too many tokens have turned out to be strangers' inventions. One that
+// fails is asked no more often, and whoever makes it fail costs it no more.
 func (i *Introspection) Begin(now time.Time) bool {
 	if !i.Pending() {
 		return false
 	}
-	if !i.gate.providers[i.Provider.Index].left(now) {
+	if !i.gate.providers[i.Provider.Index].invented.left(now) {
 		i.fail(errStrangers)
 		return false
 	}
@@ -81,10 +84,11 @@ func (i *Introspection) Finish(now time.Time, a introspect.Answer) introspect.Re
 	}
 	switch {
 	case a.Err != nil || a.Result == "":
+		i.gate.providers[i.Provider.Index].invented.spend(1)
 		i.fail(ErrIntrospection)
 		return a.Result
 	case a.Token == nil:
-		i.gate.providers[i.Provider.Index].spend(1)
+		i.gate.providers[i.Provider.Index].invented.spend(1)
 		i.refuse(now, ErrInactive)
 	case !i.Provider.HasIssued(a.Token.Claims):
 		a.Result = introspect.ResultIssuer
@@ -112,9 +116,12 @@ func (i *Introspection) take(now time.Time, token *jwt.Token) {
 	i.end()
 }
 
-// refuse keeps that the token is not good, whatever was said of it before.
+// refuse keeps that the token is not good, whatever the provider has said before. An
+// answer that comes when it was asked anew is not its last word.
 func (i *Introspection) refuse(now time.Time, err error) {
-	i.gate.cache.drop(i.Token)
+	if i.isCurrent() {
+		i.gate.cache.dropWord(i.Token, i.Provider)
+	}
 	until := now.Add(min(maxRefusal, time.Duration(i.Provider.Config.Introspection.CacheFor)))
 	i.gate.cache.keepRefused(i.Token, refused{i.Provider, err, until})
 	i.fail(err)
@@ -128,42 +135,76 @@ func (i *Introspection) fail(err error) {
 // end has the next request with the token ask anew, unless the cache knows better.
 func (i *Introspection) end() {
 	i.done = true
-	if current, _ := i.gate.asked.get(i.key()); current == i {
+	i.forget()
+}
+
+// forget has nobody else wait for it.
+func (i *Introspection) forget() {
+	if i.isCurrent() {
 		i.gate.asked.remove(i.key())
+		i.gate.providers[i.Provider.Index].asked -= i.size()
 	}
 }
 
+// isCurrent reports whether no other one has taken its place.
+func (i *Introspection) isCurrent() bool {
+	current, _ := i.gate.asked.get(i.key())
+	return current == i
+}
+
+// key is the token's, at the provider.
 func (i *Introspection) key() string {
-	sum := sha256.Sum256([]byte(i.Token))
+	sum := sha256.Sum256([]byte(strconv.Itoa(i.Provider.Index) + " " + i.Token))
 	return string(sum[:])
 }
 
+// size is what it takes while it is waited for, in bytes.
+func (i *Introspection) size() int { return listEntry + sha256.Size + len(i.Token) }
+
+// joined reports whether further requests may wait for it. One that nobody could
+// ask about for long is not, or its token could be held for ever.
+func (i *Introspection) joined(now time.Time) bool {
+	return i.Underway(now) || i.Pending() && !i.isOlder(now, 1)
+}
+
+// isOlder reports whether it was begun before the longest wait, so many times over.
+func (i *Introspection) isOlder(now time.Time, times time.Duration) bool {
+	age := now.Sub(i.asked)
+	return age < 0 || age > times*time.Duration(i.gate.config.Limits.KeyWait)
+}
+
 var (
-	errStrangers = fmt.Errorf("%w: too many tokens were not active", ErrIntrospection)
+	errStrangers = fmt.Errorf("%w: too many tokens were not active, or had no answer", ErrIntrospection)
 	errBusy      = fmt.Errorf("%w: too many tokens are being asked about", ErrIntrospection)
 	errAsked     = errors.New("waiting for an introspection")
 )
 
-// ask returns the introspection that requests with the token wait for.
+// ask returns the introspection that requests with the token wait for. A [Room] has
+// those forgotten that nobody waits for any more. If one got lost otherwise, its time
+// makes room.
 func (g *Gate) ask(provider *policy.Provider, token string, now time.Time) (*Introspection, error) {
 	i := &Introspection{Provider: provider, Token: token, gate: g, asked: now}
-	if other, ok := g.asked.get(i.key()); ok && other.Provider == provider && (other.Pending() || other.Underway(now)) {
-		return other, nil
+	if other, ok := g.asked.get(i.key()); ok {
+		if other.joined(now) {
+			return other, nil
+		}
+		other.forget()
 	}
-	if !g.providers[provider.Index].left(now) {
+	at := &g.providers[provider.Index]
+	if !at.invented.left(now) {
 		return nil, errStrangers
 	}
-	i.Token = strings.Clone(token) // and nothing else of the request
-	size := listEntry + sha256.Size + len(token)
-	for !g.asked.hasRoom(size) {
-		// Those that nobody waits for any more, or that got lost, make room.
+	size := i.size()
+	for !g.asked.hasRoom(size) || at.asked+size > maxAskedBytes-g.asked.bytes {
 		oldest := g.asked.root.prev.value
-		if age := now.Sub(oldest.asked); age >= 0 && age <= time.Duration(g.config.Limits.KeyWait) {
+		if oldest == nil || oldest.Underway(now) || !oldest.isOlder(now, 2) {
 			return nil, errBusy
 		}
-		g.asked.remove(oldest.key())
+		oldest.forget()
 	}
+	i.Token = strings.Clone(token) // and nothing else of the request
 	g.asked.put(i.key(), i, size-sha256.Size)
+	at.asked += size
 	return i, nil
 }
 

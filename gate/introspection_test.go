@@ -10,6 +10,8 @@ import (
 	"orgate/config"
 	"orgate/introspect"
 	"orgate/jwks"
+	"orgate/jwt"
+	"orgate/policy"
 )
 
 // asking is a gate with one issuer of opaque tokens, and a clock.
@@ -159,8 +161,8 @@ func TestIntrospectionsOfStrangersTokens(t *testing.T) {
 	}
 }
 
-// TestIntrospectionsAreBounded: what waiting tokens take is bounded, and those whose
-// requests have gone make room once nobody can wait for them any more.
+// TestIntrospectionsAreBounded: what waiting tokens take is bounded, and those that got
+// lost make room once nobody can wait for them any more.
 func TestIntrospectionsAreBounded(t *testing.T) {
 	g, now := asking(t, "")
 	long := strings.Repeat("x", 4000)
@@ -174,20 +176,87 @@ func TestIntrospectionsAreBounded(t *testing.T) {
 			break
 		}
 	}
-	if n < 200 || n > 262 {
-		t.Errorf("%d tokens of 4 kB wait, want about a megabyte of them", n)
+	if n < 100 || n > 131 {
+		t.Errorf("%d tokens of 4 kB wait, want about half a megabyte of them", n)
 	}
-	*now = noon.Add(5 * time.Second)
+	*now = noon.Add(10 * time.Second)
 	if d := ask(n); d.Verdict != Refuse {
 		t.Error("there is room while the first may still be waited for")
 	}
-	*now = noon.Add(5*time.Second + 1)
+	*now = noon.Add(10*time.Second + 1)
 	for range 1000 {
 		if n++; ask(n).Verdict != Wait {
 			break
 		}
 	}
-	if n < 400 || n > 530 {
+	if n < 200 || n > 265 {
 		t.Errorf("%d in all", n)
+	}
+	// What is longer than all that waits is refused, and no fault.
+	if _, err := g.ask(g.policy.Providers()[0], strings.Repeat("x", maxAskedBytes), *now); err != errBusy {
+		t.Errorf("a huge token: %v", err)
+	}
+}
+
+// TestIntrospectionsThatNobodyWaitsFor are forgotten, and nobody joins one for ever.
+func TestIntrospectionsThatNobodyWaitsFor(t *testing.T) {
+	g, now := asking(t, "")
+	r := NewRoom[string](4, 2)
+	enter := func(name string) Awaited {
+		d := about(g, "op_1", nil)
+		if !r.Enter(name, d.Awaited, noon.Add(5*time.Second)) {
+			t.Fatal(name, "finds no room")
+		}
+		return d.Awaited
+	}
+	kept := func(step string, want int) {
+		t.Helper()
+		if got := len(g.asked.entries); got != want || (g.providers[0].asked == 0) != (want == 0) {
+			t.Errorf("%s: %d are kept, want %d, which take %d bytes", step, got, want, g.providers[0].asked)
+		}
+	}
+	first := enter("a")
+	if enter("b") != first {
+		t.Error("one token has two introspections")
+	}
+	r.Leave("a")
+	kept("one request has left", 1)
+	*now = noon.Add(5*time.Second + 1)
+	joined := enter("c")
+	if joined == first {
+		t.Error("after the longest wait it is still joined")
+	}
+	kept("another one", 1)
+	r.Leave("b")
+	kept("the first one's last request has left", 1)
+	r.WakeAll()
+	next(r)
+	kept("all have left", 0)
+	first = enter("a")
+	if r.Enter("b", about(g, "op_2", nil).Awaited, noon) && r.Enter("c", about(g, "op_3", nil).Awaited, noon) {
+		t.Error("there is room for all")
+	}
+	kept("one finds no room", 2)
+	first.Introspection.Begin(*now)
+	r.Leave("a")
+	kept("one has left that was asked for", 2)
+	first.Introspection.Finish(*now, introspect.Answer{})
+	kept("it has ended", 1)
+}
+
+// TestEvidenceIsNotMixed: what a key has verified, which is kept for good, and a
+// provider's word are never one entry.
+func TestEvidenceIsNotMixed(t *testing.T) {
+	g, _ := asking(t, "")
+	issuer := &policy.Issuer{Config: &config.Issuer{}}
+	token, proof := new(jwt.Token), g.policy.Providers()[0].Proof(jwt.Claims{})
+	for _, until := range [][2]time.Time{{{}, noon}, {noon, {}}} {
+		c := newTokenCache(8)
+		for _, until := range until {
+			c.keep("token", token, proof, verdict{issuer: issuer}, nil, until)
+		}
+		if v := c.get("token"); !v.until.Equal(until[1]) || len(v.verdicts) != 1 {
+			t.Errorf("after one until %v: kept until %v", until[0], v.until)
+		}
 	}
 }

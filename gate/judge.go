@@ -23,8 +23,8 @@ func (g *Gate) Judge(r *Request) Decision {
 	return j.Decision
 }
 
-// Tokens returns the distinct tokens that a request carries, in the order of the
-// configured places.
+// Tokens returns the distinct tokens that a request carries, the first few of them, in
+// the order of the configured places.
 func (g *Gate) Tokens(r *Request) []string {
 	return readCredentials(r, r.read().path, &g.config.TokenSources).tokens
 }
@@ -140,7 +140,7 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 		return err
 	}
 	if j.known = j.cache.get(j.compact); j.known != nil {
-		if !j.introspected() || j.request.Introspection == nil && j.time().Before(j.known.until) {
+		if !j.introspected() || j.request.Introspection == nil && j.time().Before(j.known.until) && j.isForRule() {
 			j.Token, j.proof = &j.known.token, j.known.proof
 			return nil
 		}
@@ -165,6 +165,13 @@ func (j *judgment) readToken(query *policy.Request) (err error) {
 	}
 	j.Token = token
 	return err
+}
+
+// isForRule reports whether the rule takes tokens of the provider that has told what is
+// known. If not, the token may still be another one's.
+func (j *judgment) isForRule() bool {
+	_, err := j.known.proof.Issuer(j.Rule, j.Required)
+	return err == nil
 }
 
 // chooseIssuer finds the issuer that the token is judged by.
@@ -249,7 +256,7 @@ func (j *judgment) word(now time.Time) (*verdict, error) {
 		}
 		return nil, j.introspect(j.proof.Provider()) // whose claims are not kept
 	}
-	made := &verdict{issuer: j.Issuer, binding: bindingOf(j.Token.Claims)}
+	made := &verdict{issuer: j.Issuer, binding: j.toldBinding()}
 	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
 	if now.Before(j.answer.until) {
 		j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences, j.answer.until)

@@ -59,6 +59,7 @@ func (r *Room[W]) Enter(request W, awaited Awaited, deadline time.Time) bool {
 	l := r.line(awaited)
 	free := r.places - r.waiting
 	if free <= 0 || r.most > 1 && l != nil && len(l.waiters) >= free {
+		r.forget(awaited)
 		return false
 	}
 	r.Return(request, awaited, deadline)
@@ -83,11 +84,13 @@ func (r *Room[W]) Leave(request W) {
 		if i < 0 {
 			continue
 		}
+		awaited := l.waiters[i].awaited
 		l.waiters = slices.Delete(l.waiters, i, i+1)
 		if i < l.ready {
 			l.ready--
 		}
 		r.left(at)
+		r.forget(awaited)
 		return
 	}
 }
@@ -148,6 +151,7 @@ func (r *Room[W]) Next() (request W, deadline time.Time, ok bool) {
 		l.waiters = l.waiters[1:]
 		l.ready--
 		r.left(at)
+		r.forget(w.awaited)
 		return w.request, w.deadline, true
 	}
 	return request, deadline, false
@@ -163,6 +167,20 @@ func (r *Room[W]) left(at int) {
 	if at < r.next {
 		r.next--
 	}
+}
+
+// forget drops an introspection that nobody waits for any more, and nobody was asked
+// for: it holds no place.
+func (r *Room[W]) forget(awaited Awaited) {
+	i := awaited.Introspection
+	if i == nil || !i.Pending() {
+		return
+	}
+	if l := r.line(awaited); l != nil &&
+		slices.ContainsFunc(l.waiters, func(w waiter[W]) bool { return w.awaited == awaited }) {
+		return
+	}
+	i.forget()
 }
 
 // Ready reports whether [Room.Next] has a request.

@@ -27,9 +27,10 @@ func someKeys() Awaited { return Awaited{Source: new(jwks.Source)} }
 // TestRoomOfIntrospections: those of one provider stand in one line, and each is
 // woken by itself.
 func TestRoomOfIntrospections(t *testing.T) {
+	g, _ := asking(t, "")
 	one, two := new(policy.Provider), new(policy.Provider)
 	about := func(provider *policy.Provider) Awaited {
-		return Awaited{Introspection: &Introspection{Provider: provider}}
+		return Awaited{Introspection: &Introspection{Provider: provider, gate: g}}
 	}
 	a, b, c, d := about(one), about(one), about(one), about(two)
 	r := NewRoom[string](8, 2)

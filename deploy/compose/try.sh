@@ -7,8 +7,8 @@
 #   sh deploy/compose/try.sh down     stop
 #
 # Needs docker with compose version 2 ("docker compose", not "docker-compose"),
-# curl and openssl, and build/orgate.wasm (make build). The exit status is 1 if any request was answered otherwise than it
-# should be.
+# curl and openssl, and build/orgate.wasm (make build). The exit status is 1 if
+# any response is not as it should be.
 #
 #   ENVOY_VERSION  the tag of Envoy's image
 #   GATEWAY        where Envoy is     (http://127.0.0.1:10000)
@@ -162,10 +162,10 @@ story() {
 	row 'path that reads in two ways' /org1/..%2forg2/invoices 400 - '' "$bearer $read"
 
 	if [ "$wrong" -gt 0 ]; then
-		printf '\n%s of %s requests were not answered as they should be.\n' "$wrong" "$rows"
+		printf '\n%s of %s responses are not as they should be.\n' "$wrong" "$rows"
 		return 1
 	fi
-	printf '\nAll %s requests were answered as they should be.\n' "$rows"
+	printf '\nAll %s responses are as they should be.\n' "$rows"
 }
 
 case ${1:-all} in

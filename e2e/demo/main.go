@@ -4,7 +4,7 @@
 // keys under the same kid, an upstream that tells what it was sent, and a gateway
 // that runs the built plugin in front of it, all on the loopback interface. Then
 // it sends the requests of a story, good and hostile, and prints what came back.
-// Its exit status is 1 if any request was answered otherwise than it should be.
+// Its exit status is 1 if any response is not as it should be.
 //
 // With a guide it stands in for the guide's identity providers, so that the
 // guide can be followed without an account with them: it writes the guide's

@@ -49,7 +49,7 @@ type telling struct {
 	stay, verbose bool
 }
 
-// run tells the story, and counts what was answered otherwise than it should be.
+// run tells the story, and counts the responses that are not as they should be.
 func (t *telling) run(ctx context.Context, stdout, stderr io.Writer) (wrong int, err error) {
 	log := io.Discard
 	if t.verbose {
@@ -64,9 +64,9 @@ func (t *telling) run(ctx context.Context, stdout, stderr io.Writer) (wrong int,
 	outcomes := s.tell(ctx, told)
 	printTable(stdout, outcomes)
 	if wrong = countWrong(outcomes); wrong > 0 {
-		_, _ = fmt.Fprintf(stdout, "\n%d of %d requests were not answered as they should be.\n", wrong, len(outcomes))
+		_, _ = fmt.Fprintf(stdout, "\n%d of %d responses are not as they should be.\n", wrong, len(outcomes))
 	} else {
-		_, _ = fmt.Fprintf(stdout, "\nAll %d requests were answered as they should be.\n", len(outcomes))
+		_, _ = fmt.Fprintf(stdout, "\nAll %d responses are as they should be.\n", len(outcomes))
 	}
 	if t.stay && ctx.Err() == nil {
 		_, _ = fmt.Fprintf(stdout, "\n%s\nCtrl-C ends it.\n", s.curls())

@@ -104,7 +104,7 @@ func TestExitStatusOfAWrongAnswer(t *testing.T) {
 	if status := run(t.Context(), []string{"--wasm", plugin(t)}, &stdout, &stderr); status != 1 || stderr.Len() > 0 {
 		t.Errorf("status %d, want 1; standard error %q", status, &stderr)
 	}
-	if want := "\n1 of 2 requests were not answered as they should be.\n"; !strings.HasSuffix(stdout.String(), want) {
+	if want := "\n1 of 2 responses are not as they should be.\n"; !strings.HasSuffix(stdout.String(), want) {
 		t.Errorf("standard output does not end with %q:\n%s", want, &stdout)
 	}
 }
@@ -117,7 +117,7 @@ func TestRun(t *testing.T) {
 		status         int
 		stdout, stderr string
 	}{
-		{"the story", []string{"--wasm", wasm}, 0, `All \d+ requests were answered as they should be\.\n$`, `^$`},
+		{"the story", []string{"--wasm", wasm}, 0, `All \d+ responses are as they should be\.\n$`, `^$`},
 		{"no plugin", []string{"--wasm", "missing.wasm"}, 1, `^$`,
 			`^demo: open missing.wasm: no such file or directory \(make build builds the plugin\)\n$`},
 		{"an unknown flag", []string{"--extra"}, 2, `^$`, `flag provided but not defined`},

@@ -12,7 +12,7 @@ import (
 // printTable prints outcomes in aligned columns. Of what the upstream saw it
 // prints the organization and the username; all of it is compared.
 func printTable(w io.Writer, outcomes []*outcome) {
-	rows := [][]string{{"", "request", "path", "answer", "upstream saw"}}
+	rows := [][]string{{"", "request", "path", "response", "upstream saw"}}
 	for _, o := range outcomes {
 		rows = append(rows, o.row())
 	}

@@ -23,7 +23,7 @@ func Attacks() []Case {
 	return slices.Concat(
 		headerAttacks(), shapeAttacks(), jsonAttacks(), claimAttacks(), timeAttacks(), signatureAttacks(),
 		sourceAttacks(), spoofs(), preflightAttacks(), pathAttacks(), organizationAttacks(), matchAttacks(),
-		typeAttacks(),
+		typeAttacks(), opaqueAttacks(), tenantAttacks(), bindingAttacks(), curveKeyAttacks(),
 	)
 }
 

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 )
@@ -106,9 +107,19 @@ func Opaque() []Case {
 		"active, client_id": {said(Claims{"azp": nil, "client_id": "client-1"}), isAlice},
 		"active, with roles and a tier": {said(Claims{"roles": []string{"admin"}, "tier": "gold"}),
 			passing(map[string][]string{"x-wso2-roles": {"admin"}, "x-tier": {"gold"}})},
-		"no expiration": {said(Claims{"exp": nil}), isAlice},
-		"no audience":   {said(Claims{"aud": nil}), isAlice},
-		"no issuer":     {said(Claims{"iss": nil}), isAlice},
+		"no expiration":              {said(Claims{"exp": nil}), isAlice},
+		"a line in the name":         {said(Claims{"sub": "alice\r\nx-wso2-roles: admin"}), invalid("claim")},
+		"a control character":        {said(Claims{"sub": "alice\u0085"}), invalid("claim")},
+		"a line in the client":       {said(Claims{"azp": "a\nb"}), invalid("claim")},
+		"a line in the scopes":       {said(Claims{"scope": "a\r\nb"}), invalid("claim")},
+		"a line in a mapped claim":   {said(Claims{"tier": "gold\r\nx: y"}), invalid("claim")},
+		"a line in a role":           {said(Claims{"roles": []string{"a\nb"}}), invalid("claim")},
+		"a line in the organization": {said(Claims{"org_id": "org1\n"}), invalid("claim")},
+		"several organizations":      {said(Claims{"org_id": []string{"org1", "org2"}}), invalid("claim")},
+		"any organization": {said(Claims{"org_id": "*"}),
+			Want{Status: 403, Code: "900908", Reason: "organization"}},
+		"no audience": {said(Claims{"aud": nil}), isAlice},
+		"no issuer":   {said(Claims{"iss": nil}), isAlice},
 		"nulls": {
 			`{"active":true,"sub":"alice","org_id":"org1","azp":"client-1","scope":"orders:read profile","exp":null,"nbf":null,"iat":null,"aud":null,"iss":null}`, isAlice},
 		"not active":                        {`{"active":false}`, inactive},
@@ -159,6 +170,18 @@ func Opaque() []Case {
 		cases = append(cases, Case{Name: "opaque: " + name, Config: reference(""), Request: asking(token, said()),
 			Want: want})
 	}
+	// What wants to be a JWT and is refused is shown to nobody: another API may take it.
+	_, rest, _ := strings.Cut(First().Token(), ".")
+	for name, header := range ordered(map[string]string{
+		"an extension": `{"alg":"RS256","crit":["x"]}`, "a kid that is a number": `{"alg":"RS256","kid":1}`,
+		"a member twice": `{"alg":"RS256","kid":"a","kid":"b"}`, "space": "\n{\"alg\":\"RS256\",\"kid\":1}",
+		"space within": `{ "alg":"RS256","crit":["x"]}`, "lines": "{\n\"alg\":1}",
+	}) {
+		cases = append(cases, Case{Name: "opaque: a malformed JWT: " + name,
+			Config:  strings.Replace(reference(""), "op_[a-z0-9]{4,}", ".+", 1),
+			Request: asking(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+rest, said()),
+			Want:    invalid("malformed")})
+	}
 	return append(cases,
 		Case{Name: "opaque: just short enough", Config: reference(""), Want: isAlice,
 			Request: asking("op_"+strings.Repeat("a", 4093), said())},
@@ -204,4 +227,126 @@ func Opaque() []Case {
 				"https://{tid}.example/\"", 1),
 			Request: asking(opaque, said(Claims{"tid": "idp2"}))},
 	)
+}
+
+// opaqueAttacks are answers that say more than they may, and tokens that try to be
+// taken for those of another kind or of another provider.
+func opaqueAttacks() []Case {
+	unavailable := Want{Status: 503, Code: "900900", Reason: "introspection_unavailable"}
+	inactive, malformed, unknown, claim := invalid("inactive"), invalid("malformed"), invalid("unknown_issuer"),
+		invalid("claim")
+	expired := Want{Status: 401, Code: "900903", Reason: "expired"}
+	checks := reference(`, "audiences": ["https://api.example"], "organizationClaim": "org_id"`)
+	plain := func(members string) string {
+		return `{"active":true,"sub":"alice","org_id":"org1","azp":"client-1","scope":"orders:read profile",` +
+			members + `}`
+	}
+	var cases []Case
+	for name, c := range ordered(map[string]struct {
+		answer string
+		want   Want
+	}{
+		"active is an object":          {said(Claims{"active": Claims{"active": true}}), inactive},
+		"active is an array":           {said(Claims{"active": []bool{true}}), inactive},
+		"active is null":               {`{"active":null,"sub":"alice","org_id":"org1"}`, inactive},
+		"active further in":            {encode(Claims{"token": merge(Basic(), Claims{"active": true})}), inactive},
+		"active by a path":             {said(Claims{"active": nil, "token.active": true}), inactive},
+		"active twice, once escaped":   {strings.Replace(said(), "{", `{"\u0061ctive":false,`, 1), unavailable},
+		"active escaped":               {`{"\u0061ctive":true,"sub":"alice","org_id":"org2"}`, foreign},
+		"the organization twice":       {plain(`"org_id":"org1"`), unavailable},
+		"the user twice, once escaped": {plain(`"s\u0075b":"root"`), unavailable},
+		"a duplicate further in":       {plain(`"x":[{"a":1,"a":2}]`), unavailable},
+		"a byte order mark":            {"\ufeff" + said(), unavailable},
+		"a prefix against hijacking":   {")]}'\n" + said(), unavailable},
+		"a call":                       {"f(" + said() + ")", unavailable},
+		"a comment":                    {said() + "//", unavailable},
+		"a NUL behind":                 {said() + "\x00", unavailable},
+		"white space around":           {" \r\n\t" + said() + "\n", isAlice},
+		"an object in a string":        {encode(said()), unavailable},
+		"a comma too many":             {strings.TrimSuffix(said(), "}") + ",}", unavailable},
+		"NaN":                          {plain(`"x":NaN`), unavailable},
+		"an issuer in an array":        {said(Claims{"iss": []string{idp1}}), unavailable},
+		"an empty issuer":              {said(Claims{"iss": ""}), unavailable},
+		"an issuer in another case":    {said(Claims{"iss": "https://IDP1.example/"}), unknown},
+		"an issuer and a NUL":          {said(Claims{"iss": idp1 + "\x00"}), unknown},
+		"exp 0":                        {said(Claims{"exp": 0}), expired},
+		"exp below 0":                  {said(Claims{"exp": -1}), unavailable},
+		"exp beyond everything":        {plain(`"exp":1e400`), unavailable},
+		"exp in an array":              {plain(`"exp":[9999999999]`), unavailable},
+		"exp false":                    {plain(`"exp":false`), unavailable},
+		"nbf is a string":              {plain(`"nbf":"1"`), unavailable},
+		"an audience of many, ours not": {said(Claims{"aud": []string{"a", "https://api.example.evil"}}),
+			invalid("audience")},
+		"an audience and a blank":         {said(Claims{"aud": "https://api.example "}), invalid("audience")},
+		"an audience in an object":        {said(Claims{"aud": Claims{"https://api.example": true}}), unavailable},
+		"two organizations":               {said(Claims{"org_id": []string{"org1", "org2"}}), claim},
+		"any organization":                {said(Claims{"org_id": "*"}), foreign},
+		"an organization in another case": {said(Claims{"org_id": "ORG1"}), foreign},
+		"an empty organization":           {said(Claims{"org_id": ""}), claim},
+		"an empty user":                   {said(Claims{"sub": ""}), claim},
+		"a user that is an object":        {said(Claims{"sub": Claims{"id": "alice"}}), claim},
+		"a username in place of sub":      {said(Claims{"sub": nil, "username": "alice"}), claim},
+		"a user with a line end":          {said(Claims{"sub": "alice\r\nx-wso2-roles: admin"}), claim},
+	}) {
+		cases = append(cases, Case{Name: "introspection attack: " + name, Config: checks,
+			Request: asking(opaque, c.answer), Want: c.want})
+	}
+
+	anything := strings.Replace(reference(""), "op_[a-z0-9]{4,}", ".+", 1)
+	either := strings.Replace(reference(""), "op_[a-z0-9]{4,}", "a_[0-9]+|b_[0-9]+", 1)
+	asked := issuedBy(`"organizationClaim": "org_id",
+		"introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1"}`)
+	good := First().Token()
+	dot := strings.LastIndexByte(good, '.')
+	for name, c := range ordered(map[string]struct {
+		config, token, answer string
+		want                  Want
+	}{
+		"what matches two patterns is the first one's": {custom, opaque,
+			said(Claims{"iss": "https://idp2.example/"}), unknown},
+		"what the first one does not know no one is asked about": {custom, opaque + "0", `{"active":false}`, inactive},
+		"what only the second one's pattern fits": {custom, "op_A",
+			said(Claims{"iss": "https://idp2.example/"}), foreign},
+		"a JWT that anything would match": {anything, good, said(), unknown},
+		"a JWT without a signature, beside keys": {custom, First().Sign(`{"alg":"none"}`, encode(Basic())),
+			said(), invalid("bad_algorithm")},
+		"a JWT of another issuer, beside keys": {custom,
+			First().Token(Claims{"iss": "https://x.example/"}), said(), unknown},
+		"a JWT of the second one": {custom,
+			First().Token(Claims{"iss": "https://idp2.example/"}), said(), unknown},
+		"the pattern within a token":         {reference(""), "x" + opaque, said(), invalid("opaque")},
+		"the pattern at the end":             {reference(""), "x.x." + opaque, said(), malformed},
+		"the first alternative at the start": {either, "a_1x", said(), invalid("opaque")},
+		"the second alternative at the end":  {either, "xb_1", said(), invalid("opaque")},
+		"the second alternative":             {either, "b_12", said(), isAlice},
+		"a JWT whose own organization is another": {asked, Stranger().Token(Claims{"org_id": "org2"}),
+			said(), isAlice},
+		"a JWT that is not of the organization it says":  {asked, good, said(Claims{"org_id": "org2"}), foreign},
+		"a JWT about which the provider says too little": {asked, good[:dot] + ".AAAA", `{"active":true}`, claim},
+		"a JWT that is another issuer's to the provider": {asked, good[:dot] + ".AAAB",
+			said(Claims{"iss": "https://x.example/"}), unknown},
+	}) {
+		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config, Request: asking(c.token, c.answer),
+			Want: c.want})
+	}
+	// Providers say of refresh tokens, too, that they are active. What they say of
+	// access tokens alone can be required.
+	typed, used := reference(`, "requiredClaims": ["token_type"]`),
+		reference("", `, "rules": [{"claims": [{"claim": "token_use", "in": ["access_token"]}]}]`)
+	for name, c := range ordered(map[string]struct {
+		config string
+		answer Claims
+		want   Want
+	}{
+		"oidc-provider, an access token": {typed, Claims{"token_type": "Bearer"}, isAlice},
+		"oidc-provider, a refresh token": {typed, nil, claim},
+		"Hydra, an access token":         {used, Claims{"token_use": "access_token"}, isAlice},
+		"Hydra, a refresh token": {used, Claims{"token_use": "refresh_token"},
+			Want{Status: 403, Code: "900908", Reason: "claim"}},
+	}) {
+		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config,
+			Request: asking(opaque, said(c.answer)), Want: c.want})
+	}
+	return append(cases, Case{Name: "opaque attack: a JWT beside it", Config: custom, Want: invalid("several_tokens"),
+		Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + good}}}})
 }

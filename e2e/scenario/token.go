@@ -210,8 +210,16 @@ func HMAC(secret string, kid string) string {
 // Raw signs the usual claims with members appended that are given as JSON, so
 // that they may occur twice or be no JSON.
 func (s *Signer) Raw(members string, claims ...Claims) string {
+	return s.Sign(s.header(), payload(members, claims...))
+}
+
+// payload is the usual claims, and members appended that are given as JSON.
+func payload(members string, claims ...Claims) string {
 	payload := encode(merge(append([]Claims{Basic()}, claims...)...))
-	return s.Sign(s.header(), strings.TrimSuffix(payload, "}")+","+members+"}")
+	if members == "" {
+		return payload
+	}
+	return strings.TrimSuffix(payload, "}") + "," + members + "}"
 }
 
 // RawHeader signs the usual claims under the usual header with members appended.

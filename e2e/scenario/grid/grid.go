@@ -69,18 +69,39 @@ type Token struct{ Title, Org, Mapped, Tenant string }
 
 // Members are the token's claims for a kind of issuer, as members of an object.
 func (t Token) Members(kind Issuer) string {
-	org := t.Org
-	if kind.Mapped {
-		org = t.Mapped
-	}
+	org, claim := t.says(kind), "org"
 	var members []string
+	if kind.Tenants() {
+		claim = tid
+	}
 	if org != "" {
-		members = append(members, `"org":`+org)
+		members = append(members, `"`+claim+`":`+org)
 	}
 	if t.Tenant != "" {
 		members = append(members, `"tenant":`+t.Tenant)
 	}
 	return strings.Join(members, ",")
+}
+
+// Iss is the token's "iss" for a kind of issuer: the one given, or that of the tenant
+// which the claim names first. A token without the claim has org1's.
+func (t Token) Iss(kind Issuer, iss string) string {
+	if !kind.Tenants() {
+		return iss
+	}
+	tenant := "org1"
+	if org := t.says(kind); org != "" {
+		tenant = strings.Split(org, `"`)[1]
+	}
+	return strings.Replace(ofTenants, "{tid}", tenant, 1)
+}
+
+// says is the claim that is "org" for most kinds of issuers.
+func (t Token) says(kind Issuer) string {
+	if kind.Mapped {
+		return t.Mapped
+	}
+	return t.Org
 }
 
 // Tokens are the grid's tokens.
@@ -143,9 +164,11 @@ const (
 	conflict    = "By one entry's claim it proves `org1`, by the other's `org2`: it is no one's."
 	crossed     = "Each claim says the other entry's organization: the token proves neither."
 	byTheOthers = "By the entry with `tenant` it proves `org1`; by `org` it proves nothing."
+	noTenant    = "The token is of no tenant, so its `iss` is no issuer's: a tenant is one text of letters, digits, " +
+		"`-`, `_` and `.`."
 )
 
-// Entry is an issuer in the grid. All have the same "iss".
+// Entry is an issuer in the grid. All of a kind have the same "iss".
 type Entry struct {
 	Name, Organization string
 	Claim              string // the organization claim
@@ -154,8 +177,11 @@ type Entry struct {
 	Shared             bool // sharedAcrossOrganizations
 }
 
-// JSON is the entry with this "iss" and further members.
+// JSON is the entry with further members. The "iss" given is that of one tenant.
 func (e Entry) JSON(iss, members string) string {
+	if e.Claim == tid {
+		iss = ofTenants
+	}
 	quote := func(v any) string {
 		text, err := json.Marshal(v)
 		if err != nil {
@@ -190,6 +216,16 @@ type Issuer struct {
 	Verdicts []Verdicts
 }
 
+// The claim with the tenant, and an "iss" with a place for it.
+const (
+	tid       = "tid"
+	ofTenants = "https://login.example/{tid}/v2.0"
+)
+
+// Tenants reports whether the issuer is one of many tenants. Its "iss" holds the
+// tenant, and its claim is "tid", which stands in the tokens instead of "org".
+func (i *Issuer) Tenants() bool { return i.Entries[0].Claim == tid }
+
 // Refused are kinds of issuers that no configuration may have.
 var Refused = []Issuer{
 	{Title: "two entries for one `iss`, `org1` and `org2`, no claim: nothing tells whose a token is, and nobody said " +
@@ -211,6 +247,9 @@ var Refused = []Issuer{
 			{Name: "b", Organization: "org2", Claim: "org", Mapping: map[string]string{"org1": "org2"}},
 			{Name: "a", Organization: "org1", Claim: "org"},
 		}},
+	{Title: "bound to `org1`, of many tenants, with `missingOrganization: \"issuer\"`: a token of any tenant could do " +
+		"without the claim",
+		Entries: []Entry{{Name: "a", Organization: "org1", Claim: tid, OrIssuer: true}}},
 	{Title: "`\"*\"`, no claim: nothing says which organization it is",
 		Entries: []Entry{{Name: "a", Organization: "*"}}},
 }
@@ -238,6 +277,16 @@ func claimed(org1 Verdicts, others ...Verdicts) []Verdicts {
 	two := Verdicts{Invalid, Invalid, twoNamed}
 	return append(append([]Verdicts{org1}, others...), Verdicts{Forbidden, Forbidden, asterisk},
 		Verdicts{Invalid, Invalid, emptyString}, two, two, org1, org1)
+}
+
+// tenants is the verdicts of an issuer of many tenants.
+func tenants(org1, org2, t3 Verdicts) []Verdicts {
+	none := Verdicts{Invalid, Invalid, noTenant}
+	verdicts := oneClaim(org1, org2, t3, none)
+	for i := len(verdicts) - 6; i < len(verdicts); i++ {
+		verdicts[i] = none
+	}
+	return verdicts
 }
 
 // Issuers are the grid's kinds of issuers.
@@ -384,5 +433,33 @@ var Issuers = []Issuer{
 					"that proves another organization."},
 			Verdicts{
 				allowsOrg1, allowsOrg1, "Without `org` the token is of the organization that its entry is bound to."},
+		)},
+	{"`\"*\"`, of many tenants, with the claim `tid`", []Entry{{Name: "a", Organization: "*", Claim: tid}}, false,
+		tenants(
+			Verdicts{allowsOrg1, allowsOrg1, "The tenant is the organization, and it is the one that the rule requires."},
+			Verdicts{Forbidden, allowsOrg2, "The tenant is the organization: it is any organization and is not `org1`."},
+			Verdicts{Forbidden, allowsT3, "Without a mapping whoever has a tenant has an organization: it is any " +
+				"organization and is not `org1`."},
+		)},
+	{"`\"*\"`, of many tenants, with the claim `tid` and a mapping",
+		[]Entry{{Name: "a", Organization: "*", Claim: tid, Mapping: mapping}}, true, tenants(
+			Verdicts{allowsOrg1, allowsOrg1,
+				"The mapping leads from the tenant to the organization that the rule requires."},
+			Verdicts{Forbidden, allowsOrg2,
+				"The mapping leads from the tenant to `org2`, which is any organization and is not `org1`."},
+			Verdicts{Forbidden, Forbidden, "A tenant that the mapping does not list is refused."},
+		)},
+	{"bound to `org1`, of many tenants, with the claim `tid`",
+		[]Entry{{Name: "a", Organization: "org1", Claim: tid}}, false, tenants(
+			Verdicts{allowsOrg1, allowsOrg1, "The tenant has the name of the organization that the issuer is bound to."},
+			Verdicts{Forbidden, Forbidden, notBound},
+			Verdicts{Forbidden, Forbidden, notBound},
+		)},
+	{"bound to `org1`, of many tenants, with the claim `tid` and a mapping",
+		[]Entry{{Name: "a", Organization: "org1", Claim: tid, Mapping: mapping}}, true, tenants(
+			Verdicts{allowsOrg1, allowsOrg1, "The mapping leads from the tenant to the organization that the issuer is " +
+				"bound to."},
+			Verdicts{Forbidden, Forbidden, toLeadElse},
+			Verdicts{Forbidden, Forbidden, "A tenant that the mapping does not list is refused."},
 		)},
 }
