@@ -166,9 +166,10 @@ func TestNoTick(t *testing.T) {
 // TestTicksWithNothingToDo come once a second.
 func TestTicksWithNothingToDo(t *testing.T) {
 	w := newWorker(t, scenario.Config())
+	logged := len(w.Log)
 	w.Tick()
-	if period := w.TickPeriod(); period != time.Second {
-		t.Errorf("ticks every %v, want 1s", period)
+	if period := w.TickPeriod(); period != time.Second || len(w.Log) > logged {
+		t.Errorf("ticks every %v, want 1s; logged %q", period, w.Log[logged:])
 	}
 }
 

@@ -111,20 +111,24 @@ func TestWorkersBackOffTogether(t *testing.T) {
 	}
 }
 
+// TestKeyRemovedByOneWorkerIsRemovedForAll, whether the others' fetch is due or not.
 func TestKeyRemovedByOneWorkerIsRemovedForAll(t *testing.T) {
-	workers := newWorkers(t, 2, fetching)
-	answer(t, tick(workers)[0], scenario.First(), scenario.Rotated())
-	tick(workers)
-	token := scenario.Rotated().Token()
-	for _, w := range workers {
-		judged(t, w.Open(request(token)), 200, "ok")
-	}
-	advance(workers, 10*time.Minute)
-	answer(t, tick(workers)[0], scenario.First())
-	workers[1].Tick()
-	workers[1].VM.TakeCallouts()
-	if s := workers[1].Open(request(token)); e2e.Outcome(s).Passed {
-		t.Error("a token of the removed key passes with the other worker")
+	for name, later := range map[string]time.Duration{"due": 10 * time.Minute, "not due": time.Minute} {
+		workers := newWorkers(t, 2, fetching)
+		answer(t, tick(workers)[0], scenario.First(), scenario.Rotated())
+		tick(workers)
+		token := scenario.Rotated().Token()
+		for _, w := range workers {
+			judged(t, w.Open(request(token)), 200, "ok")
+		}
+		advance(workers, later)
+		workers[0].Open(request(scenario.First().With(scenario.Claims{"kid": "made-up"})))
+		answer(t, tick(workers[:1])[0], scenario.First())
+		workers[1].Tick()
+		workers[1].VM.TakeCallouts()
+		if s := workers[1].Open(request(token)); e2e.Outcome(s).Passed {
+			t.Errorf("%s: a token of the removed key passes with the other worker", name)
+		}
 	}
 }
 

@@ -97,13 +97,9 @@ func (q *queue) Push(x any) {
 	l.index = len(*q)
 	*q = append(*q, l)
 }
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	l := (*q)[last]
-	*q = (*q)[:last]
-	l.index = -1
-	return l
-}
+
+// Pop is never called: locations leave the queue with all the others.
+func (q *queue) Pop() any { return nil }
 
 // dismiss takes the locations from the fetcher's charge, with all that they have of
 // their configuration. They keep their keys.
