@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -255,6 +256,87 @@ func TestRequestsWithoutRoom(t *testing.T) {
 	}
 }
 
+// TestReconfigurationWhileAsked: what a provider has said, or is about to say, by the
+// configuration before is nothing by the next one.
+func TestReconfigurationWhileAsked(t *testing.T) {
+	first := opaque("", "")
+	second := strings.ReplaceAll(first, `"org1"`, `"org2"`)
+	w := newWorker(t, first)
+	w.Open(request("a_known"))
+	say(t, one(t, w), active(w.Time.Add(time.Hour)))
+	equal(t, "verdict", judgement(w, "a_known"), "200 ok")
+	s := w.Open(request("a_1"))
+	before := one(t, w)
+	if err := w.Configure([]byte(second)); err != nil {
+		t.Fatal(err)
+	}
+	say(t, before, active(w.Time.Add(time.Hour)))
+	if o := e2e.Outcome(s); !o.Waiting {
+		t.Fatalf("by the answer to the configuration before: %s", verdict(o))
+	}
+	equal(t, "verdict of what was known", judgement(w, "a_known"), "waits")
+	var calls []*host.Callout
+	for range 3 {
+		calls = append(calls, asked(w)...)
+	}
+	equal(t, "introspections", len(calls), 2)
+	for _, c := range calls {
+		if askedAbout(t, c) == "a_1" {
+			say(t, c, active(w.Time.Add(time.Hour)))
+		}
+	}
+	judged(t, s, 200, "ok")
+	equal(t, "organization", e2e.Outcome(s).Upstream.Values("x-wso2-organization"), []string{"org2"})
+
+	s = w.Open(request("a_2"))
+	last := one(t, w)
+	if err := w.Configure([]byte(`{}`)); err == nil {
+		t.Fatal("a configuration without issuers was accepted")
+	}
+	say(t, last, active(w.Time.Add(time.Hour)))
+	w.Tick()
+	judged(t, s, 500, "internal")
+	equal(t, "verdict without a configuration", judgement(w, "a_1"), "500 internal")
+	if err := w.Configure([]byte(first)); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range calls { // the other one is late
+		if askedAbout(t, c) == "a_known" {
+			say(t, c, active(w.Time.Add(time.Hour)))
+		}
+	}
+	equal(t, "verdict in the end", judgement(w, "a_1"), "waits")
+	if log := strings.Join(w.Log, "\n"); strings.Contains(log, "panic") || strings.Contains(log, "a_") {
+		t.Errorf("log:\n%s", log)
+	}
+}
+
+// TestBoundTokenSeenBefore: whatever connection a bound token was first shown over, it
+// is good over its own alone.
+func TestBoundTokenSeenBefore(t *testing.T) {
+	digest := sha256.Sum256([]byte("cert"))
+	bound := fmt.Sprintf(`{"active":true,"sub":"alice","cnf":{"x5t#S256":%q}}`,
+		base64.RawURLEncoding.EncodeToString(digest[:]))
+	for _, mode := range []string{"enforce", "require"} {
+		for _, order := range [][]string{{"cert", "other", ""}, {"", "cert", "other"}, {"other", "", "cert"}} {
+			w := newWorker(t, strings.Replace(opaque("", ""), `"name": "idp1",`,
+				`"name": "idp1", "certificateBinding": "`+mode+`",`, 1))
+			s := w.Open(scenario.Request{Token: "a_1", Certificate: order[0]})
+			say(t, one(t, w), bound)
+			for n, certificate := range append(order, order...) {
+				if n > 0 {
+					s = w.Open(scenario.Request{Token: "a_1", Certificate: certificate})
+				}
+				if certificate == "cert" {
+					judged(t, s, 200, "ok")
+				} else {
+					judged(t, s, 401, "binding")
+				}
+			}
+		}
+	}
+}
+
 // TestAnswersOfTwoProviders: what one provider says of a token is nothing to a rule that
 // takes another one's, remembered or not.
 func TestAnswersOfTwoProviders(t *testing.T) {
@@ -342,6 +424,35 @@ func TestInventedTokens(t *testing.T) {
 	}
 	equal(t, "calls for garbage", len(asked(w)), 0)
 	equal(t, "introspections counted as inactive", metric(w, "orgate_introspections", "inactive"), uint64(110))
+}
+
+// TestInventedTokensThatAreNoAnswer: tokens for which a provider has no answer but an
+// error, or none in time, cost it no more than those that are not active.
+func TestInventedTokensThatAreNoAnswer(t *testing.T) {
+	for name, end := range map[string]func(*host.Callout) error{
+		"status 400":    func(c *host.Callout) error { return c.Respond(host.Headers{{":status", "400"}}, nil, nil) },
+		"a failed call": (*host.Callout).Fail,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorker(t, opaque("", ""))
+			calls := 0
+			for n := range 300 {
+				w.Open(request(fmt.Sprintf("a_%d", n)))
+				for _, c := range asked(w) {
+					calls++
+					if err := end(c); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			equal(t, "calls", calls, 100)
+			equal(t, "verdict of one more", judgement(w, "a_good"), "503 introspection_unavailable")
+			w.Time = w.Time.Add(200 * time.Millisecond)
+			s := w.Open(request("a_good"))
+			say(t, one(t, w), active(w.Time.Add(time.Hour)))
+			judged(t, s, 200, "ok")
+		})
+	}
 }
 
 // metric is the sum of the counters of a family whose names hold a text.

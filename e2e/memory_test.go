@@ -13,6 +13,7 @@ func TestMemory(t *testing.T) {
 		"flood":       func(t *testing.T) *soak { return soakFlood(t, 6000) },
 		"open":        func(t *testing.T) *soak { return soakOpen(t, 1500) },
 		"costly":      func(t *testing.T) *soak { return soakCostly(t, 400) },
+		"opaque":      func(t *testing.T) *soak { return soakOpaque(t, 1200) },
 		"refetch":     func(t *testing.T) *soak { return soakRefetch(t, 200) },
 		"reconfigure": func(t *testing.T) *soak { return soakReconfigure(t, 300, 10, true) },
 		"replace":     func(t *testing.T) *soak { return soakReconfigure(t, 300, 10, false) },

@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +15,8 @@ import (
 	"orgate/e2e/scenario"
 	"orgate/host"
 	"orgate/host/hosttest"
+	"orgate/introspect"
+	"orgate/policy"
 )
 
 // Loads: what strangers, tenants and providers do to a worker's memory. Each is
@@ -210,6 +214,92 @@ func soakCostly(tb testing.TB, n int) *soak {
 	return s
 }
 
+// soakOpaque has a provider tell of distinct opaque tokens, in answers that are as
+// long as they may be. A quarter of the tokens is not active, and the cache is full
+// of one kind of the others after the other.
+func soakOpaque(tb testing.TB, n int) *soak {
+	s := newSoak(tb, `{
+  "issuers": [{"name": "idp1", "issuer": "https://idp1.example/", "organization": "org1", "organizationClaim": "org_id",
+    "audiences": ["https://api.example"], "rolesClaim": "roles",
+    "claimMappings": [{"remoteClaim": "team", "localClaim": "x-team"}],
+    "tokenHandling": {"kind": "REFERENCE", "pattern": "op_[0-9]+[.]x*"},
+    "introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1", "cacheFor": "1h"}}],
+  "rules": [{"name": "all", "organization": "org1"}]}`, n)
+	const atOnce = 128
+	// The longest tokens that a pattern tells are every tenth.
+	token := func(i int) string {
+		token := fmt.Sprintf("op_%d.", i)
+		if i%10 == 0 {
+			token += strings.Repeat("x", policy.MaxOpaque-len(token))
+		}
+		return token
+	}
+	for i := 0; i < n; {
+		s.Time = s.Time.Add(4 * time.Second) // Ten strangers are asked about in a second.
+		streams := make([]*host.Stream, min(atOnce, n-i))
+		for k := range streams {
+			streams[k] = s.NewStream()
+			if got := streams[k].RequestHeaders(benchHeaders(token(i+k)), true); got != host.Pause {
+				tb.Fatalf("%v, want %v: %+v", got, host.Pause, e2e.Outcome(streams[k]))
+			}
+		}
+		s.Tick()
+		for callouts := s.VM.TakeCallouts(); len(callouts) > 0; callouts = s.VM.TakeCallouts() {
+			for _, c := range callouts {
+				about := 0
+				if _, err := fmt.Sscanf(string(c.Body), "token=op_%d.", &about); err != nil {
+					tb.Fatalf("%q: %v", c.Body, err)
+				}
+				if err := c.Respond(host.Headers{{":status", "200"}}, longestAnswer(about, n), nil); err != nil {
+					tb.Fatal(err)
+				}
+			}
+			s.Tick()
+		}
+		for _, stream := range streams {
+			want := host.Continue
+			if i%4 == 0 {
+				want = host.Answer
+			}
+			if got := stream.RequestAction(); got != want {
+				tb.Fatalf("%v, want %v: %+v\n%s", got, want, e2e.Outcome(stream), strings.Join(s.Log, "\n"))
+			}
+			stream.Close()
+			s.step()
+			i++
+		}
+	}
+	return s
+}
+
+// longestAnswer is what a provider tells of a token, one of a number, in as many
+// bytes as it may. Every fourth is not active.
+func longestAnswer(i, n int) []byte {
+	list := func() []string {
+		list := []string{"https://api.example", strconv.Itoa(i)}
+		for size := 0; size < introspect.MaxAnswer-1000; size += len(list[len(list)-1]) + len(`"",`) {
+			list = append(list, strconv.FormatInt(int64(len(list)), 36))
+		}
+		return list
+	}
+	kinds := []func() scenario.Claims{
+		func() scenario.Claims { return scenario.Claims{"aud": list()} },
+		func() scenario.Claims { return scenario.Claims{"roles": list()} },
+		func() scenario.Claims { return scenario.Claims{"scope": list()} },
+		func() scenario.Claims { return scenario.Claims{"team": list()} },
+		func() scenario.Claims { return scenario.Claims{"unused": list()} },
+		func() scenario.Claims { return scenario.Claims{"jti": strconv.Itoa(i)} },
+	}
+	claims := kinds[i*len(kinds)/n%len(kinds)]()
+	maps.Copy(claims, scenario.Claims{"active": i%4 != 0, "sub": "user-" + strconv.Itoa(i), "org_id": "org1", "pad": ""})
+	answer, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	pad := strings.Repeat("x", introspect.MaxAnswer-len(answer))
+	return bytes.Replace(answer, []byte(`"pad":""`), []byte(`"pad":"`+pad+`"`), 1)
+}
+
 // soakRefetch has fifty providers publish hostile documents.
 func soakRefetch(tb testing.TB, n int) *soak {
 	const providers = 50
@@ -303,6 +393,7 @@ func BenchmarkSoak(b *testing.B) {
 		{"flood", 100_000, soakFlood},
 		{"open", 10_000, soakOpen},
 		{"costly", 5_000, soakCostly},
+		{"opaque", 100_000, soakOpaque},
 		{"refetch", 5_000, soakRefetch},
 		{
 			"reconfigure/issuers=1000", 10, func(tb testing.TB, n int) *soak {

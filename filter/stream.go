@@ -19,6 +19,7 @@ type phase uint8
 
 const (
 	pending phase = iota
+	judged        // by the gate, now
 	waiting       // for keys or an introspection
 	refused
 	passed
@@ -112,6 +113,8 @@ func (s *stream) judge(deadline time.Time) types.Action {
 		PeerCertificate: peerCertificate}
 	if s.held != nil {
 		request.Introspection = s.held.Introspection
+	} else {
+		s.phase = judged
 	}
 	d := s.plugin.gate.Judge(&request)
 	switch d.Verdict {
@@ -190,14 +193,20 @@ func (s *stream) expire() types.Action {
 
 // fault refuses the request without a decision.
 func (s *stream) fault(err error) types.Action {
-	var d gate.Decision
+	d := s.soFar()
+	return s.fail(&d, err)
+}
+
+// soFar is what is known of the request. The gate knows of the one that it has judged
+// last, which is another one until it is given this one.
+func (s *stream) soFar() gate.Decision {
 	switch {
 	case s.held != nil:
-		d = *s.held
-	case s.phase == pending:
-		d = s.plugin.gate.Fault()
+		return *s.held
+	case s.phase == judged:
+		return s.plugin.gate.Fault()
 	}
-	return s.fail(&d, err)
+	return gate.Decision{}
 }
 
 // fail makes a fault of a decision that could not be carried out.

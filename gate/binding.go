@@ -43,6 +43,19 @@ func bindingOf(claims jwt.Claims) (b binding) {
 	return binding{digest: hex.EncodeToString(sum)}
 }
 
+// toldBinding is what a token is bound to that its provider has told of. A JWT that the
+// provider stands for is bound to what it says itself, if the provider says nothing.
+func (j *judgment) toldBinding() binding {
+	if b := bindingOf(j.Token.Claims); b != (binding{}) {
+		return b
+	}
+	token, err := jwt.Parse(j.compact, j.config.Limits.TokenBytes)
+	if err != nil {
+		return binding{} // an opaque token
+	}
+	return bindingOf(token.Claims)
+}
+
 var (
 	errConfirmation = fmt.Errorf("%w: cnf.x5t#S256 is no thumbprint", ErrBinding)
 	errUnbound      = fmt.Errorf("%w: it is bound to no certificate", ErrBinding)

@@ -53,6 +53,11 @@ func TestTokenSeenBefore(t *testing.T) {
 			t.Errorf("%s: %s, want %s", step.name, got, step.want)
 		}
 	}
+	for _, want := range [][2]uint64{{6, 3}, {}} { // the second time of what has come since
+		if hits, misses := proxy.CacheLookups(); want != [2]uint64{hits, misses} {
+			t.Errorf("%d tokens were found and %d were not, want %d", hits, misses, want)
+		}
+	}
 }
 
 // flip changes letters to others of the alphabet.

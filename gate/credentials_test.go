@@ -117,7 +117,7 @@ func TestReadCredentials(t *testing.T) {
 			headers: [][2]string{{"cookie", " a=b"}, {"cookie", "token=abc;c=d"}},
 			tokens:  []string{"abc"}, edits: []string{"- cookie", "+ cookie:  a=b", "+ cookie: c=d"}},
 		{name: "cookie, name that only ends alike", headers: [][2]string{{"cookie", "mytoken=abc"}}},
-		{name: "cookie, empty", headers: [][2]string{{"cookie", "token="}}},
+		{name: "cookie, empty", headers: [][2]string{{"cookie", `token=; token=""`}}},
 		{name: "a header spelled otherwise", headers: [][2]string{{"x_token", "abc"}},
 			tokens: []string{"abc"}, edits: []string{"- x_token"}},
 		{name: "a header in two spellings", headers: [][2]string{{"x_token", "b"}, {"x-token", "a"}},

@@ -102,7 +102,7 @@ type issuer struct {
 
 // provider is what a provider is asked about.
 type provider struct {
-	invented allowance // what tokens that are not active may cost
+	invented allowance // what tokens that are not active, or have no answer, may cost
 	asked    int       // what the tokens take that it is being asked about, in bytes
 }
 

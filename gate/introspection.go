@@ -46,8 +46,8 @@ const (
 	// than it leaves free for the others.
 	maxRefused    = 256
 	maxAskedBytes = 1 << 20
-	// strangersPerSecond is how many tokens that are not active a provider is asked
-	// about, and maxStrangers how many at once.
+	// strangersPerSecond is how many tokens that are not active, or for which it has no
+	// answer, a provider is asked about, and maxStrangers how many at once.
 	strangersPerSecond = 10
 	maxStrangers       = 100
 )
@@ -56,7 +56,8 @@ const (
 func (i *Introspection) Pending() bool { return i.begun.IsZero() && !i.done }
 
 // Begin reports whether the provider is to be asked now. It is not if that was
-// done, or if too many tokens have turned out to be strangers' inventions.
+// done, or if too many tokens have turned out to be strangers' inventions. One that
+// fails is asked no more often, and whoever makes it fail costs it no more.
 func (i *Introspection) Begin(now time.Time) bool {
 	if !i.Pending() {
 		return false
@@ -83,6 +84,7 @@ func (i *Introspection) Finish(now time.Time, a introspect.Answer) introspect.Re
 	}
 	switch {
 	case a.Err != nil || a.Result == "":
+		i.gate.providers[i.Provider.Index].invented.spend(1)
 		i.fail(ErrIntrospection)
 		return a.Result
 	case a.Token == nil:
@@ -172,7 +174,7 @@ func (i *Introspection) isOlder(now time.Time, times time.Duration) bool {
 }
 
 var (
-	errStrangers = fmt.Errorf("%w: too many tokens were not active", ErrIntrospection)
+	errStrangers = fmt.Errorf("%w: too many tokens were not active, or had no answer", ErrIntrospection)
 	errBusy      = fmt.Errorf("%w: too many tokens are being asked about", ErrIntrospection)
 	errAsked     = errors.New("waiting for an introspection")
 )
@@ -212,7 +214,7 @@ func (j *judgment) introspect(provider *policy.Provider) (err error) {
 	j.Issuer = provider.Issuer(j.Rule)
 	now := j.time()
 	i := j.request.Introspection
-	if i == nil || !i.done || i.gate != j.Gate || i.Provider != provider || i.Token != j.compact {
+	if i == nil || !i.done || i.Provider != provider || i.Token != j.compact {
 		if err := j.cache.refusal(j.compact, provider, now); err != nil {
 			return err
 		}

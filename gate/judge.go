@@ -256,7 +256,7 @@ func (j *judgment) word(now time.Time) (*verdict, error) {
 		}
 		return nil, j.introspect(j.proof.Provider()) // whose claims are not kept
 	}
-	made := &verdict{issuer: j.Issuer, binding: bindingOf(j.Token.Claims)}
+	made := &verdict{issuer: j.Issuer, binding: j.toldBinding()}
 	made.identity, made.err = j.Issuer.Identify(j.Token.Claims)
 	if now.Before(j.answer.until) {
 		j.cache.keep(j.compact, j.Token, j.proof, *made, j.audiences, j.answer.until)

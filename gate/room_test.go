@@ -148,6 +148,44 @@ func TestRoomLeave(t *testing.T) {
 	}
 }
 
+// TestRoomLeaveOfAWholeLine: the turn passes to the line behind it, and to no line
+// twice.
+func TestRoomLeaveOfAWholeLine(t *testing.T) {
+	a, b, c := someKeys(), someKeys(), someKeys()
+	for leaves, want := range map[string][]string{
+		"before the first turn": {"b1", "c1", "b2", "c2"},
+		"of its turn":           {"a1", "c1", "a2", "c2"},
+		"after its turn":        {"a1", "b1", "c1", "b2", "c2"},
+	} {
+		r := NewRoom[string](100, 3)
+		for _, request := range []string{"a1", "a2", "b1", "b2", "c1", "c2"} {
+			r.Enter(request, map[byte]Awaited{'a': a, 'b': b, 'c': c}[request[0]], noon)
+		}
+		r.WakeAll()
+		var got []string
+		take := func() {
+			request, _, _ := r.Next()
+			got = append(got, request)
+		}
+		switch leaves {
+		case "before the first turn":
+			r.Leave("a1")
+			r.Leave("a2")
+		case "of its turn":
+			take()
+			r.Leave("b1")
+			r.Leave("b2")
+		case "after its turn":
+			take()
+			take()
+			r.Leave("a2")
+		}
+		if got = append(got, next(r)...); !slices.Equal(got, want) {
+			t.Errorf("%s: order %q, want %q", leaves, got, want)
+		}
+	}
+}
+
 func TestRoomExpire(t *testing.T) {
 	a := someKeys()
 	r := NewRoom[string](100, 1)

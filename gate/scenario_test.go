@@ -60,6 +60,12 @@ func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 	for i := range request.Headers {
 		request.Headers[i][0] = lower(request.Headers[i][0])
 	}
+	whole := slices.Clone(request.Headers)
+	for i := range request.Headers {
+		if !p.Reads(request.Headers[i][0]) {
+			request.Headers[i][1] = "not read"
+		}
+	}
 	d := p.Judge(request)
 	if i := d.Introspection; d.Verdict == gate.Wait && p.waits && i != nil && i.Begin(p.now) {
 		status, body := r.Answer()
@@ -83,7 +89,7 @@ func (p *proxy) Serve(r scenario.Request) scenario.Outcome {
 	switch d.Verdict {
 	case gate.Pass:
 		outcome.Passed = true
-		outcome.Upstream = carryOut(request.Headers, d.Edits())
+		outcome.Upstream = carryOut(whole, d.Edits())
 		outcome.Trailers = slices.DeleteFunc(slices.Clone(r.Trailers),
 			func(h [2]string) bool { return p.IsIdentityHeader(h[0]) })
 	default:

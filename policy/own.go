@@ -22,11 +22,7 @@ func (id *Identity) Own() (owned *Identity, size int) {
 		c.Headers[i] = [2]string{h[0], own(h[1])} // The name is the configuration's.
 	}
 	for _, s := range []*string{&c.Organization, &c.Username, &c.ConsumerKey} {
-		if i := strings.Index(texts.String(), *s); i >= 0 { // Mostly it is a header as well.
-			*s = texts.String()[i : i+len(*s)]
-		} else {
-			*s = own(*s)
-		}
+		*s = own(*s)
 	}
 	lists := make([]string, 0, len(id.Scopes)+len(id.Roles))
 	ownList := func(list []string) []string {

@@ -90,7 +90,7 @@ type Policy struct {
 	providers []*Provider
 	groups    map[string]*Provider // by "iss", of those whose tokens may be JWTs
 	tenants   []tenants            // likewise
-	patterns  []*Provider          // that have one
+	patterns  []handled            // by whom, what matches
 	headers   headerSet
 }
 

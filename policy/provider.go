@@ -1,6 +1,10 @@
 package policy
 
 import (
+	"encoding/base64"
+	"slices"
+	"strings"
+
 	"orgate/config"
 	"orgate/internal/pattern"
 	"orgate/jwt"
@@ -17,8 +21,7 @@ func (p *Policy) addProvider(entry *config.Issuer) *Provider {
 	v := &Provider{Index: len(p.providers), Config: entry}
 	p.providers = append(p.providers, v)
 	if text := entry.TokenHandling.Pattern; text != "" {
-		v.pattern, _ = pattern.Parse(text) // package config has read it before
-		p.patterns = append(p.patterns, v)
+		p.handle(v, text)
 	}
 	switch {
 	case entry.TokenHandling.Kind == reference:
@@ -30,12 +33,44 @@ func (p *Policy) addProvider(entry *config.Issuer) *Provider {
 	return v
 }
 
+// handled is the providers with one pattern, in their order.
+type handled struct {
+	text string
+	*pattern.Pattern
+	by []*Provider
+}
+
+// handle notes that a provider handles what matches a pattern, which is read once for
+// all that have it.
+func (p *Policy) handle(v *Provider, text string) {
+	n := slices.IndexFunc(p.patterns, func(h handled) bool { return h.text == text })
+	if n < 0 {
+		n = len(p.patterns)
+		read, _ := pattern.Parse(text) // package config has read it before
+		p.patterns = append(p.patterns, handled{text: text, Pattern: read})
+	}
+	h := &p.patterns[n]
+	v.pattern, h.by = h.Pattern, append(h.by, v)
+}
+
+// first is the first provider that is asked about what matches, nil if none is.
+func (h *handled) first(r *Rule, isJWT bool) *Provider {
+	for _, v := range h.by {
+		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
+		if v.Config.Introspection != nil && (!isJWT || ofJWTs) && v.allowedBy(r) != nil {
+			return v
+		}
+	}
+	return nil
+}
+
 // Providers returns all providers.
 func (p *Policy) Providers() []*Provider { return p.providers }
 
 // Asked returns the provider that must be asked about a token, nil if there is
 // none: the token is a JWT that keys tell, or nobody's. Claims are those of a JWT,
-// nil of any other token.
+// nil of any other token. One that wants to be a JWT and can't be read is none, and
+// no opaque token either.
 //
 // A JWT is the provider's that its "iss" names, and any other token that one's
 // whose pattern it matches. Of several it is the first of which the rule allows an
@@ -52,13 +87,27 @@ func (p *Policy) Asked(r *Rule, token string, claims *jwt.Claims) *Provider {
 	if len(token) > MaxOpaque {
 		return nil
 	}
-	for _, v := range p.patterns {
-		ofJWTs := v.Config.TokenHandling.Kind != reference && !v.hasKeys()
-		if v.Config.Introspection != nil && (claims == nil || ofJWTs) && v.allowedBy(r) != nil && v.takes(token) {
-			return v
+	var first *Provider
+	isJWT := claims != nil || wantsToBeJWT(token)
+	for n := range p.patterns {
+		h := &p.patterns[n]
+		v := h.first(r, isJWT)
+		if v != nil && (first == nil || v.Index < first.Index) && h.Match(token) {
+			first = v
 		}
 	}
-	return nil
+	return first
+}
+
+// wantsToBeJWT reports whether a text is three parts, the first of which begins an
+// object of JSON. If it can't be read here another API may still take it.
+func wantsToBeJWT(token string) bool {
+	header, rest, _ := strings.Cut(token, ".")
+	if strings.Count(rest, ".") != 1 {
+		return false
+	}
+	begin, _ := base64.RawURLEncoding.DecodeString(header) // up to where it is wrong
+	return strings.HasPrefix(strings.TrimLeft(string(begin), " \t\r\n"), "{")
 }
 
 // takes reports whether the token matches the provider's pattern, if there is one.
@@ -92,11 +141,11 @@ func (v *Provider) Issuer(r *Rule) *Issuer {
 // without an "iss", or with the provider's.
 func (v *Provider) HasIssued(claims jwt.Claims) bool {
 	iss, ok := claims.Get("iss")
-	if !ok || iss.Str == v.Config.Issuer {
-		return true
+	if !ok || !v.Config.ManyTenants() {
+		return !ok || iss.Str == v.Config.Issuer
 	}
-	tenant, ok := claims.Get(tenantClaim)
-	return ok && isTenant(tenant.Str) && v.Config.ManyTenants() && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
+	tenant, _ := claims.Get(tenantClaim)
+	return isTenant(tenant.Str) && isOfTenant(iss.Str, v.Config.Issuer, tenant.Str)
 }
 
 // Proof is [Policy.Proof] for claims that the provider has told.

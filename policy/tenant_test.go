@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -43,7 +44,14 @@ func TestTenants(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := ""
-			proof, err := p.Proof(payloadClaims(t, `{"iss":`+quote(tt.iss)+`,"tid":`+tt.tid+`}`))
+			claims := payloadClaims(t, `{"iss":`+quote(tt.iss)+`,"tid":`+tt.tid+`}`)
+			for _, provider := range p.Providers() { // which must be told which one is meant
+				issued, name := provider.HasIssued(claims), provider.Config.Name
+				if name == tt.want && !issued || tt.want == "" && issued && !strings.HasPrefix(tt.iss, "https://x.example/") {
+					t.Errorf("%s has issued it: %v", name, issued)
+				}
+			}
+			proof, err := p.Proof(claims)
 			if err == nil {
 				i, err := proof.Issuer(p.rules[0], "org1")
 				if err != nil {

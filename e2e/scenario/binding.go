@@ -170,5 +170,24 @@ func bindingAttacks() []Case {
 		cases = append(cases, Case{Name: "binding, as the provider says: " + name, Config: reference(members), Want: c.want,
 			Request: over(Request{Token: opaque, Certificate: c.certificate}, said(c.claims))})
 	}
+	// A provider that is asked about a JWT need not tell what it is bound to.
+	asked := issuedBy(`"introspection": {"url": "https://idp1.example/introspect", "cluster": "idp1"}`)
+	for name, c := range ordered(map[string]struct {
+		certificate string
+		answer      Claims
+		want        Want
+	}{
+		"its own certificate":                   {"cert", nil, isAlice},
+		"another certificate":                   {"other", nil, wrong},
+		"no certificate":                        {"", nil, wrong},
+		"another certificate, bound by a key":   {"other", Claims{"cnf": Claims{"jkt": thumbprint("cert")}}, wrong},
+		"the provider says another, its own":    {"cert", boundTo("other"), wrong},
+		"the provider says another, that one":   {"other", boundTo("other"), isAlice},
+		"the provider says another, unreadably": {"cert", Claims{"cnf": "x"}, wrong},
+	}) {
+		cases = append(cases, Case{Name: "binding of a JWT that the provider is asked about: " + name, Config: asked,
+			Want: c.want, Request: Request{Certificate: c.certificate, Introspection: said(c.answer),
+				Token: First().Token(boundTo("cert"), Claims{"jti": name})}})
+	}
 	return cases
 }

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strings"
 )
@@ -106,9 +107,19 @@ func Opaque() []Case {
 		"active, client_id": {said(Claims{"azp": nil, "client_id": "client-1"}), isAlice},
 		"active, with roles and a tier": {said(Claims{"roles": []string{"admin"}, "tier": "gold"}),
 			passing(map[string][]string{"x-wso2-roles": {"admin"}, "x-tier": {"gold"}})},
-		"no expiration": {said(Claims{"exp": nil}), isAlice},
-		"no audience":   {said(Claims{"aud": nil}), isAlice},
-		"no issuer":     {said(Claims{"iss": nil}), isAlice},
+		"no expiration":              {said(Claims{"exp": nil}), isAlice},
+		"a line in the name":         {said(Claims{"sub": "alice\r\nx-wso2-roles: admin"}), invalid("claim")},
+		"a control character":        {said(Claims{"sub": "alice\u0085"}), invalid("claim")},
+		"a line in the client":       {said(Claims{"azp": "a\nb"}), invalid("claim")},
+		"a line in the scopes":       {said(Claims{"scope": "a\r\nb"}), invalid("claim")},
+		"a line in a mapped claim":   {said(Claims{"tier": "gold\r\nx: y"}), invalid("claim")},
+		"a line in a role":           {said(Claims{"roles": []string{"a\nb"}}), invalid("claim")},
+		"a line in the organization": {said(Claims{"org_id": "org1\n"}), invalid("claim")},
+		"several organizations":      {said(Claims{"org_id": []string{"org1", "org2"}}), invalid("claim")},
+		"any organization": {said(Claims{"org_id": "*"}),
+			Want{Status: 403, Code: "900908", Reason: "organization"}},
+		"no audience": {said(Claims{"aud": nil}), isAlice},
+		"no issuer":   {said(Claims{"iss": nil}), isAlice},
 		"nulls": {
 			`{"active":true,"sub":"alice","org_id":"org1","azp":"client-1","scope":"orders:read profile","exp":null,"nbf":null,"iat":null,"aud":null,"iss":null}`, isAlice},
 		"not active":                        {`{"active":false}`, inactive},
@@ -158,6 +169,18 @@ func Opaque() []Case {
 		}
 		cases = append(cases, Case{Name: "opaque: " + name, Config: reference(""), Request: asking(token, said()),
 			Want: want})
+	}
+	// What wants to be a JWT and is refused is shown to nobody: another API may take it.
+	_, rest, _ := strings.Cut(First().Token(), ".")
+	for name, header := range ordered(map[string]string{
+		"an extension": `{"alg":"RS256","crit":["x"]}`, "a kid that is a number": `{"alg":"RS256","kid":1}`,
+		"a member twice": `{"alg":"RS256","kid":"a","kid":"b"}`, "space": "\n{\"alg\":\"RS256\",\"kid\":1}",
+		"space within": `{ "alg":"RS256","crit":["x"]}`, "lines": "{\n\"alg\":1}",
+	}) {
+		cases = append(cases, Case{Name: "opaque: a malformed JWT: " + name,
+			Config:  strings.Replace(reference(""), "op_[a-z0-9]{4,}", ".+", 1),
+			Request: asking(base64.RawURLEncoding.EncodeToString([]byte(header))+"."+rest, said()),
+			Want:    invalid("malformed")})
 	}
 	return append(cases,
 		Case{Name: "opaque: just short enough", Config: reference(""), Want: isAlice,
@@ -305,6 +328,24 @@ func opaqueAttacks() []Case {
 	}) {
 		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config, Request: asking(c.token, c.answer),
 			Want: c.want})
+	}
+	// Providers say of refresh tokens, too, that they are active. What they say of
+	// access tokens alone can be required.
+	typed, used := reference(`, "requiredClaims": ["token_type"]`),
+		reference("", `, "rules": [{"claims": [{"claim": "token_use", "in": ["access_token"]}]}]`)
+	for name, c := range ordered(map[string]struct {
+		config string
+		answer Claims
+		want   Want
+	}{
+		"oidc-provider, an access token": {typed, Claims{"token_type": "Bearer"}, isAlice},
+		"oidc-provider, a refresh token": {typed, nil, claim},
+		"Hydra, an access token":         {used, Claims{"token_use": "access_token"}, isAlice},
+		"Hydra, a refresh token": {used, Claims{"token_use": "refresh_token"},
+			Want{Status: 403, Code: "900908", Reason: "claim"}},
+	}) {
+		cases = append(cases, Case{Name: "opaque attack: " + name, Config: c.config,
+			Request: asking(opaque, said(c.answer)), Want: c.want})
 	}
 	return append(cases, Case{Name: "opaque attack: a JWT beside it", Config: custom, Want: invalid("several_tokens"),
 		Request: Request{Token: opaque, Introspection: said(), Headers: Headers{{"authorization", "Bearer " + good}}}})

@@ -458,7 +458,7 @@ func (r *reader) class() (all class, err error) {
 	for first := true; ; first = false {
 		c := r.next()
 		switch {
-		case c == 0 && r.at == len(r.text):
+		case r.at == len(r.text):
 			return all, errEnd
 		case c == ']' && !first:
 			r.at++

@@ -75,9 +75,7 @@ func TestNoPattern(t *testing.T) {
 		"a{999999999999}":          "invalid repetition",
 		"{":                        "a brace must be escaped",
 		`\`:                        "ends too early",
-		`\b`:                       "unsupported escape",
 		`\pL`:                      "unsupported escape",
-		`\1`:                       "unsupported escape",
 		`\xff`:                     "unsupported escape",
 		`\x{2e}`:                   "unsupported escape",
 		"[a":                       "ends too early",
@@ -103,6 +101,42 @@ func TestNoPattern(t *testing.T) {
 	} {
 		if _, err := pattern.Parse(expression); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", expression, err, want)
+		}
+	}
+}
+
+// TestEscapes compares every escape, alone and in a class, with package regexp, for
+// every character.
+func TestEscapes(t *testing.T) {
+	const hex = "0123456789abcdefABCDEF"
+	var escapes []string
+	for b := range byte(128) {
+		escapes = append(escapes, `\`+string(rune(b)), `\x`+string(rune(b))+"0", `\x4`+string(rune(b)))
+	}
+	for high := range hex {
+		for low := range hex {
+			escapes = append(escapes, `\x`+hex[high:high+1]+hex[low:low+1])
+		}
+	}
+	for _, escape := range escapes {
+		b := escape[1]
+		taken := b >= ' ' && b != 0x7f && !('0' <= b && b <= '9') && !('a' <= b|0x20 && b|0x20 <= 'z') ||
+			strings.IndexByte("dDwWsS", b) >= 0 ||
+			len(escape) == 4 && strings.IndexByte("01234567", escape[2]) >= 0 && strings.IndexByte(hex, escape[3]) >= 0
+		for _, expression := range []string{escape, "[" + escape + "]", "[^" + escape + "]"} {
+			p, err := pattern.Parse(expression)
+			if (err == nil) != taken {
+				t.Errorf("%q: %v", expression, err)
+			}
+			if err != nil || !taken {
+				continue
+			}
+			re := regexp.MustCompile(`\A(?:` + expression + `)\z`)
+			for c := range 128 {
+				if text := string(rune(c)); p.Match(text) != re.MatchString(text) {
+					t.Errorf("%q matches %q: %v", expression, text, p.Match(text))
+				}
+			}
 		}
 	}
 }
