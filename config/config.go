@@ -67,7 +67,7 @@ type Config struct {
 	// Lets CORS preflight requests pass (OPTIONS with Origin and
 	// Access-Control-Request-Method): browsers send them without a token.
 	BypassCORSPreflight bool `json:"bypassCORSPreflight" default:"true"`
-	// What workers share of the keys that they fetch.
+	// How workers share the keys that they fetch.
 	Sharing Sharing `json:"sharing"`
 	// Where editors find the document's schema. Ignored.
 	Schema string `json:"$schema" default:"\"\"" min:"1"`

@@ -36,12 +36,11 @@ type claimant struct {
 // acquire is the lease in the claimant's hands, for the given length of time. It
 // reports false if the lease stays as it is.
 //
-// What no worker can have meant binds nobody: a lease from the future, or one
-// that is longer than the length, which is the same for all workers. So a lease
-// that somebody else writes keeps a worker from fetching for that long at most.
-// Leases that are written again and again do so for twice as long, one for an
-// owner that is gone and one for the worker that came after it, or for three times
-// as long if they look as if they had been taken over.
+// An impossible lease binds nobody: one from the future, or one that is longer than
+// the length, which is the same for all workers. So another's lease keeps a worker
+// from fetching for one length at most. Leases that are written again and again
+// bind for two lengths: one for an owner that is gone, and one for its successor.
+// If they look as if they had been taken over, they bind for three.
 func (l Lease) acquire(c claimant, now time.Time, length time.Duration) (Lease, bool) {
 	at := now.UnixNano()
 	held := l.Owner != 0 && l.Owner != c.worker && at < l.Ends &&

@@ -53,11 +53,15 @@ type curve struct {
 // A certificate is a container for its key. Its signature, dates, names and
 // extensions are not looked at.
 //
-// The text is configuration, so nothing in it is skipped: a block of another
-// kind, a private key, a key that is not usable, a block that is cut or
-// indented or has headers, no block at all, and more keys than a token is ever
-// tried with ([MaxTokenCost]) are errors, which are [ErrPEM], wrapped, and name
-// the block, counted from 1. Text outside the blocks is ignored, as RFC 7468 §2 allows.
+// The text is configuration, so nothing in it is skipped. Errors are [ErrPEM],
+// wrapped, and name the block, counted from 1:
+//
+//   - a block of another kind, or one that is cut or indented or has headers;
+//   - a private key, or a key that is not usable;
+//   - no block at all, or more keys than a token is ever tried with
+//     ([MaxTokenCost]).
+//
+// Text outside the blocks is ignored, as RFC 7468 §2 allows.
 func ParsePEM(text string) (*Set, error) {
 	set := &Set{AnyKeyID: true}
 	rest := []byte(text)

@@ -22,12 +22,12 @@ import (
 // present, and "crit" and "b64" (RFC 7797) must not be present: there is no
 // extension that this package understands.
 //
-// Of the claims (RFC 7519 §4.1), where they are present, "iss" must be a
-// string that is not empty, "aud" a string or an array of strings, and "exp",
-// "nbf" and "iat" numbers from 0 to 253402300799, the last second of the year
-// 9999. Which of them must be present is for the checks to say.
+// Claims (RFC 7519 §4.1) that are present must have their type: "iss" is a string
+// that is not empty, and "aud" a string or an array of strings. "exp", "nbf" and
+// "iat" are numbers from 0 to 253402300799, the last second of the year 9999. The
+// checks decide which of them must be present.
 //
-// The error is [ErrTooLarge], [ErrMalformed], or [ErrAlgorithm] where the header of a token
+// The error is [ErrTooLarge], [ErrMalformed], or [ErrAlgorithm] if the header of a token
 // that is otherwise well-formed holds no "alg"; an "alg" that is no string is
 // ErrMalformed, and one that nobody knows is for [Token.CheckAlgorithm].
 func Parse(compact string, maxBytes int) (*Token, error) {

@@ -82,9 +82,9 @@ func (t *claimTable) slot(name config.ClaimName) int { return t.slots[name.Key()
 
 // Identify reads who the token speaks for. The error is an [ErrClaim]: the
 // username or the organization is of the wrong type, or a header would hold what
-// none can carry. What is refused for another reason than the token's form, such
-// as a required claim that is absent or an organization without an entry in the
-// mapping, is found here as well and told by [Rule.Authorize].
+// none can carry. Some refusals have another reason than the token's form, such
+// as an absent required claim, or an organization that the mapping lacks. They are
+// found here as well, and [Rule.Authorize] returns them.
 //
 // Any other claim refuses no token that does not need it: its header is left out.
 func (i *Issuer) Identify(claims jwt.Claims) (*Identity, error) {

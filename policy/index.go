@@ -9,10 +9,9 @@ import (
 )
 
 // The index finds the first rule that matches without asking the others: hosts
-// in a map, paths in a trie of segments, methods in a map. What a lookup costs
-// depends on the host's labels and the path's segments, not on the number of
-// rules, except that a segment for which both a literal and a wildcard are
-// configured is followed in both.
+// in a map, paths in a trie of segments, methods in a map. The cost of a
+// lookup depends on the host's labels and the path's segments, not on the number
+// of rules. But if a segment has both a literal and a wildcard, both are followed.
 type index struct {
 	exact    map[string]*hostRules // by host
 	suffixes map[string]*hostRules // by what follows "*."

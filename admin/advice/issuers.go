@@ -102,9 +102,8 @@ func (a *adviser) noAudience(path string, issuer *config.Issuer) {
 		" here, too", issuer.Name)
 }
 
-// audienceOfRules reports whether no token of the issuer is accepted without
-// a look at its audience, because each rule under which it may be used names
-// audiences, or what stands for them.
+// audienceOfRules reports whether each rule for the issuer's tokens checks their
+// audience: it names audiences, or what stands for them.
 func (a *adviser) audienceOfRules(issuer *config.Issuer) bool {
 	for i := range a.config.Rules {
 		rule := &a.config.Rules[i]

@@ -121,7 +121,7 @@ func readGuide(file string) (*guide, error) {
 func tenant(i config.Issuer) string { return url.PathEscape(i.Name) }
 
 // location is where an issuer's keys, or its discovery document, are. It is
-// empty where the configuration holds the keys.
+// empty if the configuration holds the keys.
 func location(i config.Issuer) string {
 	j := i.SignatureValidation.JWKS
 	if j == nil {

@@ -22,10 +22,10 @@ type step struct {
 	// header is sent besides.
 	header [2]string
 	status int
-	// code is WSO2's error code, "" where there is none.
+	// code is WSO2's error code, "" if there is none.
 	code string
 	// identity is what the upstream sees: every header that begins with
-	// "x-wso2-", and authorization. Only where status is 200.
+	// "x-wso2-", and authorization. Only if status is 200.
 	identity map[string]string
 }
 

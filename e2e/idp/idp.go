@@ -63,7 +63,7 @@ type Client struct {
 	// Scopes are those the client may be granted. It gets those it asks for,
 	// and all of them if it asks for none (RFC 6749 §3.3).
 	Scopes []string
-	// Roles go into the token where the style has roles.
+	// Roles go into the token if the style has roles.
 	Roles []string
 }
 
