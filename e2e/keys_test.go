@@ -292,7 +292,12 @@ func TestUnknownKidFetchesAgainOncePerCooldown(t *testing.T) {
 	w := newWorker(t, fetching)
 	answer(t, fetch(t, w), scenario.First())
 	w.Time = w.Time.Add(time.Minute)
+	w.Tick()
+	regular := w.TickPeriod()
 	rotated := w.Open(request(scenario.Rotated().Token()))
+	if soon := w.TickPeriod(); regular != time.Second || soon > 25*time.Millisecond {
+		t.Errorf("ticks every %v, and %v while a request waits", regular, soon)
+	}
 	answer(t, fetch(t, w), scenario.First(), scenario.Rotated())
 	judged(t, rotated, 200, "ok")
 
