@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"regexp"
 	"slices"
+	"strings"
 )
 
 // matches says that a token is of the form that the issuer's have, if it asks for
@@ -36,11 +37,26 @@ func (config *Config) asked(rule *Rule, compact string, t *token) *Issuer {
 	for _, i := range config.inUse() {
 		if kind := i.TokenHandling["kind"]; i.TokenHandling["pattern"] != "" && len(compact) <= 4096 &&
 			i.matches(compact) &&
-			allowed(i) && !(t != nil && (kind == "REFERENCE" || i.hasKeys())) {
+			allowed(i) && !(likeJWT(compact) && (kind == "REFERENCE" || i.hasKeys())) {
 			return i
 		}
 	}
 	return nil
+}
+
+// likeJWT says that a text is three parts, and that the first begins an object of
+// JSON: as much as a reader needs that is not strict.
+func likeJWT(compact string) bool {
+	parts := strings.Split(compact, ".")
+	header := strings.TrimRight(parts[0], "=")
+	for len(header) > 0 {
+		octets, err := base64.RawURLEncoding.DecodeString(header)
+		if err == nil {
+			return len(parts) == 3 && strings.HasPrefix(strings.TrimSpace(string(octets)), "{")
+		}
+		header = header[:len(header)-1]
+	}
+	return false
 }
 
 // told is a token as its provider describes it.
