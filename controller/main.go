@@ -112,12 +112,14 @@ func once(ctx context.Context, config *rest.Config, o options, stdout, stderr io
 	for _, p := range result.Policies {
 		for _, c := range p.Conditions {
 			if c.Status != metav1.ConditionTrue {
-				fmt.Fprintf(stderr, "OrganizationPolicy %s/%s: not %s (%s): %s\n", p.Namespace, p.Name, c.Type, c.Reason, c.Message)
+				fmt.Fprintf(stderr, "OrganizationPolicy %s/%s: not %s (%s): %s\n", p.Namespace, p.Name, c.Type,
+					c.Reason, c.Message)
 			}
 		}
 		for _, i := range p.Issuers {
 			if i.State != translate.Used {
-				fmt.Fprintf(stderr, "TokenIssuer %s/%s: %s (%s): %s\n", i.Namespace, i.Name, i.State, i.Reason, i.Message)
+				fmt.Fprintf(stderr, "TokenIssuer %s/%s: %s (%s): %s\n", i.Namespace, i.Name, i.State, i.Reason,
+					i.Message)
 			}
 		}
 	}

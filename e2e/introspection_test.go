@@ -370,7 +370,8 @@ func TestAnswersOfTwoProviders(t *testing.T) {
 		say(t, c, active(w.Time.Add(time.Hour)))
 	}
 	for range 2 {
-		equal(t, "organizations", []string{organization(both["/1"]), organization(both["/2"])}, []string{"org1", "org2"})
+		equal(t, "organizations", []string{organization(both["/1"]), organization(both["/2"])},
+			[]string{"org1", "org2"})
 		for _, path := range []string{"/1", "/2"} {
 			s := at(path)
 			if e2e.Outcome(s).Waiting {

@@ -30,3 +30,20 @@ func TestMemory(t *testing.T) {
 		})
 	}
 }
+
+// TestAnEndedConfigurationIsCollected: while a configuration takes another one's
+// place both are there. The old one's memory is taken back as soon as it ends.
+func TestAnEndedConfigurationIsCollected(t *testing.T) {
+	w := newWorker(t, configOf(100))
+	before := w.VM.HostCalls()["clock_time_get"]
+	if !w.Root.Close() {
+		t.Fatal("the plugin does not end")
+	}
+	// A collection reads the clock, and nothing else does.
+	if w.VM.HostCalls()["clock_time_get"] == before {
+		t.Error("nothing was collected")
+	}
+	if err := w.VM.Err(); err != nil {
+		t.Error(err)
+	}
+}

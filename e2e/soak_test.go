@@ -291,7 +291,8 @@ func longestAnswer(i, n int) []byte {
 		func() scenario.Claims { return scenario.Claims{"jti": strconv.Itoa(i)} },
 	}
 	claims := kinds[i*len(kinds)/n%len(kinds)]()
-	maps.Copy(claims, scenario.Claims{"active": i%4 != 0, "sub": "user-" + strconv.Itoa(i), "org_id": "org1", "pad": ""})
+	maps.Copy(claims, scenario.Claims{"active": i%4 != 0, "sub": "user-" + strconv.Itoa(i), "org_id": "org1",
+		"pad": ""})
 	answer, err := json.Marshal(claims)
 	if err != nil {
 		panic(err)

@@ -59,14 +59,9 @@ const (
 // and refuses keeps nothing of what it had: it refuses all requests. Streams
 // that are waiting meanwhile are judged by the new configuration.
 func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
-	hadOne := p.config != nil
-	p.config, p.gate, p.metrics = nil, nil, newMetrics()
-	p.fetcher.dismiss()
+	p.letGo()
 	p.room.WakeAll()
 	defer p.readmit()
-	if hadOne {
-		collectNow()
-	}
 	document, err := proxywasm.GetPluginConfiguration()
 	if err != nil && !errors.Is(err, types.ErrorStatusNotFound) {
 		proxywasm.LogError("configuration: " + err.Error())
@@ -80,6 +75,25 @@ func (p *plugin) OnPluginStart(int) types.OnPluginStartStatus {
 		return types.OnPluginStartStatusFailed
 	}
 	return types.OnPluginStartStatusOK
+}
+
+// OnPluginDone ends the plugin, of which no streams are left. The VM may live on, for
+// the configuration that has taken its place.
+func (p *plugin) OnPluginDone() bool {
+	p.letGo()
+	p.fetcher.locations, p.room = nil, gate.NewRoom[*stream](0, 0)
+	return true
+}
+
+// letGo drops the configuration and all that was made for it, and takes its memory
+// back before as much is needed again.
+func (p *plugin) letGo() {
+	hadOne := p.config != nil
+	p.config, p.gate, p.metrics = nil, nil, newMetrics()
+	p.fetcher.dismiss()
+	if hadOne {
+		collectNow()
+	}
 }
 
 // configure puts a configuration to work, or returns what is wrong with it.

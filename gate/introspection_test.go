@@ -130,7 +130,8 @@ func TestWhatProvidersSayIsKept(t *testing.T) {
 		about(g, "op_1", i)
 		*now = noon.Add(c.later)
 		if d := about(g, "op_1", nil); d.Verdict != c.want {
-			t.Errorf("%s %s, %v later: verdict %d, %s, want %d", c.limits, c.answer, c.later, d.Verdict, d.Reason(), c.want)
+			t.Errorf("%s %s, %v later: verdict %d, %s, want %d", c.limits, c.answer, c.later, d.Verdict, d.Reason(),
+				c.want)
 		}
 	}
 }

@@ -311,7 +311,8 @@ func TestForgedTokensCostTheirIssuerAlone(t *testing.T) {
 			reasons[d.Reason()]++
 		}
 	})
-	if verified > 251 || reasons["bad_signature"] != int(verified) || reasons["keys_unavailable"] != 2000-int(verified) {
+	if verified > 251 || reasons["bad_signature"] != int(verified) ||
+		reasons["keys_unavailable"] != 2000-int(verified) {
 		t.Errorf("%d of 2000 forged tokens were verified at once, reasons %v", verified, reasons)
 	}
 	unseen := p.Judge(request(scenario.First().Token(scenario.Claims{"jti": "new"})))

@@ -47,7 +47,8 @@ func TestTenants(t *testing.T) {
 			claims := payloadClaims(t, `{"iss":`+quote(tt.iss)+`,"tid":`+tt.tid+`}`)
 			for _, provider := range p.Providers() { // which must be told which one is meant
 				issued, name := provider.HasIssued(claims), provider.Config.Name
-				if name == tt.want && !issued || tt.want == "" && issued && !strings.HasPrefix(tt.iss, "https://x.example/") {
+				if name == tt.want && !issued || tt.want == "" && issued &&
+					!strings.HasPrefix(tt.iss, "https://x.example/") {
 					t.Errorf("%s has issued it: %v", name, issued)
 				}
 			}

@@ -104,7 +104,8 @@ type PolicyResult struct {
 // OK reports whether everything is as it should be.
 func (r *Result) OK() bool {
 	for _, p := range r.Policies {
-		if !meta.IsStatusConditionTrue(p.Conditions, Accepted) || !meta.IsStatusConditionTrue(p.Conditions, ResolvedRefs) {
+		if !meta.IsStatusConditionTrue(p.Conditions, Accepted) ||
+			!meta.IsStatusConditionTrue(p.Conditions, ResolvedRefs) {
 			return false
 		}
 	}
@@ -255,7 +256,8 @@ func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind) ([]*unstr
 // plane says.
 func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	if o.SelectsNamespaces() && len(p.Namespaces) > 0 {
-		o.refuse(Invalid, "namespaces are selected by labels, and this controller reads those alone that it was told by "+
+		o.refuse(Invalid, "namespaces are selected by labels, and this controller reads those alone that it was "+
+			"told by "+
 			"name: "+strings.Join(p.Namespaces, ", "))
 		return nil
 	}

@@ -79,7 +79,8 @@ func newCluster(t *testing.T, texts ...string) *cluster {
 	c.client = fake.NewClientBuilder().WithScheme(known).WithRESTMapper(mapper).WithStatusSubresource(withStatus...).
 		WithReturnManagedFields().Build()
 	watched := interceptor.NewClient(c.client, interceptor.Funcs{
-		Apply: func(ctx context.Context, to client.WithWatch, o runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+		Apply: func(ctx context.Context, to client.WithWatch, o runtime.ApplyConfiguration,
+			options ...client.ApplyOption) error {
 			u := o.(interface {
 				GetKind() string
 				GetName() string
@@ -101,7 +102,8 @@ func newCluster(t *testing.T, texts ...string) *cluster {
 			}
 			return to.Delete(ctx, o, options...)
 		},
-		SubResourcePatch: func(ctx context.Context, to client.Client, sub string, o client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+		SubResourcePatch: func(ctx context.Context, to client.Client, sub string, o client.Object, patch client.Patch,
+			options ...client.SubResourcePatchOption) error {
 			kind := o.GetObjectKind().GroupVersionKind().Kind
 			if err := note("status", kind, o.GetName()); err != nil {
 				return err
@@ -151,7 +153,8 @@ func (c *cluster) apply(text string) {
 }
 
 func (c *cluster) kind(name string) schema.GroupVersionKind {
-	for _, kind := range append(slices.Clone(Written), translate.PolicyKind, schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
+	for _, kind := range append(slices.Clone(Written), translate.PolicyKind,
+		schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
 		schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, translate.TokenIssuerKind.WithVersion("v1alpha2")) {
 		if kind.Kind == name {
 			return kind
@@ -285,7 +288,8 @@ func TestLife(t *testing.T) {
 	diff(t, "after a restart", []string(nil), c.pass())
 
 	c.apply(tokenIssuer("one", "a", "org1", location("c.example.com")))
-	diff(t, "changed", []string{"apply BackendTLSPolicy orgate-keys-c-example-com", "apply Backend orgate-keys-c-example-com",
+	diff(t, "changed", []string{"apply BackendTLSPolicy orgate-keys-c-example-com",
+		"apply Backend orgate-keys-c-example-com",
 		"apply HTTPRoute orgate-keys-c-example-com", "apply EnvoyExtensionPolicy orgate",
 		"delete HTTPRoute orgate-keys-a-example-com", "delete Backend orgate-keys-a-example-com",
 		"delete BackendTLSPolicy orgate-keys-a-example-com"}, c.pass())
@@ -346,13 +350,16 @@ spec: {url: theirs}`
 	if _, err := c.r.Pass(t.Context()); err == nil {
 		t.Error("no error")
 	}
-	diff(t, "programmed", "False WriteFailed: what was written before stays: WasmPlugin orgate: is there already, and was not made for this "+
-		"OrganizationPolicy: give the policy another name, or delete the object", c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+	diff(t, "programmed", "False WriteFailed: what was written before stays: WasmPlugin orgate: is there already, "+
+		"and was not made for this "+
+		"OrganizationPolicy: give the policy another name, or delete the object",
+		c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
 	url, _, _ := unstructured.NestedString(c.get("WasmPlugin", "infra", "orgate").Object, "spec", "url")
 	diff(t, "url", "theirs", url)
 
-	c = newCluster(t, istioPolicy(), strings.Replace(theirs, "namespace: infra", "namespace: infra, labels: {app.kubernetes.io/managed-by: "+
-		"orgate, app.kubernetes.io/part-of: orgate}", 1))
+	c = newCluster(t, istioPolicy(), strings.Replace(theirs, "namespace: infra",
+		"namespace: infra, labels: {app.kubernetes.io/managed-by: "+
+			"orgate, app.kubernetes.io/part-of: orgate}", 1))
 	c.pass()
 	url, _, _ = unstructured.NestedString(c.get("WasmPlugin", "infra", "orgate").Object, "spec", "url")
 	diff(t, "url", "oci://registry.example.com/orgate:1.0.0", url)
@@ -381,7 +388,8 @@ kind: Secret
 metadata: {name: signer, namespace: one}
 data: {key: ` + key + `}`
 	}
-	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}"),
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1",
+		"certificate: {secretRef: {name: signer, key: key}}"),
 		tokenIssuer("two", "b", "org2", location("b.example.com")))
 	c.pass()
 	diff(t, "without the Secret", []string{"two/b"}, c.issuers())
@@ -405,10 +413,12 @@ data: {key: ` + key + `}`
 	c.delete("Secret", "one", "signer")
 	c.pass()
 	diff(t, "gone: the last good form", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
-	diff(t, "condition", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist; OrganizationPolicy "+
+	diff(t, "condition", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist; "+
+		"OrganizationPolicy "+
 		"infra/orgate: its last good form stays in use", c.condition("TokenIssuer", "one", "a", ResolvedRefs))
 
-	c.change("EnvoyExtensionPolicy", "infra", "orgate", func(o *unstructured.Unstructured) { o.Object["spec"] = map[string]any{} })
+	c.change("EnvoyExtensionPolicy", "infra", "orgate",
+		func(o *unstructured.Unstructured) { o.Object["spec"] = map[string]any{} })
 	c.pass()
 	diff(t, "drift does not take it away", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
 	c.r = &Reconciler{Client: c.r.Client, Reader: c.r.Reader, Events: c.r.Events, Now: c.r.Now}
@@ -432,7 +442,8 @@ func signer(t *testing.T) string {
 
 // TestPolicies: two for one Gateway, and one with a mistake.
 func TestPolicies(t *testing.T) {
-	younger := strings.NewReplacer("name: orgate, namespace", "name: second, namespace", "uid: p1", "uid: p2", "01-01T", "01-02T").Replace(gatewayPolicy)
+	younger := strings.NewReplacer("name: orgate, namespace", "name: second, namespace", "uid: p1", "uid: p2", "01-01T",
+		"01-02T").Replace(gatewayPolicy)
 	c := newCluster(t, younger, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
 	c.pass()
 	diff(t, "the younger", "False Conflicted: the older OrganizationPolicy infra/orgate is for the same proxies",
@@ -447,7 +458,8 @@ func TestPolicies(t *testing.T) {
 		_ = unstructured.SetNestedField(o.Object, "org1", "spec", "configuration", "organisation")
 	})
 	diff(t, "a mistake", []string{"status OrganizationPolicy orgate", "status TokenIssuer a"}, c.pass())
-	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got, "False Invalid: configuration: organisation: ") {
+	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got,
+		"False Invalid: configuration: organisation: ") {
 		t.Errorf("condition %s", got)
 	}
 	diff(t, "the last good state", before, c.get("EnvoyExtensionPolicy", "infra", "orgate"))
@@ -456,24 +468,35 @@ func TestPolicies(t *testing.T) {
 // TestEnvoyGatewaysWord: what Envoy Gateway says of the objects becomes the
 // condition Programmed.
 func TestEnvoyGatewaysWord(t *testing.T) {
-	accepted := map[string]any{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z"}
+	accepted := map[string]any{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+		"lastTransitionTime": "2026-01-01T00:00:00Z"}
 	condition := func(kind, status, reason, message string) map[string]any {
-		return map[string]any{"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+		return map[string]any{"type": kind, "status": status, "reason": reason, "message": message,
+			"lastTransitionTime": "2026-01-01T00:00:00Z"}
 	}
 	tests := []struct {
 		name          string
 		policy, route []any
 		more, want    string
 	}{
-		{"nothing yet", nil, nil, "", "False Pending: Envoy Gateway has not said yet what it makes of it. Is there a Gateway eg in this namespace?"},
+		{
+			"nothing yet", nil, nil, "", "False Pending: Envoy Gateway has not said yet what it makes of it. Is " +
+				"there a Gateway eg in this namespace?"},
 		{"all is well", []any{accepted}, []any{accepted}, "", "True Programmed: 1 TokenIssuers are used"},
-		{"an older policy", []any{condition("Accepted", "False", "Conflicted", "there is another")}, []any{accepted}, "",
-			"False Conflicted: Envoy Gateway does not take EnvoyExtensionPolicy orgate: requests pass unchecked (Conflicted): there is another"},
-		{"a policy on a listener", []any{accepted, condition("Overridden", "True", "Overridden", "for these listeners: [http]")}, []any{accepted}, "",
-			"False Overridden: another EnvoyExtensionPolicy takes the place of EnvoyExtensionPolicy orgate, and there requests pass unchecked: " +
+		{"an older policy", []any{condition("Accepted", "False", "Conflicted", "there is another")}, []any{accepted},
+			"",
+			"False Conflicted: Envoy Gateway does not take EnvoyExtensionPolicy orgate: requests pass unchecked " +
+				"(Conflicted): there is another"},
+		{
+			"a policy on a listener", []any{accepted,
+				condition("Overridden", "True", "Overridden", "for these listeners: [http]")}, []any{accepted}, "",
+			"False Overridden: another EnvoyExtensionPolicy takes the place of EnvoyExtensionPolicy orgate, and " +
+				"there requests pass unchecked: " +
 				"for these listeners: [http]"},
-		{"no route for keys", []any{accepted}, []any{condition("Accepted", "False", "NotAllowedByListeners", "no listener takes it")}, "",
-			"False NotAllowedByListeners: Envoy Gateway does not take HTTPRoute orgate-keys-a-example-com: there is no cluster to fetch keys " +
+		{"no route for keys", []any{accepted},
+			[]any{condition("Accepted", "False", "NotAllowedByListeners", "no listener takes it")}, "",
+			"False NotAllowedByListeners: Envoy Gateway does not take HTTPRoute orgate-keys-a-example-com: there is " +
+				"no cluster to fetch keys " +
 				"through, and tokens of the issuers there get 503 (NotAllowedByListeners): no listener takes it"},
 		{"a policy on a route that merges", []any{accepted}, []any{accepted}, `
 apiVersion: gateway.envoyproxy.io/v1alpha1
@@ -532,7 +555,8 @@ func (c *cluster) says(kind, namespace, name, at string, conditions []any) {
 func TestLostStatus(t *testing.T) {
 	c := newCluster(t, istioPolicy(), tokenIssuer("elsewhere", "a", "org1", location("a.example.com")))
 	c.loses = true
-	diff(t, "writes", []string{"apply WasmPlugin orgate", "status OrganizationPolicy orgate", "status TokenIssuer a"}, c.pass())
+	diff(t, "writes", []string{"apply WasmPlugin orgate", "status OrganizationPolicy orgate", "status TokenIssuer a"},
+		c.pass())
 	diff(t, "again", []string(nil), c.pass())
 	var got []string
 	for len(c.events.Events) > 0 {
@@ -540,7 +564,8 @@ func TestLostStatus(t *testing.T) {
 	}
 	diff(t, "events", []string{
 		`Normal Programmed 0 TokenIssuers are used. Istio says nothing of its WasmPlugins: ask the gateway with "orgate verify"`,
-		`Warning NotPermitted no OrganizationPolicy takes TokenIssuers of namespace "elsewhere" (spec.namespaces)`}, got)
+		`Warning NotPermitted no OrganizationPolicy takes TokenIssuers of namespace "elsewhere" (spec.namespaces)`},
+		got)
 }
 
 // TestFailedWrites: what fails is tried again, and until then what needs it is not
@@ -584,7 +609,8 @@ metadata: {name: one, labels: {tenant: "yes"}}`)
 	diff(t, "accepted", "True Accepted", c.condition("TokenIssuer", "one", "a", Accepted))
 	c.r.Namespaces = []string{"infra", "one"}
 	c.pass()
-	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got, "False Invalid: namespaces are selected by labels") {
+	if got := c.condition("OrganizationPolicy", "infra", "orgate", Accepted); !strings.HasPrefix(got,
+		"False Invalid: namespaces are selected by labels") {
 		t.Errorf("condition %s", got)
 	}
 }

@@ -155,11 +155,13 @@ func verdicts(o *unstructured.Unstructured) []verdict {
 			case c.ObservedGeneration < o.GetGeneration():
 				list = append(list, verdict{waits: true})
 			case (c.Type == "Accepted" || c.Type == "ResolvedRefs") && c.Status == metav1.ConditionFalse:
-				list = append(list, verdict{reason: c.Reason, fault: fmt.Sprintf("Envoy Gateway does not take %s: %s (%s): %s",
-					name, means, c.Reason, c.Message)})
+				list = append(list, verdict{reason: c.Reason,
+					fault: fmt.Sprintf("Envoy Gateway does not take %s: %s (%s): %s",
+						name, means, c.Reason, c.Message)})
 			case c.Type == Overridden && c.Status == metav1.ConditionTrue:
-				list = append(list, verdict{reason: Overridden, fault: fmt.Sprintf("another EnvoyExtensionPolicy takes the "+
-					"place of %s, and there requests pass unchecked: %s", name, c.Message)})
+				list = append(list, verdict{reason: Overridden,
+					fault: fmt.Sprintf("another EnvoyExtensionPolicy takes the "+
+						"place of %s, and there requests pass unchecked: %s", name, c.Message)})
 			}
 		}
 	}
@@ -213,8 +215,9 @@ func (p *pass) replaced(ctx context.Context, o *policy) (string, error) {
 func (p *pass) statePolicy(ctx context.Context, o *policy) error {
 	issuers := []any{}
 	for _, i := range o.issuers {
-		entry := map[string]any{"namespace": i.Namespace, "name": i.Name, "issuer": i.Issuer, "organization": i.Organization,
-			"state": string(i.State)}
+		entry := map[string]any{"namespace": i.Namespace, "name": i.Name, "issuer": i.Issuer,
+			"organization": i.Organization,
+			"state":        string(i.State)}
 		if i.Reason != "" {
 			entry["reason"] = string(i.Reason)
 		}
@@ -257,8 +260,9 @@ func (p *pass) stateIssuers(ctx context.Context, result *Result) error {
 				s.why(&s.message, by, "is not as it should be, and "+stays)
 			} else {
 				s.accepted, s.programmed, s.reason = false, false, string(translate.NotPermitted)
-				s.message = []string{fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)",
-					object.GetNamespace())}
+				s.message = []string{
+					fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)",
+						object.GetNamespace())}
 			}
 		}
 		result.Issuers[state]++
@@ -310,7 +314,8 @@ func (s *issuerStatus) add(by *policy, i translate.Issuer) {
 func (s *issuerStatus) conditions(o *unstructured.Unstructured) []metav1.Condition {
 	message := strings.Join(s.message, "; ")
 	one := func(kind string, good, its bool, reason string) metav1.Condition {
-		c := metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: kind, ObservedGeneration: o.GetGeneration()}
+		c := metav1.Condition{Type: kind, Status: metav1.ConditionTrue, Reason: kind,
+			ObservedGeneration: o.GetGeneration()}
 		if !good {
 			c.Status, c.Reason = metav1.ConditionFalse, reason
 		}
@@ -375,7 +380,8 @@ const mergePatch = "application/merge-patch+json"
 func read(status map[string]any) []metav1.Condition {
 	var s struct{ Conditions []metav1.Condition }
 	if len(status) > 0 {
-		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(map[string]any{"Conditions": status["conditions"]}, &s)
+		_ = runtime.DefaultUnstructuredConverter.FromUnstructured(map[string]any{"Conditions": status["conditions"]},
+			&s)
 	}
 	return s.Conditions
 }
@@ -400,7 +406,8 @@ func (p *pass) tell(o *unstructured.Unstructured, conditions []metav1.Condition)
 			continue
 		}
 		// An Event's note has 1024 bytes at most.
-		p.Events.Eventf(o, nil, "Warning", c.Reason, "Reconcile", "%.1000s", cmp.Or(c.Message, string(c.Type)+" is not true"))
+		p.Events.Eventf(o, nil, "Warning", c.Reason, "Reconcile", "%.1000s",
+			cmp.Or(c.Message, string(c.Type)+" is not true"))
 		return
 	}
 	if c := meta.FindStatusCondition(conditions, Programmed); c != nil && c.Status == metav1.ConditionTrue {

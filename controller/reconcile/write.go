@@ -86,7 +86,8 @@ func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstruc
 		return wanted, nil
 	}
 	now := wanted.DeepCopy()
-	err := p.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(now), client.FieldOwner(Owner), client.ForceOwnership)
+	err := p.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(now), client.FieldOwner(Owner),
+		client.ForceOwnership)
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +125,8 @@ func mayTake(o *policy, live *unstructured.Unstructured) error {
 	if owner == nil && live.GetLabels()[managedBy] == "orgate" && live.GetLabels()[partOf] == o.Name {
 		return nil
 	}
-	return errors.New("is there already, and was not made for this OrganizationPolicy: give the policy another name, or " +
+	return errors.New("is there already, and was not made for this OrganizationPolicy: give the policy another " +
+		"name, or " +
 		"delete the object")
 }
 

@@ -194,12 +194,14 @@ func (in *Input) permit(namespace string, e *entry) error {
 	}
 	for _, header := range e.headers {
 		if !in.Policy.Spec.allowsHeader(header) {
-			return fmt.Errorf("claims may not be mapped to the header %q: the OrganizationPolicy decides it (spec.claimHeaders)",
+			return fmt.Errorf("claims may not be mapped to the header %q: the OrganizationPolicy decides it "+
+				"(spec.claimHeaders)",
 				header)
 		}
 	}
 	if e.host != "" && !in.Policy.Spec.allowsHost(e.host) {
-		return fmt.Errorf("keys may not be fetched from host %q: the OrganizationPolicy decides it (spec.keyHosts)", e.host)
+		return fmt.Errorf("keys may not be fetched from host %q: the OrganizationPolicy decides it (spec.keyHosts)",
+			e.host)
 	}
 	return nil
 }
@@ -356,7 +358,8 @@ func apart(all []*candidate) {
 		}
 		if other := first[c.use.issuer]; other != nil && other.Namespace != c.Namespace &&
 			(other.use.claim != c.use.claim || other.use.keys != c.use.keys) {
-			c.conflict("%s has the issuer %s already, with another organization claim or other keys", other, c.use.issuer)
+			c.conflict("%s has the issuer %s already, with another organization claim or other keys", other,
+				c.use.issuer)
 			continue
 		}
 		if other := servers[c.use.server]; c.use.server != "" && other != nil && other.use.ca != c.use.ca {

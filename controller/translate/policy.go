@@ -238,7 +238,8 @@ var inCluster = []string{".svc", ".local", ".internal", ".localhost", ".localdom
 func (s *Spec) allowsHost(host string) bool {
 	if s.KeyHosts == nil {
 		last := host[strings.LastIndexByte(host, '.')+1:]
-		return strings.Contains(host, ".") && !strings.ContainsAny(host, ":") && strings.Trim(last, "0123456789") != "" &&
+		return strings.Contains(host, ".") && !strings.ContainsAny(host, ":") &&
+			strings.Trim(last, "0123456789") != "" &&
 			!slices.ContainsFunc(inCluster, func(end string) bool { return strings.HasSuffix(host, end) })
 	}
 	return slices.ContainsFunc(s.KeyHosts, func(pattern string) bool {

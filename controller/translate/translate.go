@@ -267,7 +267,8 @@ func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 		c := list[first]
 		switch err := parse(list[:first+1]); {
 		case errors.Is(err, errTooLarge):
-			c.leaveOut(Conflicted, "there are too many issuers for one configuration, and older ones come first: "+err.Error())
+			c.leaveOut(Conflicted, "there are too many issuers for one configuration, and older ones come first: "+
+				err.Error())
 		default:
 			c.leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse this one: "+
 				err.Error())
@@ -307,8 +308,10 @@ func (p *Policy) objects(base map[string]json.RawMessage, list []*candidate) ([]
 func (p *Policy) render(d *render.Document) (string, error) {
 	switch p.Spec.ControlPlane {
 	case Istio:
-		o := render.IstioOptions{Name: p.Name, Namespace: p.Namespace, Image: p.Spec.Image.URL, SHA256: p.Spec.Image.SHA256,
-			PullSecret: p.Spec.Image.pullSecret(), CA: cmp.Or(p.Spec.Istio.CAFile, "/etc/ssl/certs/ca-certificates.crt"),
+		o := render.IstioOptions{Name: p.Name, Namespace: p.Namespace, Image: p.Spec.Image.URL,
+			SHA256:           p.Spec.Image.SHA256,
+			PullSecret:       p.Spec.Image.pullSecret(),
+			CA:               cmp.Or(p.Spec.Istio.CAFile, "/etc/ssl/certs/ca-certificates.crt"),
 			FilteredClusters: p.Spec.Istio.FilteredClusters}
 		if p.Spec.TargetRef != nil {
 			o.Gateway = p.Spec.TargetRef.Name

@@ -146,7 +146,8 @@ func names(c *config.Config) []string {
 func said(out translate.Output) []string {
 	var list []string
 	for _, i := range out.Issuers {
-		list = append(list, strings.TrimSuffix(fmt.Sprintf("%s/%s %s %s: %s", i.Namespace, i.Name, i.State, i.Reason, i.Message), " : "))
+		list = append(list, strings.TrimSuffix(
+			fmt.Sprintf("%s/%s %s %s: %s", i.Namespace, i.Name, i.State, i.Reason, i.Message), " : "))
 	}
 	return list
 }
@@ -167,44 +168,57 @@ func TestIssuers(t *testing.T) {
 		{"a namespace that is not mapped", anyOrganization, []issuer{one, {2, "stranger", "b", "", "org1", "", "", ""}},
 			[]string{"one/a org1"}, []string{"one/a Used"}},
 		{"another namespace's organization", anyOrganization, []issuer{one, {2, "two", "b", "", "org1", "", "", ""}},
-			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
-				`speak for organization "org1": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
+			[]string{"one/a org1"}, []string{"one/a Used",
+				`two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
+					`speak for organization "org1": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
 		{"every organization", anyOrganization, []issuer{one, {2, "two", "b", "", `"*"`, "org_id", "", ""}},
-			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
-				`speak for organization "*": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
+			[]string{"one/a org1"}, []string{"one/a Used",
+				`two/b LeftOut NotPermitted: TokenIssuers of namespace "two" may not ` +
+					`speak for organization "*": OrganizationPolicy infra/orgate decides it (spec.namespaces)`}},
 		{"the platform speaks for all", anyOrganization, []issuer{{1, "platform", "a", "", `"*"`, "org_id", "", ""}},
 			[]string{"platform/a *"}, []string{"platform/a Used"}},
-		{"one cannot be read", anyOrganization, []issuer{{1, "one", "a", "", "org1", "", "jwks: {url: idp/jwks}", ""}, two},
-			[]string{"two/b org2"}, []string{`one/a LeftOut Invalid: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
+		{"one cannot be read", anyOrganization,
+			[]issuer{{1, "one", "a", "", "org1", "", "jwks: {url: idp/jwks}", ""}, two},
+			[]string{"two/b org2"}, []string{
+				`one/a LeftOut Invalid: spec.signatureValidation.jwks.url: must be an absolute http(s) URL, got "idp/jwks"`,
 				"two/b Used"}},
 		{"a host that the control plane refuses", anyOrganization + `
   keyHosts: [a_b.example.com]`, []issuer{{1, "one", "a", "", "org1", "", "jwks: {url: https://a_b.example.com/jwks}", ""}},
-			[]string{"nobody urn:orgate:nobody:nobody"}, []string{"one/a LeftOut Invalid: issuer \"one/a\": the host of https://a_b.example.com must be *"}},
+			[]string{"nobody urn:orgate:nobody:nobody"},
+			[]string{"one/a LeftOut Invalid: issuer \"one/a\": the host of https://a_b.example.com must be *"}},
 		{"the older of two for one iss", anyOrganization, []issuer{{2, "one", "b", "https://idp/", "org1", "", "", ""},
 			{1, "one", "a", "https://idp/", "org1", "", "", ""}}, []string{"one/a org1"},
-			[]string{"one/a Used", `one/b LeftOut Conflicted: the older TokenIssuer a has the issuer https://idp/ in organization "org1" already`}},
+			[]string{
+				"one/a Used", `one/b LeftOut Conflicted: the older TokenIssuer a has the issuer https://idp/ in organization "org1" already`}},
 		{"an iss of another namespace, read in another way", anyOrganization, []issuer{
 			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
-			{2, "two", "b", "https://idp/", "org2", "sub", "jwks: {url: https://idp.example.com/}", ""}}, []string{"one/a org1"},
-			[]string{"one/a Used", `two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the issuer https://idp/ already, ` +
-				`with another organization claim or other keys`}},
+			{2, "two", "b", "https://idp/", "org2", "sub", "jwks: {url: https://idp.example.com/}", ""}},
+			[]string{"one/a org1"},
+			[]string{
+				"one/a Used", `two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the issuer https://idp/ already, ` +
+					`with another organization claim or other keys`}},
 		{"an iss that two namespaces share", anyOrganization, []issuer{
 			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
 			{2, "two", "b", "https://idp/", "org2", "org", "jwks: {url: https://idp.example.com/}", ""}},
 			[]string{"one/a org1", "two/b org2"}, []string{"one/a Used", "two/b Used"}},
 		{"an iss in two organizations, and no claim to tell", anyOrganization, []issuer{
-			{1, "platform", "a", "https://idp/", "org1", "", "", ""}, {2, "platform", "b", "https://idp/", "org2", "", "", ""}},
-			[]string{"platform/a org1"}, []string{"platform/a Used", "platform/b LeftOut Conflicted: older TokenIssuers come first, " +
-				"and beside them the plugin would refuse this one: *"}},
-		{"a header that is everybody's", anyOrganization, []issuer{one, {2, "two", "b", "", "org2", "ct", "", "content-type"}},
-			[]string{"one/a org1"}, []string{"one/a Used", `two/b LeftOut NotPermitted: claims may not be mapped to the header ` +
-				`"content-type": the OrganizationPolicy decides it (spec.claimHeaders)`}},
+			{1, "platform", "a", "https://idp/", "org1", "", "", ""},
+			{2, "platform", "b", "https://idp/", "org2", "", "", ""}},
+			[]string{"platform/a org1"}, []string{"platform/a Used",
+				"platform/b LeftOut Conflicted: older TokenIssuers come first, " +
+					"and beside them the plugin would refuse this one: *"}},
+		{"a header that is everybody's", anyOrganization,
+			[]issuer{one, {2, "two", "b", "", "org2", "ct", "", "content-type"}},
+			[]string{"one/a org1"}, []string{"one/a Used",
+				`two/b LeftOut NotPermitted: claims may not be mapped to the header ` +
+					`"content-type": the OrganizationPolicy decides it (spec.claimHeaders)`}},
 		{"a header that the policy allows", anyOrganization + `
   claimHeaders: [X-Mail]`, []issuer{{2, "two", "b", "", "org2", "mail", "", "x-mail"}}, []string{"two/b org2"}, []string{"two/b Used"}},
 		{"a service of the cluster", anyOrganization, []issuer{one,
 			{2, "two", "b", "", "org2", "", "jwks: {url: https://orders.shop.svc/jwks}", ""}}, []string{"one/a org1"},
-			[]string{"one/a Used", `two/b LeftOut NotPermitted: keys may not be fetched from host "orders.shop.svc": the ` +
-				`OrganizationPolicy decides it (spec.keyHosts)`}},
+			[]string{
+				"one/a Used", `two/b LeftOut NotPermitted: keys may not be fetched from host "orders.shop.svc": the ` +
+					`OrganizationPolicy decides it (spec.keyHosts)`}},
 		{"an address", anyOrganization, []issuer{one,
 			{2, "two", "b", "", "org2", "", "jwks: {url: http://10.0.0.1/jwks}", ""}}, []string{"one/a org1"},
 			[]string{"one/a Used", `two/b LeftOut NotPermitted: keys may not be fetched from host "10.0.0.1": the ` +
@@ -256,7 +270,8 @@ data: {pem: `+string(quoted(certificate(t)))+`}`)[0]
 	reference := translate.References(in.TokenIssuers[0])[0].Object()
 
 	missing := translate.Translate(in)
-	if diff := cmp.Diff([]string{"one/a LeftOut RefNotFound: ConfigMap one/signer does not exist", "two/b Used"}, said(missing)); diff != "" {
+	if diff := cmp.Diff([]string{"one/a LeftOut RefNotFound: ConfigMap one/signer does not exist", "two/b Used"},
+		said(missing)); diff != "" {
 		t.Errorf("missing (-want +got):\n%s", diff)
 	}
 	in.Stored = map[translate.Reference]*unstructured.Unstructured{reference: stored}
@@ -267,7 +282,8 @@ data: {pem: `+string(quoted(certificate(t)))+`}`)[0]
 
 	in.Stored, in.Live = nil, there.Objects
 	kept := translate.Translate(in)
-	if diff := cmp.Diff([]string{"one/a LastGood RefNotFound: ConfigMap one/signer does not exist", "two/b Used"}, said(kept)); diff != "" {
+	if diff := cmp.Diff([]string{"one/a LastGood RefNotFound: ConfigMap one/signer does not exist", "two/b Used"},
+		said(kept)); diff != "" {
 		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(there.Objects, kept.Objects); diff != "" {
@@ -277,7 +293,8 @@ data: {pem: `+string(quoted(certificate(t)))+`}`)[0]
 	// What is no longer permitted is not kept.
 	in.Policy = policy(t, anyOrganization)
 	in.Policy.Spec.Namespaces[0].Organizations = []string{"org3"}
-	in.TokenIssuers[0] = issuer{1, "one", "a", "", "org3", "", "certificate: {configMapRef: {name: signer, key: pem}}", ""}.object(t)
+	in.TokenIssuers[0] = issuer{1, "one", "a", "", "org3", "", "certificate: {configMapRef: {name: signer, key: pem}}",
+		""}.object(t)
 	if diff := cmp.Diff([]string{"one/a LeftOut RefNotFound: ConfigMap one/signer does not exist", "two/b Used"},
 		said(translate.Translate(in))); diff != "" {
 		t.Errorf("no longer permitted (-want +got):\n%s", diff)
@@ -315,11 +332,14 @@ func TestAuthorities(t *testing.T) {
 		in := input(t, p, issuer{1, "one", "a", "", "org1", "", inline(certificate(t)), ""},
 			issuer{2, "two", "b", "", "org2", "", "jwks: {url: 'https://idp.example.com/b'}", ""})
 		out := translate.Translate(in)
-		if diff := cmp.Diff([]string{"one/a Used", "two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the " +
-			"server https://idp.example.com:443 already, with other certificate authorities"}, said(out)); diff != "" {
+		if diff := cmp.Diff([]string{"one/a Used",
+			"two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the " +
+				"server https://idp.example.com:443 already, with other certificate authorities"},
+			said(out)); diff != "" {
 			t.Errorf("said (-want +got):\n%s", diff)
 		}
-		if o := out.Objects[0]; o.GetKind() != "ConfigMap" || o.GetAnnotations()[translate.ServerAnnotation] != "https://idp.example.com:443" {
+		if o := out.Objects[0]; o.GetKind() != "ConfigMap" ||
+			o.GetAnnotations()[translate.ServerAnnotation] != "https://idp.example.com:443" {
 			t.Fatalf("first object %v", o)
 		}
 		in.Live = out.Objects
@@ -398,7 +418,8 @@ func TestSettings(t *testing.T) {
     settings: {usernameClaim: email}`), issuer{1, "one", "a", "", "org1", "", "certificate: {certificateInline: " + string(quoted(certificate(t))) + "}", ""},
 		issuer{2, "two", "b", "", "org2", "", "", ""}))
 	c := configuration(t, out)
-	if a, b := c.Issuers[0], c.Issuers[1]; a.Audiences[0] != "https://api.example.com" || b.Audiences[0] != "https://api.example.com" ||
+	if a, b := c.Issuers[0], c.Issuers[1]; a.Audiences[0] != "https://api.example.com" ||
+		b.Audiences[0] != "https://api.example.com" ||
 		a.UsernameClaim.Name != "sub" || b.UsernameClaim.Name != "email" || a.SignatureValidation.JWKS != nil ||
 		time.Duration(b.SignatureValidation.JWKS.RefreshInterval) != 5*time.Minute {
 		t.Errorf("issuers %+v", c.Issuers)
@@ -410,7 +431,8 @@ func TestSettings(t *testing.T) {
 func TestNobodysKey(t *testing.T) {
 	sum := sha256.Sum256([]byte("orgate: nobody's key 0"))
 	want := base64.RawURLEncoding.EncodeToString(sum[:])
-	set, err := jwks.Parse(string(configuration(t, translate.Translate(input(t, policy(t, anyOrganization)))).Issuers[0].SignatureValidation.JWKS.Inline))
+	set, err := jwks.Parse(string(configuration(t,
+		translate.Translate(input(t, policy(t, anyOrganization)))).Issuers[0].SignatureValidation.JWKS.Inline))
 	if err != nil || len(set.Keys) != 1 {
 		t.Fatalf("%v, %+v", err, set)
 	}
@@ -424,7 +446,8 @@ func TestNobodysKey(t *testing.T) {
 func TestManyIssuers(t *testing.T) {
 	in := input(t, policy(t, anyOrganization))
 	for i := range 1000 {
-		in.TokenIssuers = append(in.TokenIssuers, issuer{i % 60, "platform", fmt.Sprintf("i%d", i), "", fmt.Sprintf("org%d", i), "org", "", ""}.object(t))
+		in.TokenIssuers = append(in.TokenIssuers,
+			issuer{i % 60, "platform", fmt.Sprintf("i%d", i), "", fmt.Sprintf("org%d", i), "org", "", ""}.object(t))
 	}
 	out := translate.Translate(in)
 	if n := len(configuration(t, out).Issuers); n != 1000 || len(out.Objects) != 3001 {

@@ -79,7 +79,8 @@ func connect(t testing.TB, address string, node *corev3.Node, certificates strin
 		}
 		roots := x509.NewCertPool()
 		roots.AppendCertsFromPEM(ca)
-		creds = credentials.NewTLS(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair}, ServerName: "envoy-gateway"})
+		creds = credentials.NewTLS(&tls.Config{RootCAs: roots, Certificates: []tls.Certificate{pair},
+			ServerName: "envoy-gateway"})
 	}
 	connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(creds),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(64<<20)))
@@ -87,9 +88,11 @@ func connect(t testing.TB, address string, node *corev3.Node, certificates strin
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	p := &proxy{node: node, cancel: cancel, wanted: map[string][]string{}, changed: make(chan struct{}), pushes: map[string]int{}}
+	p := &proxy{node: node, cancel: cancel, wanted: map[string][]string{}, changed: make(chan struct{}),
+		pushes: map[string]int{}}
 	t.Cleanup(func() { cancel(); _ = connection.Close() })
-	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(connection).StreamAggregatedResources(ctx, grpc.WaitForReady(true))
+	stream, err := discoveryv3.NewAggregatedDiscoveryServiceClient(connection).StreamAggregatedResources(ctx,
+		grpc.WaitForReady(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,8 @@ func helm(release, namespace, values string) (string, error) {
 	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
 		return "", err
 	}
-	all, err := util.ToRenderValues(chart, given, common.ReleaseOptions{Name: release, Namespace: namespace, IsInstall: true}, nil)
+	all, err := util.ToRenderValues(chart, given,
+		common.ReleaseOptions{Name: release, Namespace: namespace, IsInstall: true}, nil)
 	if err != nil {
 		return "", err
 	}
@@ -96,8 +97,10 @@ idp:
 		issuers               []string
 		err                   string
 	}{
-		{"the values of the documents", "orgate", seeds, []string{"Deployment", "Gateway", "TokenIssuer", "OrganizationPolicy", "ServiceAccount",
-			"Role", "RoleBinding", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}, []string{"apk/idp Used"}, ""},
+		{"the values of the documents", "orgate", seeds,
+			[]string{"Deployment", "Gateway", "TokenIssuer", "OrganizationPolicy", "ServiceAccount",
+				"Role", "RoleBinding", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"},
+			[]string{"apk/idp Used"}, ""},
 		{"nothing", "a", "", []string{"Deployment", "Gateway", "OrganizationPolicy", "ServiceAccount",
 			"Role", "RoleBinding", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}, nil, ""},
 		{"Istio, some namespaces, everything", "a", seeds + `
@@ -116,10 +119,12 @@ policy:
   istio: {filteredClusters: true}
   issuerSettings: [{settings: {audiences: [api]}}]
 `, []string{"Deployment", "TokenIssuer", "OrganizationPolicy", "ServiceAccount", "Role", "RoleBinding", "Role", "RoleBinding", "Role",
-			"RoleBinding", "Role", "RoleBinding", "Role", "RoleBinding", "Role", "RoleBinding"}, []string{"apk/idp Used"}, ""},
+			"RoleBinding", "Role", "RoleBinding", "Role", "RoleBinding", "Role", "RoleBinding"},
+			[]string{"apk/idp Used"}, ""},
 		{"a provider without organizations", "a", "idp: {issuer: a, jwksEndpoint: b}", nil, nil,
 			"idp: organizationClaim (the claim that holds the organization) or organization"},
-		{"a provider without keys", "a", "idp: {issuer: a, organization: b}", nil, nil, "idp.jwksEndpoint: where the provider's keys are"},
+		{"a provider without keys", "a", "idp: {issuer: a, organization: b}", nil, nil,
+			"idp.jwksEndpoint: where the provider's keys are"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -150,7 +155,8 @@ policy:
 				t.Errorf("kinds (-want +got):\n%s\n%s", diff, text)
 			}
 			if ref := in.Policy.SharingKey(); ref != nil {
-				in.Stored[ref.Object()] = parse(t, "apiVersion: v1\nkind: Secret\ndata: {b: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=}")[0]
+				in.Stored[ref.Object()] = parse(t,
+					"apiVersion: v1\nkind: Secret\ndata: {b: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=}")[0]
 			}
 			out := translate.Translate(in)
 			if out.Err != nil || out.Unresolved != nil {

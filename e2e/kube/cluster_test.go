@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"go.etcd.io/etcd/server/v3/embed"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,10 +49,12 @@ func newCluster(t testing.TB) *cluster {
 	write(t, c.dir+"/sa.key", run(t, "", "openssl", "genrsa", "2048"))
 	secure := port(t)
 	c.url = "https://127.0.0.1:" + secure
-	start(t, exec.Command(bin+"/kube-apiserver", "--etcd-servers="+client, "--bind-address=127.0.0.1", "--secure-port="+secure,
+	start(t, exec.Command(bin+"/kube-apiserver", "--etcd-servers="+client, "--bind-address=127.0.0.1",
+		"--secure-port="+secure,
 		"--advertise-address=127.0.0.1", "--cert-dir="+c.dir+"/certs", "--service-account-issuer="+c.url,
 		"--service-account-key-file="+c.dir+"/sa.key", "--service-account-signing-key-file="+c.dir+"/sa.key",
-		"--service-cluster-ip-range=10.0.0.0/24", "--disable-admission-plugins=ServiceAccount", "--authorization-mode=RBAC",
+		"--service-cluster-ip-range=10.0.0.0/24", "--disable-admission-plugins=ServiceAccount",
+		"--authorization-mode=RBAC",
 		"--token-auth-file="+c.dir+"/tokens.csv", "--v=0"))
 	c.config = c.kubeconfig("admin", "admin")
 	eventually(t, func() error {
@@ -63,7 +64,8 @@ func newCluster(t testing.TB) *cluster {
 	for _, namespace := range []string{"orgate-system", "apk", "infra", "one", "two"} {
 		c.kubectl("", "create", "namespace", namespace)
 	}
-	c.kubectl("", "apply", "--server-side", "-f", crds(t, "github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/gatewayapi-crds.yaml"),
+	c.kubectl("", "apply", "--server-side", "-f",
+		crds(t, "github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/gatewayapi-crds.yaml"),
 		"-f", crds(t, "github.com/envoyproxy/gateway", "charts/gateway-helm/charts/crds/crds/generated"),
 		"-f", crds(t, "istio.io/istio", "manifests/charts/base/files/crd-all.gen.yaml"))
 	c.kubectl("", "apply", "--server-side", "-k", root+"/deploy/kustomize")
@@ -159,8 +161,9 @@ subjects: [{kind: ServiceAccount, name: orgate, namespace: orgate-system}]`)
 func (c *cluster) startController(namespace string, args ...string) *exec.Cmd {
 	c.t.Helper()
 	token := strings.TrimSpace(c.kubectl("", "create", "token", "orgate", "-n", namespace))
-	cmd := exec.Command(bin+"/controller", append([]string{"--kubeconfig", c.kubeconfig("controller", token), "--metrics-address=0",
-		"--health-address=0", "--leader-elect", "--leader-election-namespace=" + namespace}, args...)...)
+	cmd := exec.Command(bin+"/controller", append(
+		[]string{"--kubeconfig", c.kubeconfig("controller", token), "--metrics-address=0",
+			"--health-address=0", "--leader-elect", "--leader-election-namespace=" + namespace}, args...)...)
 	start(c.t, cmd)
 	return cmd
 }
@@ -256,11 +259,5 @@ func stop(t testing.TB, cmd *exec.Cmd) {
 	if err := cmd.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	for cmd.ProcessState == nil && time.Now().Before(deadline) {
-		if _, err := os.Stat("/proc/" + strconv.Itoa(cmd.Process.Pid) + "/exe"); err != nil {
-			return
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
+	_ = cmd.Wait() // with the status of one that was interrupted
 }

@@ -38,9 +38,11 @@ func TestLife(t *testing.T) {
 	c.plugin("envoyextensionpolicy", holds("nobody")) // closed from the start
 
 	// Two organizations, and one of them broken.
-	c.apply(tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}") + "---" + tokenIssuer("two", "b", "org2", keysAt("b.example.com")))
+	c.apply(tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}") + "---" + tokenIssuer(
+		"two", "b", "org2", keysAt("b.example.com")))
 	c.plugin("envoyextensionpolicy", holds("two/b", "!one/a", "!nobody"))
-	c.condition("tokenissuer", "one", "a", "ResolvedRefs", "False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist")
+	c.condition("tokenissuer", "one", "a", "ResolvedRefs",
+		"False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist")
 	c.condition("tokenissuer", "two", "b", "Accepted", "True")
 
 	// A Secret that comes, is rotated, and goes.
@@ -58,9 +60,11 @@ func TestLife(t *testing.T) {
 	c.plugin("envoyextensionpolicy", holds("one/a"))
 
 	// An organization that is another's, and a namespace that is nobody's.
-	c.apply(tokenIssuer("two", "thief", "org1", keysAt("c.example.com")) + "---" + tokenIssuer("orgate-system", "stranger", "org1", keysAt("c.example.com")))
+	c.apply(tokenIssuer("two", "thief", "org1", keysAt("c.example.com")) + "---" + tokenIssuer("orgate-system",
+		"stranger", "org1", keysAt("c.example.com")))
 	c.condition("tokenissuer", "two", "thief", "Accepted", "False NotPermitted")
-	c.condition("tokenissuer", "orgate-system", "stranger", "Accepted", "False NotPermitted: no OrganizationPolicy takes")
+	c.condition("tokenissuer", "orgate-system", "stranger", "Accepted",
+		"False NotPermitted: no OrganizationPolicy takes")
 	eventually(t, func() error {
 		events := c.kubectl("", "get", "events", "-A")
 		for _, want := range []string{"tokenissuer/stranger", "tokenissuer/thief", "NotPermitted"} {
@@ -80,15 +84,18 @@ func TestLife(t *testing.T) {
 		c.kubectl("", "patch", "envoyextensionpolicy", "orgate", "-n", "infra", "--type=merge", "-p", patch)
 		c.plugin("envoyextensionpolicy", holds("two/b", "one/a"))
 		eventually(t, func() error {
-			if o := c.get("envoyextensionpolicy", "infra", "orgate"); strings.Contains(fmt.Sprint(o.Object), "failOpen:true") {
+			if o := c.get("envoyextensionpolicy", "infra", "orgate"); strings.Contains(fmt.Sprint(o.Object),
+				"failOpen:true") {
 				return fmt.Errorf("it is open: %v", o.Object)
 			}
 			return nil
 		})
 	}
-	c.kubectl("", "patch", "envoyextensionpolicy", "orgate", "-n", "infra", "--type=merge", "-p", `{"spec": {"lua": [{"type": "Inline", "inline": "x"}]}}`)
+	c.kubectl("", "patch", "envoyextensionpolicy", "orgate", "-n", "infra", "--type=merge", "-p",
+		`{"spec": {"lua": [{"type": "Inline", "inline": "x"}]}}`)
 	eventually(t, func() error {
-		if o := c.get("envoyextensionpolicy", "infra", "orgate"); strings.Contains(fmt.Sprint(o.Object["spec"]), "lua") {
+		if o := c.get("envoyextensionpolicy", "infra", "orgate"); strings.Contains(fmt.Sprint(o.Object["spec"]),
+			"lua") {
 			return fmt.Errorf("it has what others added: %v", o.Object)
 		}
 		return nil
@@ -110,7 +117,8 @@ func TestLife(t *testing.T) {
 	c.kubectl("", "delete", "tokenissuer", "b", "-n", "two")
 	c.plugin("envoyextensionpolicy", holds("!two/b"))
 	eventually(t, func() error {
-		if left := c.kubectl("", "get", "httproutes,backends,backendtlspolicies", "-n", "infra", "-o", "name"); left != "" {
+		if left := c.kubectl("", "get", "httproutes,backends,backendtlspolicies", "-n", "infra", "-o",
+			"name"); left != "" {
 			return fmt.Errorf("left: %s", left)
 		}
 		return nil
@@ -121,7 +129,8 @@ func TestLife(t *testing.T) {
 
 	// Two policies for one Gateway.
 	c.apply(strings.Replace(policy, "name: orgate", "name: second", 1))
-	c.condition("organizationpolicy", "infra", "second", "Accepted", "False Conflicted: the older OrganizationPolicy infra/orgate")
+	c.condition("organizationpolicy", "infra", "second", "Accepted",
+		"False Conflicted: the older OrganizationPolicy infra/orgate")
 	if o := c.get("envoyextensionpolicy", "infra", "second"); o != nil {
 		t.Errorf("written: %v", o.Object)
 	}

@@ -93,7 +93,8 @@ extensionApis: {enableBackend: true}
 	}
 	eg := exec.Command("/envoy-gateway", "server", "--config-path", "/eg.yaml")
 	eg.Err = nil // it is there in its root
-	eg.Dir, eg.Env = "/", []string{"KUBECONFIG=/kubeconfig", "ENVOY_GATEWAY_NAMESPACE=envoy-gateway-system", "HOME=/tmp", "TMPDIR=/tmp"}
+	eg.Dir, eg.Env = "/", []string{"KUBECONFIG=/kubeconfig", "ENVOY_GATEWAY_NAMESPACE=envoy-gateway-system",
+		"HOME=/tmp", "TMPDIR=/tmp"}
 	eg.SysProcAttr = &syscall.SysProcAttr{Chroot: home}
 	if os.Getuid() != 0 {
 		eg.SysProcAttr.Cloneflags = syscall.CLONE_NEWUSER
@@ -260,10 +261,15 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 	}
 	plugins := `, wasm: [{name: theirs, code: {type: Image, image: {url: "` + image(t) + `"}}}]`
 	for _, tt := range []struct{ name, policy, want string }{
-		{"a policy on a listener", other("listener", "kind: Gateway, name: eg, sectionName: http", `, lua: [{type: Inline, inline: "x"}]`), "False Overridden"},
-		{"a policy on a route", other("route", "kind: HTTPRoute, name: orders", `, lua: [{type: Inline, inline: "x"}]`), "False Overridden"},
-		{"one that merges", other("strategic", "kind: HTTPRoute, name: orders", ", mergeType: StrategicMerge"+plugins), "False Overridden"},
-		{"one that merges JSON", other("json", "kind: HTTPRoute, name: orders", ", mergeType: JSONMerge"+plugins), "False Overridden"},
+		{
+			"a policy on a listener", other("listener", "kind: Gateway, name: eg, sectionName: http",
+				`, lua: [{type: Inline, inline: "x"}]`), "False Overridden"},
+		{"a policy on a route", other("route", "kind: HTTPRoute, name: orders", `, lua: [{type: Inline, inline: "x"}]`),
+			"False Overridden"},
+		{"one that merges", other("strategic", "kind: HTTPRoute, name: orders", ", mergeType: StrategicMerge"+plugins),
+			"False Overridden"},
+		{"one that merges JSON", other("json", "kind: HTTPRoute, name: orders", ", mergeType: JSONMerge"+plugins),
+			"False Overridden"},
 	} {
 		t.Log(tt.name)
 		c.apply(tt.policy)
@@ -274,10 +280,17 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 	}
 
 	// An older one for the same Gateway: the younger is ours.
-	c.apply(strings.NewReplacer("name: eg, namespace", "name: late, namespace", "port: 80,", "port: 81,", "port: 8080,", "port: 8081,").Replace(
+	c.apply(strings.NewReplacer("name: eg, namespace", "name: late, namespace", "port: 80,", "port: 81,", "port: 8080,",
+		"port: 8081,").Replace(
 		strings.Split(gateways, "\n---\n")[1]))
 	c.apply(other("older", "kind: Gateway, name: late", plugins))
-	time.Sleep(1100 * time.Millisecond) // ages are in seconds
+	created := c.get("envoyextensionpolicy", "infra", "older").GetCreationTimestamp()
+	eventually(t, func() error { // ages are in seconds
+		if now := time.Now().Truncate(time.Second); !now.After(created.Time) {
+			return fmt.Errorf("it was created at %v, and it is %v", created, now)
+		}
+		return nil
+	})
 	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
 		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
 	c.condition("organizationpolicy", "infra", "later", "Programmed", "False Conflicted")
@@ -295,7 +308,8 @@ metadata: {name: merged, namespace: infra}
 spec: {mergeBackends: {}}
 `)
 	c.apply(strings.Replace(gateways, "  gatewayClassName: eg\n",
-		"  gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, name: merged}}\n", 1))
+		"  gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, "+
+			"name: merged}}\n", 1))
 	c.apply(strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1))
 	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
 	p := c.envoyGateway()

@@ -41,7 +41,8 @@ func TestGuides(t *testing.T) {
 						line += " --wait=false" // nobody finalizes namespaces here
 					}
 					cmd := exec.Command("sh", "-c", line)
-					cmd.Dir, cmd.Env = home, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "KUBECONFIG="+c.config)
+					cmd.Dir, cmd.Env = home, append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"),
+						"KUBECONFIG="+c.config)
 					out, err := cmd.CombinedOutput()
 					if err != nil {
 						t.Fatalf("%s: %v\n%s", line, err, out)

@@ -38,30 +38,36 @@ func (c *cluster) istiod(environment ...string) *proxy {
 	grpc := port(c.t)
 	istiod := exec.Command(bin+"/pilot-discovery", "discovery", "--registries=Kubernetes", "--kubeconfig", c.config,
 		"--meshConfig", write(c.t, c.dir+"/mesh.yaml", "{}\n"), "--httpAddr", "127.0.0.1:"+port(c.t), "--httpsAddr", "",
-		"--grpcAddr", "127.0.0.1:"+grpc, "--secureGRPCAddr", "", "--monitoringAddr", "127.0.0.1:"+port(c.t), "--ctrlz_port", "0")
-	istiod.Env = append(os.Environ(), "ENABLE_CA_SERVER=false", "PILOT_CERT_PROVIDER=none", "POD_NAMESPACE=istio-system", "POD_NAME=istiod",
+		"--grpcAddr", "127.0.0.1:"+grpc, "--secureGRPCAddr", "", "--monitoringAddr", "127.0.0.1:"+port(c.t),
+		"--ctrlz_port", "0")
+	istiod.Env = append(os.Environ(), "ENABLE_CA_SERVER=false", "PILOT_CERT_PROVIDER=none",
+		"POD_NAMESPACE=istio-system", "POD_NAME=istiod",
 		"CLUSTER_ID=Kubernetes", "ENABLE_LEADER_ELECTION=false", "INJECT_ENABLED=false")
 	istiod.Env = append(istiod.Env, environment...)
 	istiod.Dir = c.dir
 	start(c.t, istiod)
-	metadata, err := structpb.NewStruct(map[string]any{"NAMESPACE": "infra", "CLUSTER_ID": "Kubernetes", "ISTIO_VERSION": "1.29.0",
-		"LABELS": map[string]any{"istio": "ingressgateway"}})
+	metadata, err := structpb.NewStruct(map[string]any{"NAMESPACE": "infra", "CLUSTER_ID": "Kubernetes",
+		"ISTIO_VERSION": "1.29.0",
+		"LABELS":        map[string]any{"istio": "ingressgateway"}})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return connect(c.t, "127.0.0.1:"+grpc, &corev3.Node{Id: "router~10.1.1.1~gw.infra~infra.svc.cluster.local", Cluster: "gw.infra",
+	return connect(c.t, "127.0.0.1:"+grpc, &corev3.Node{Id: "router~10.1.1.1~gw.infra~infra.svc.cluster.local",
+		Cluster:  "gw.infra",
 		Metadata: metadata}, "")
 }
 
 // istioPolicy is the policy for Istio.
 func istioPolicy(t testing.TB) string {
-	return strings.NewReplacer("EnvoyGateway", "Istio", "targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: eg}",
+	return strings.NewReplacer("EnvoyGateway", "Istio",
+		"targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: eg}",
 		"selector: {istio: ingressgateway}", "registry.example.com/orgate:1.0.0", image(t)).Replace(policy)
 }
 
 // TestIstio: what is applied reaches a proxy of Istio's.
 func TestIstio(t *testing.T) {
-	for name, environment := range map[string]string{"all clusters": "X=Y", "clusters that are named alone": "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG=true"} {
+	for name, environment := range map[string]string{"all clusters": "X=Y",
+		"clusters that are named alone": "PILOT_FILTER_GATEWAY_CLUSTER_CONFIG=true"} {
 		t.Run(name, func(t *testing.T) {
 			c := newCluster(t)
 			c.controller()
@@ -69,7 +75,8 @@ func TestIstio(t *testing.T) {
 			c.apply(ingress)
 			text := istioPolicy(t)
 			if environment != "X=Y" {
-				text = strings.Replace(text, "  configuration:", "  istio: {filteredClusters: true}\n  configuration:", 1)
+				text = strings.Replace(text, "  configuration:", "  istio: {filteredClusters: true}\n  configuration:",
+					1)
 			}
 			c.apply(text)
 			c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
@@ -124,8 +131,10 @@ func TestThousand(t *testing.T) {
 	c.apply(istioPolicy(t))
 	var all strings.Builder
 	for i := range 1000 {
-		all.WriteString(strings.Replace(tokenIssuer("apk", fmt.Sprintf("i%d", i), fmt.Sprintf("org%d", i), keysAt(fmt.Sprintf("h%d.example.com", i%10))),
-			"scopesClaim: scope,", "scopesClaim: scope, claimMappings: [{localClaim: x-wso2-organization, remoteClaim: org}],", 1) + "---")
+		all.WriteString(strings.Replace(tokenIssuer("apk", fmt.Sprintf("i%d", i), fmt.Sprintf("org%d", i),
+			keysAt(fmt.Sprintf("h%d.example.com", i%10))),
+			"scopesClaim: scope,", "scopesClaim: scope, claimMappings: [{localClaim: x-wso2-organization, "+
+				"remoteClaim: org}],", 1) + "---")
 	}
 	began := time.Now()
 	c.apply(strings.TrimSuffix(all.String(), "---"))
@@ -141,9 +150,11 @@ func TestThousand(t *testing.T) {
 	want := c.plugin("wasmplugin", count(1000))
 	p.until(t, guarded(want, nil))
 	t.Log("all of them at the proxy:", time.Since(began).Round(time.Millisecond))
-	t.Log("the object:", len(c.kubectl("", "get", "wasmplugin", "orgate", "-n", "infra", "-o", "json")), "bytes; the configuration:", len(want))
+	t.Log("the object:", len(c.kubectl("", "get", "wasmplugin", "orgate", "-n", "infra", "-o", "json")),
+		"bytes; the configuration:", len(want))
 	eventually(t, func() error {
-		programmed := c.kubectl("", "get", "tokenissuers", "-n", "apk", "-o", `jsonpath={.items[*].status.conditions[?(@.type=="Programmed")].status}`)
+		programmed := c.kubectl("", "get", "tokenissuers", "-n", "apk", "-o",
+			`jsonpath={.items[*].status.conditions[?(@.type=="Programmed")].status}`)
 		if n := strings.Count(programmed, "True"); n < 1000 {
 			return fmt.Errorf("%d have a status", n)
 		}

@@ -45,7 +45,8 @@ func needs(t testing.TB, program string) {
 func needsPlugin(t testing.TB) {
 	t.Helper()
 	if !built["plugin"] {
-		build(t, []string{"GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=-buildvcs=false"}, root, "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", bin+"/orgate.wasm", ".")
+		build(t, []string{"GOOS=wasip1", "GOARCH=wasm", "GOFLAGS=-buildvcs=false"}, root, "-buildmode=c-shared",
+			"-trimpath", "-ldflags=-s -w", "-o", bin+"/orgate.wasm", ".")
 		built["plugin"] = true
 	}
 }

@@ -60,7 +60,8 @@ func judge(t *testing.T, configuration string, requests map[string]string) map[s
 	defer w.VM.Close()
 	w.Tick()
 	for _, call := range w.VM.TakeCallouts() {
-		if err := call.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())), nil); err != nil {
+		if err := call.Respond(host.Headers{{":status", "200"}}, []byte(scenario.JWKS(scenario.First())),
+			nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,8 +104,9 @@ func TestThirdPartyProvider(t *testing.T) {
 		"/t/apk-system/apis": token("default"), "/t/default/orders": token("apk-system"),
 		"/t/default/none": "", "/t/default/other": token("another"),
 	})
-	want := map[string]int{"/t/default/pets": 200, "/t/apk-system/organizations": 200, "/t/apk-system/apis": 403, "/t/default/orders": 403,
-		"/t/default/none": 401, "/t/default/other": 403}
+	want := map[string]int{"/t/default/pets": 200, "/t/apk-system/organizations": 200, "/t/apk-system/apis": 403,
+		"/t/default/orders": 403,
+		"/t/default/none":   401, "/t/default/other": 403}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("statuses (-want +got):\n%s", diff)
 	}
@@ -129,9 +131,11 @@ policy: {configuration: {organization: {fromPath: "/t/{org}/"}}}
 	c.startController("infra")
 	configuration := c.plugin("envoyextensionpolicy", holds("infra/idp", `"usernameClaim":"email"`))
 	token := func(organization string) string {
-		return scenario.First().Token(scenario.Claims{"iss": "https://dev.eu.auth0.com/", "org_id": organization, "email": "a@example.com"})
+		return scenario.First().Token(scenario.Claims{"iss": "https://dev.eu.auth0.com/", "org_id": organization,
+			"email": "a@example.com"})
 	}
-	got := judge(t, configuration, map[string]string{"/t/org1/a": token("org1"), "/t/org2/a": token("org2"), "/t/org1/b": token("org2"),
+	got := judge(t, configuration, map[string]string{"/t/org1/a": token("org1"), "/t/org2/a": token("org2"),
+		"/t/org1/b": token("org2"),
 		"/t/org2/b": token("org1")})
 	want := map[string]int{"/t/org1/a": 200, "/t/org2/a": 200, "/t/org1/b": 403, "/t/org2/b": 403}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -125,8 +125,9 @@ func bindingAttacks() []Case {
 		"the confirmation is JSON in a text": {"", odd, signed(Claims{"cnf": encode(boundTo(odd)["cnf"])}), wrong},
 		"the confirmation is an empty array": {"", odd, signed(Claims{"cnf": []string{}}), wrong},
 		"the confirmation twice":             {"", odd, First().Raw(`"cnf":{}`, boundTo("cert")), invalid("malformed")},
-		"the thumbprint twice": {"", odd, First().Raw(`"cnf":{"x5t#S256":"` + thumbprint("cert") + `","x5t#S25\u0036":"` +
-			thumbprint(odd) + `"}`), invalid("malformed")},
+		"the thumbprint twice": {
+			"", odd, First().Raw(`"cnf":{"x5t#S256":"` + thumbprint("cert") + `","x5t#S25\u0036":"` +
+				thumbprint(odd) + `"}`), invalid("malformed")},
 		"of another one beside a key": {"", "cert",
 			signed(Claims{"cnf": Claims{x5t: thumbprint(odd), "jkt": thumbprint(odd)}}),
 			wrong},
@@ -167,7 +168,8 @@ func bindingAttacks() []Case {
 		if strings.HasPrefix(name, "required") {
 			members = `, "certificateBinding": "require"`
 		}
-		cases = append(cases, Case{Name: "binding, as the provider says: " + name, Config: reference(members), Want: c.want,
+		cases = append(cases, Case{Name: "binding, as the provider says: " + name, Config: reference(members),
+			Want:    c.want,
 			Request: over(Request{Token: opaque, Certificate: c.certificate}, said(c.claims))})
 	}
 	// A provider that is asked about a JWT need not tell what it is bound to.

@@ -95,8 +95,10 @@ func curveKeyAttacks() []Case {
 		add(s.Algorithm()+", keys of all kinds under one kid", s.Token(), isAlice, all...)
 		for _, algorithm := range []string{"RS256", "ES256", "ES384", "EdDSA"} {
 			if algorithm != s.Algorithm() {
-				add(algorithm+" over a signature of "+s.Algorithm(), s.With(Claims{"alg": algorithm}), badSignature, all...)
-				add(algorithm+" with a key for "+s.Algorithm()+" alone", s.With(Claims{"alg": algorithm}), unknownKey, s.JWK())
+				add(algorithm+" over a signature of "+s.Algorithm(), s.With(Claims{"alg": algorithm}), badSignature,
+					all...)
+				add(algorithm+" with a key for "+s.Algorithm()+" alone", s.With(Claims{"alg": algorithm}), unknownKey,
+					s.JWK())
 			}
 		}
 	}

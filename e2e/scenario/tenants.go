@@ -120,7 +120,8 @@ func tenantAttacks() []Case {
 		"iss without TLS":             {first.Token(iss("http://login.example/org1/v2.0")), unknown},
 		"by a stranger":               {Stranger().Token(ofTenant("org1")), badSignature},
 	}) {
-		cases = append(cases, Case{Name: "tenant: " + name, Config: direct, Request: get("/any", c.token), Want: c.want})
+		cases = append(cases, Case{Name: "tenant: " + name, Config: direct, Request: get("/any", c.token),
+			Want: c.want})
 	}
 	for _, tenant := range []string{"T-1", "t-1.", "org1", "t-"} {
 		cases = append(cases, Case{Name: "tenant: mapped, " + tenant, Config: mapped,
@@ -165,7 +166,8 @@ func tenantAttacks() []Case {
 		"two placeholders, the other way": {config("https://{tid}.example/{tid}/", first.JWK()),
 			first.Token(Claims{"iss": "https://org1.example/org2/", "tid": "org1"}), unknown},
 	}) {
-		cases = append(cases, Case{Name: "tenant's key: " + name, Config: c.config, Request: get("/", c.token), Want: c.want})
+		cases = append(cases, Case{Name: "tenant's key: " + name, Config: c.config, Request: get("/", c.token),
+			Want: c.want})
 	}
 
 	// One tenant has an issuer of its own, with keys of its own; and two issuers

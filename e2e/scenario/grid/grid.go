@@ -247,8 +247,10 @@ var Refused = []Issuer{
 			{Name: "b", Organization: "org2", Claim: "org", Mapping: map[string]string{"org1": "org2"}},
 			{Name: "a", Organization: "org1", Claim: "org"},
 		}},
-	{Title: "bound to `org1`, of many tenants, with `missingOrganization: \"issuer\"`: a token of any tenant could do " +
-		"without the claim",
+	{
+		Title: "bound to `org1`, of many tenants, with `missingOrganization: \"issuer\"`: a token of any tenant " +
+			"could do " +
+			"without the claim",
 		Entries: []Entry{{Name: "a", Organization: "org1", Claim: tid, OrIssuer: true}}},
 	{Title: "`\"*\"`, no claim: nothing says which organization it is",
 		Entries: []Entry{{Name: "a", Organization: "*"}}},
@@ -436,8 +438,10 @@ var Issuers = []Issuer{
 		)},
 	{"`\"*\"`, of many tenants, with the claim `tid`", []Entry{{Name: "a", Organization: "*", Claim: tid}}, false,
 		tenants(
-			Verdicts{allowsOrg1, allowsOrg1, "The tenant is the organization, and it is the one that the rule requires."},
-			Verdicts{Forbidden, allowsOrg2, "The tenant is the organization: it is any organization and is not `org1`."},
+			Verdicts{
+				allowsOrg1, allowsOrg1, "The tenant is the organization, and it is the one that the rule requires."},
+			Verdicts{
+				Forbidden, allowsOrg2, "The tenant is the organization: it is any organization and is not `org1`."},
 			Verdicts{Forbidden, allowsT3, "Without a mapping whoever has a tenant has an organization: it is any " +
 				"organization and is not `org1`."},
 		)},
@@ -451,14 +455,16 @@ var Issuers = []Issuer{
 		)},
 	{"bound to `org1`, of many tenants, with the claim `tid`",
 		[]Entry{{Name: "a", Organization: "org1", Claim: tid}}, false, tenants(
-			Verdicts{allowsOrg1, allowsOrg1, "The tenant has the name of the organization that the issuer is bound to."},
+			Verdicts{
+				allowsOrg1, allowsOrg1, "The tenant has the name of the organization that the issuer is bound to."},
 			Verdicts{Forbidden, Forbidden, notBound},
 			Verdicts{Forbidden, Forbidden, notBound},
 		)},
 	{"bound to `org1`, of many tenants, with the claim `tid` and a mapping",
 		[]Entry{{Name: "a", Organization: "org1", Claim: tid, Mapping: mapping}}, true, tenants(
-			Verdicts{allowsOrg1, allowsOrg1, "The mapping leads from the tenant to the organization that the issuer is " +
-				"bound to."},
+			Verdicts{
+				allowsOrg1, allowsOrg1, "The mapping leads from the tenant to the organization that the issuer is " +
+					"bound to."},
 			Verdicts{Forbidden, Forbidden, toLeadElse},
 			Verdicts{Forbidden, Forbidden, "A tenant that the mapping does not list is refused."},
 		)},
