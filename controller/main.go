@@ -45,6 +45,7 @@ type options struct {
 	namespaces                    []string
 	once, dryRun, elect           bool
 	metrics, health, electionHome string
+	restartsEvery                 time.Duration
 }
 
 func main() {
@@ -60,6 +61,8 @@ func main() {
 	flag.BoolVar(&o.elect, "leader-elect", false, "work only while this is the leader of several")
 	flag.StringVar(&o.electionHome, "leader-election-namespace", "",
 		"keep the leader's Lease in `NAMESPACE`; by default the pod's own")
+	flag.DurationVar(&o.restartsEvery, "restarts-every", 10*time.Second, "how often TokenIssuers may start a plugin "+
+		"anew, after the first five times; 0: with each change")
 	flag.StringVar(&o.metrics, "metrics-address", ":8080", "serve metrics on `ADDR`; 0: not at all")
 	flag.StringVar(&o.health, "health-address", ":8081", "serve /healthz and /readyz on `ADDR`; 0: not at all")
 	flag.Parse()
@@ -187,7 +190,7 @@ func watch(ctx context.Context, config *rest.Config, o options) error {
 		return err
 	}
 	r := &reconcile.Reconciler{Client: m.GetClient(), Reader: m.GetAPIReader(), Namespaces: o.namespaces, Now: time.Now,
-		Events: m.GetEventRecorder(reconcile.Owner)}
+		RestartsEvery: o.restartsEvery, Events: m.GetEventRecorder(reconcile.Owner)}
 	missing, err := watches(m, r, o)
 	if err != nil {
 		return err

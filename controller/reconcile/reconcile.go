@@ -75,6 +75,9 @@ type Reconciler struct {
 	DryRun func(verb string, o *unstructured.Unstructured)
 	// Now is the time.
 	Now func() time.Time
+	// RestartsEvery is how often TokenIssuers may start a plugin anew, after the
+	// first few times. Zero: with each change.
+	RestartsEvery time.Duration
 
 	mu         sync.Mutex
 	referenced map[translate.Reference]bool
@@ -84,6 +87,7 @@ type Reconciler struct {
 	stated  map[types.UID]string                               // the last status of a resource that does not keep it
 	written map[string]string                                  // attempts, by identity
 	good    map[types.UID][]*unstructured.Unstructured         // what was last wanted of each policy
+	paces   map[types.UID]*pace
 }
 
 // Result is what a pass found.
@@ -92,6 +96,8 @@ type Result struct {
 	// Issuers counts TokenIssuers by state, those that no policy takes as left
 	// out.
 	Issuers map[translate.State]int
+	// Again is when there is something to do, whatever happens. Zero: never.
+	Again time.Duration
 }
 
 // PolicyResult is what there is to say of a policy.
@@ -115,10 +121,11 @@ func (r *Result) OK() bool {
 // Reconcile makes one pass, whatever the request is.
 func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.Result, error) {
 	result, err := r.Pass(ctx)
-	if result != nil {
-		measure(result)
+	if result == nil {
+		return reconcile.Result{}, err
 	}
-	return reconcile.Result{}, err
+	measure(result)
+	return reconcile.Result{RequeueAfter: result.Again}, err
 }
 
 // IsReferenced reports whether the last pass asked for a Secret or a ConfigMap.
@@ -134,6 +141,7 @@ type pass struct {
 	policies []*policy
 	issuers  []*unstructured.Unstructured
 	labels   map[string]map[string]string
+	result   *Result
 }
 
 // policy is a policy in a pass.
@@ -143,6 +151,7 @@ type policy struct {
 	conditions []metav1.Condition
 	issuers    []translate.Issuer
 	programmed bool
+	pending    bool // not yet, and what was programmed before is
 	live       []*unstructured.Unstructured
 }
 
@@ -152,9 +161,9 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 	if r.said == nil {
 		r.stored = map[translate.Reference]*unstructured.Unstructured{}
 		r.said, r.stated, r.written = map[types.UID]string{}, map[types.UID]string{}, map[string]string{}
-		r.good = map[types.UID][]*unstructured.Unstructured{}
+		r.good, r.paces = map[types.UID][]*unstructured.Unstructured{}, map[types.UID]*pace{}
 	}
-	p := &pass{Reconciler: r}
+	p := &pass{Reconciler: r, result: &Result{Issuers: map[translate.State]int{}}}
 	if err := p.read(ctx); err != nil {
 		return nil, err
 	}
@@ -175,7 +184,7 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 			faults = append(faults, fmt.Errorf("OrganizationPolicy %s/%s: %w", o.Namespace, o.Name, err))
 		}
 	}
-	result := &Result{Issuers: map[translate.State]int{}}
+	result := p.result
 	for _, o := range p.policies {
 		faults = append(faults, p.statePolicy(ctx, o))
 		result.Policies = append(result.Policies, PolicyResult{o.Namespace, o.Name, o.conditions, o.issuers})
@@ -289,7 +298,12 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	for _, object := range out.Objects {
 		p.good[o.UID] = append(p.good[o.UID], object.DeepCopy())
 	}
-	if err := p.write(ctx, o, out.Objects); err != nil {
+	err = p.write(ctx, o, out.Objects)
+	if later, ok := errors.AsType[errLater](err); ok {
+		o.set(Programmed, false, Pending, later.Error())
+		return nil
+	}
+	if err != nil {
 		o.set(Programmed, false, "WriteFailed", "what was written before stays: "+err.Error())
 		return err
 	}

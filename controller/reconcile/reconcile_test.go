@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/yaml"
 
 	"orgate/controller/translate"
@@ -566,6 +567,108 @@ func TestLostStatus(t *testing.T) {
 		`Normal Programmed 0 TokenIssuers are used. Istio says nothing of its WasmPlugins: ask the gateway with "orgate verify"`,
 		`Warning NotPermitted no OrganizationPolicy takes TokenIssuers of namespace "elsewhere" (spec.namespaces)`},
 		got)
+}
+
+// TestPace: one tenant's changes start the plugin anew a few times at most, and say
+// nothing about the others. What closes the gateway, and what the platform wants,
+// waits for nothing.
+func TestPace(t *testing.T) {
+	const applied = "apply WasmPlugin orgate"
+	host := func(n int) string {
+		return tokenIssuer("one", "a", "org1", location(fmt.Sprintf("h%d.example.com", n)))
+	}
+	c := newCluster(t, istioPolicy(), host(0), tokenIssuer("two", "b", "org2", location("b.example.com")))
+	now := c.r.Now()
+	c.r.Now, c.r.RestartsEvery = func() time.Time { return now }, 10*time.Second
+	c.pass()
+	written, told := 0, map[string]int{}
+	for i := range 20 {
+		c.apply(host(i + 1))
+		for _, write := range c.pass() {
+			if write == applied {
+				written++
+			}
+			if strings.HasPrefix(write, "status") {
+				told[write]++
+			}
+		}
+		now = now.Add(time.Millisecond)
+	}
+	diff(t, "writes in the first 20 ms", 5, written)
+	diff(t, "statuses", map[string]int{"status OrganizationPolicy orgate": 1}, told)
+	waits := "False Pending: each change starts the plugin anew, and there were many: this one is written within 10s"
+	diff(t, "policy", waits, c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+	diff(t, "the other tenant", "True Programmed", c.condition("TokenIssuer", "two", "b", Programmed))
+	if c.get("ServiceEntry", "infra", "orgate-keys-h5-example-com") == nil {
+		t.Error("the server that the plugin as written fetches keys from is gone")
+	}
+
+	// What others change is changed back at once, with all that waits.
+	c.change("WasmPlugin", "infra", "orgate", func(o *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(o.Object, "FAIL_OPEN", "spec", "failStrategy")
+	})
+	diff(t, "drift", applied, c.pass()[0])
+	if c.get("ServiceEntry", "infra", "orgate-keys-h5-example-com") != nil {
+		t.Error("a server is left")
+	}
+
+	// A change of the policy, too.
+	c.apply(host(30))
+	c.change("OrganizationPolicy", "infra", "orgate", func(o *unstructured.Unstructured) {
+		o.SetGeneration(o.GetGeneration() + 1)
+		_ = unstructured.SetNestedField(o.Object, "org1", "spec", "configuration", "organization")
+	})
+	if writes := c.pass(); !slices.Contains(writes, applied) {
+		t.Errorf("a change of the policy: %q", writes)
+	}
+
+	// The rest is written when its time has come.
+	c.apply(host(40))
+	result, err := c.r.Reconcile(t.Context(), reconcile.Request{})
+	if err != nil || result.RequeueAfter <= 9*time.Second || result.RequeueAfter > 10*time.Second {
+		t.Errorf("%+v, %v", result, err)
+	}
+	now = now.Add(result.RequeueAfter)
+	if writes := c.pass(); !slices.Contains(writes, applied) {
+		t.Errorf("after that time: %q", writes)
+	}
+	diff(t, "policy", "True", c.condition("OrganizationPolicy", "infra", "orgate", Programmed)[:4])
+	diff(t, "again", []string(nil), c.pass())
+	result, err = c.r.Reconcile(t.Context(), reconcile.Request{})
+	diff(t, "nothing to do", reconcile.Result{}, result)
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPending: while Envoy Gateway has not said what it makes of a change, what it
+// took before stays programmed.
+func TestPending(t *testing.T) {
+	accepted := func() []any {
+		return []any{map[string]any{"type": "Accepted", "status": "True", "reason": "Accepted", "message": "",
+			"lastTransitionTime": "2026-01-01T00:00:00Z"}}
+	}
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.pass()
+	diff(t, "new", "False Pending", c.condition("TokenIssuer", "one", "a", Programmed))
+	c.says("EnvoyExtensionPolicy", "infra", "orgate", "ancestors", accepted())
+	c.says("HTTPRoute", "infra", "orgate-keys-a-example-com", "parents", accepted())
+	c.says("BackendTLSPolicy", "infra", "orgate-keys-a-example-com", "ancestors", accepted())
+	c.pass()
+	diff(t, "taken", "True Programmed", c.condition("TokenIssuer", "one", "a", Programmed))
+	c.apply(tokenIssuer("two", "b", "org2", location("b.example.com")))
+	for _, write := range c.pass() {
+		if write == "status TokenIssuer a" {
+			t.Error("another's change is said of it")
+		}
+	}
+	diff(t, "another's change", "True Programmed", c.condition("TokenIssuer", "one", "a", Programmed))
+	diff(t, "the other", "False Pending", c.condition("TokenIssuer", "two", "b", Programmed))
+	c.says("EnvoyExtensionPolicy", "infra", "orgate", "ancestors", []any{map[string]any{"type": "Accepted",
+		"status": "False", "reason": "Conflicted", "message": "there is another",
+		"lastTransitionTime": "2026-01-01T00:00:00Z"}})
+	c.pass()
+	diff(t, "lost", "False NotWritten", c.condition("TokenIssuer", "one", "a", Programmed))
 }
 
 // TestFailedWrites: what fails is tried again, and until then what needs it is not

@@ -48,7 +48,7 @@ func (o *policy) set(kind string, good bool, reason, message string) {
 	o.conditions = append(o.conditions, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: o.object.GetGeneration()})
 	if kind == Programmed {
-		o.programmed = good
+		o.programmed, o.pending = good, reason == Pending
 	}
 }
 
@@ -284,6 +284,7 @@ func (p *pass) takenBy(o *unstructured.Unstructured) *policy {
 // issuerStatus is what all policies say of a TokenIssuer.
 type issuerStatus struct {
 	accepted, resolved, programmed bool
+	pending                        bool // nothing but that keeps it from being programmed
 	reason                         string
 	message                        []string
 }
@@ -296,6 +297,7 @@ func (s *issuerStatus) add(by *policy, i translate.Issuer) {
 	if i.Message != "" {
 		s.why(&s.message, by, i.Message)
 	}
+	s.pending = (s.pending || s.programmed) && (by.programmed || by.pending) && i.State != translate.LeftOut
 	s.programmed = s.programmed && by.programmed && i.State != translate.LeftOut
 	switch i.Reason {
 	case "":
@@ -324,10 +326,20 @@ func (s *issuerStatus) conditions(o *unstructured.Unstructured) []metav1.Conditi
 		}
 		return c
 	}
+	programmed := one(Programmed, s.programmed, false, NotWritten)
+	if !s.programmed && s.pending {
+		// Another's change says nothing about this one.
+		programmed.Reason = Pending
+		status, _, _ := unstructured.NestedMap(o.Object, "status")
+		if was := meta.FindStatusCondition(read(status), Programmed); was != nil &&
+			was.ObservedGeneration == o.GetGeneration() && was.Status == metav1.ConditionTrue {
+			programmed = *was
+		}
+	}
 	return []metav1.Condition{
 		one(Accepted, s.accepted, s.resolved, s.reason),
 		one(ResolvedRefs, s.resolved, !s.resolved, s.reason),
-		one(Programmed, s.programmed, false, NotWritten),
+		programmed,
 	}
 }
 

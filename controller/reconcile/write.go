@@ -80,6 +80,11 @@ func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstruc
 		if same && !meddled || p.written[identity(live)] == attempt(live, wanted) {
 			return live, nil
 		}
+		if !meddled && isPlugin(wanted) {
+			if err := p.mayRestart(o); err != nil {
+				return nil, err
+			}
+		}
 	}
 	if p.DryRun != nil {
 		p.DryRun("apply", wanted)

@@ -270,7 +270,16 @@ func (in *Input) entry(o *unstructured.Unstructured) (*entry, []string, Reason, 
 }
 
 // alone is a configuration of one issuer.
-func alone(e *entry) string { return `{"organization": "*", "issuers": [` + string(e.json) + `]}` }
+func alone(e *entry) string { return beside([]*candidate{{use: e}}) }
+
+// beside is a configuration of issuers, and nothing else.
+func beside(list []*candidate) string {
+	var issuers []json.RawMessage
+	for _, c := range list {
+		issuers = append(issuers, c.use.json)
+	}
+	return string(marshal(map[string]any{"organization": config.Any, "issuers": issuers}))
+}
 
 // finish gives an issuer its name, its cluster and the policy's settings.
 func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, error) {

@@ -241,49 +241,80 @@ func complete(base map[string]json.RawMessage, entries []*entry) []json.RawMessa
 // the youngest if there are too many.
 func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 	parse := func(list []*candidate) error {
-		doc := p.document(base, complete(base, entries(list)))
-		if len(doc) > largest {
-			return errTooLarge
-		}
-		_, err := config.Parse(doc)
+		_, err := config.Parse(p.document(base, complete(base, entries(list))))
 		return err
 	}
-	for {
-		list := used(all)
-		err := parse(list)
-		if err == nil {
-			return nil
+	if err := parse(nil); err != nil {
+		return err
+	}
+	p.cut(base, used(all))
+	// What the plugin refuses is two entries for one "iss", nearly always: so
+	// hundreds of mistakes in one tenant's cost as little as those do by themselves.
+	for _, same := range byIssuer(used(all)) {
+		if len(same) > 1 {
+			fitting(same, func(list []*candidate) error {
+				_, err := config.Parse(beside(list))
+				return err
+			})
 		}
-		if len(list) == 0 {
-			return err
+	}
+	fitting(used(all), parse)
+	return nil
+}
+
+// cut leaves out the youngest if all together are too large.
+func (p *Policy) cut(base map[string]json.RawMessage, list []*candidate) {
+	room := largest - len(p.document(base, complete(base, nil)))
+	for i, c := range list {
+		if room -= len(c.use.json) + len(","); room >= 0 {
+			continue
 		}
-		// The shortest beginning that fails: its last issuer is the one.
-		first, _ := slices.BinarySearchFunc(indexes(len(list)), 0, func(i, _ int) int {
-			if parse(list[:i+1]) != nil {
-				return 0
-			}
-			return -1
-		})
-		c := list[first]
-		switch err := parse(list[:first+1]); {
-		case errors.Is(err, errTooLarge):
-			c.leaveOut(Conflicted, "there are too many issuers for one configuration, and older ones come first: "+
-				err.Error())
-		default:
-			c.leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse this one: "+
-				err.Error())
+		for _, c := range list[i:] {
+			c.leaveOut(Conflicted, fmt.Sprintf("there are too many issuers for one configuration of %d bytes, and "+
+				"older TokenIssuers come first", largest))
 		}
+		return
 	}
 }
 
-var errTooLarge = fmt.Errorf("it would be larger than %d bytes", largest)
-
-func indexes(n int) []int {
-	list := make([]int, n)
-	for i := range list {
-		list[i] = i
+// fitting leaves out of a list those with which, beside older ones, it would not
+// parse. It halves the list until it knows them.
+func fitting(list []*candidate, parse func([]*candidate) error) {
+	var kept []*candidate
+	var add func(chunk []*candidate)
+	add = func(chunk []*candidate) {
+		with := slices.Concat(kept, chunk)
+		err := parse(with)
+		switch half := len(chunk) / 2; {
+		case err == nil:
+			kept = with
+		case half == 0:
+			chunk[0].leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse "+
+				"this one: "+err.Error())
+		default:
+			add(chunk[:half])
+			add(chunk[half:])
+		}
 	}
-	return list
+	if len(list) > 0 {
+		add(list)
+	}
+}
+
+// byIssuer groups candidates by the "iss" of their tokens, in their order.
+func byIssuer(list []*candidate) [][]*candidate {
+	var groups [][]*candidate
+	at := map[string]int{}
+	for _, c := range list {
+		i, ok := at[c.use.issuer]
+		if !ok {
+			i = len(groups)
+			at[c.use.issuer] = i
+			groups = append(groups, nil)
+		}
+		groups[i] = append(groups[i], c)
+	}
+	return groups
 }
 
 // objects renders the objects.

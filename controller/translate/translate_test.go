@@ -455,6 +455,51 @@ func TestManyIssuers(t *testing.T) {
 	}
 }
 
+// TestTooManyIssuers: what has no room any more is left out, the youngest first.
+func TestTooManyIssuers(t *testing.T) {
+	in := input(t, policy(t, anyOrganization))
+	long := strings.Repeat("a", 7000)
+	for i := range 200 {
+		in.TokenIssuers = append(in.TokenIssuers, issuer{i / 4, "platform", fmt.Sprintf("i%03d", i), "",
+			fmt.Sprintf("org%d", i), "org", "jwks: {url: https://keys.example.com/" + long + "}", ""}.object(t))
+	}
+	out := translate.Translate(in)
+	n := len(configuration(t, out).Issuers)
+	if n < 140 || n > 150 {
+		t.Errorf("%d issuers have room", n)
+	}
+	for i, one := range out.Issuers {
+		left := one.State == translate.LeftOut && one.Reason == translate.Conflicted &&
+			strings.Contains(one.Message, "too many issuers for one configuration of 1048576 bytes")
+		if want := i >= n; left != want {
+			t.Errorf("%s is %s (%s): %s", one.Name, one.State, one.Reason, one.Message)
+		}
+	}
+}
+
+// TestManyMistakes: the same mistake in all TokenIssuers of one tenant leaves the
+// oldest of them, and the other tenants.
+func TestManyMistakes(t *testing.T) {
+	in := input(t, policy(t, anyOrganization), issuer{age: 59, namespace: "one", name: "a", org: "org1"},
+		issuer{age: 59, namespace: "two", name: "b", org: "org2"})
+	for i := range 200 {
+		in.TokenIssuers = append(in.TokenIssuers, issuer{age: i / 4, namespace: "platform", name: fmt.Sprintf("i%03d", i),
+			iss: "https://idp.example.com/", org: fmt.Sprintf("of%d", i)}.object(t))
+	}
+	out := translate.Translate(in)
+	var names []string
+	for _, i := range configuration(t, out).Issuers {
+		names = append(names, i.Name)
+	}
+	if diff := cmp.Diff([]string{"platform/i000", "one/a", "two/b"}, names); diff != "" {
+		t.Errorf("issuers (-want +got):\n%s", diff)
+	}
+	if last := out.Issuers[199]; last.Reason != translate.Conflicted || !strings.Contains(last.Message,
+		"organizationClaim: is required, since the issuer stands under several organizations") {
+		t.Errorf("%s: %s %s", last.Name, last.Reason, last.Message)
+	}
+}
+
 // TestLabels: a label of the namespace can say the organization.
 func TestLabels(t *testing.T) {
 	p := policy(t, anyOrganization)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -162,9 +161,16 @@ func (c *cluster) startController(namespace string, args ...string) *exec.Cmd {
 	c.t.Helper()
 	token := strings.TrimSpace(c.kubectl("", "create", "token", "orgate", "-n", namespace))
 	cmd := exec.Command(bin+"/controller", append(
-		[]string{"--kubeconfig", c.kubeconfig("controller", token), "--metrics-address=0",
+		[]string{"--kubeconfig", c.kubeconfig("controller", token), "--metrics-address=0", "--restarts-every=0",
 			"--health-address=0", "--leader-elect", "--leader-election-namespace=" + namespace}, args...)...)
-	start(c.t, cmd)
+	log := start(c.t, cmd)
+	c.t.Cleanup(func() {
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "forbidden") {
+				c.t.Errorf("the controller lacks a right: %s", line)
+			}
+		}
+	})
 	return cmd
 }
 
@@ -251,13 +257,4 @@ func holds(texts ...string) func(string) error {
 		}
 		return nil
 	}
-}
-
-// stop ends a process, and waits for its end.
-func stop(t testing.TB, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	_ = cmd.Wait() // with the status of one that was interrupted
 }

@@ -3,9 +3,13 @@ package kube
 import (
 	"encoding/base64"
 	"fmt"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"orgate/e2e/scenario"
 )
@@ -29,27 +33,45 @@ metadata: {name: signer, namespace: one}
 data: {key: ` + base64.StdEncoding.EncodeToString([]byte(key)) + "}\n"
 }
 
-// TestLife: what is applied, changed and deleted, on a real API server, with the
-// rights that the chart gives.
+// TestLife: what is applied, changed and deleted reaches a proxy, with a real API
+// server and the rights that the chart gives.
 func TestLife(t *testing.T) {
 	c := newCluster(t)
-	first := c.controller()
-	c.apply(policy)
-	c.plugin("envoyextensionpolicy", holds("nobody")) // closed from the start
+	metrics, health := "127.0.0.1:"+port(t), "127.0.0.1:"+port(t)
+	first := c.controller("--metrics-address="+metrics, "--health-address="+health)
+	c.apply(gateways)
+	c.apply(withImage(t, policy))
+	p := c.envoyGateway()
+	hosts := map[string]string{}
+	plugin := func(want func(configuration string) error) string {
+		t.Helper()
+		configuration := c.plugin("envoyextensionpolicy", want)
+		p.until(t, guarded(configuration, hosts))
+		p.until(t, onEveryRoute)
+		return configuration
+	}
+	plugin(holds("nobody")) // closed from the start
 
 	// Two organizations, and one of them broken.
 	c.apply(tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}") + "---" + tokenIssuer(
 		"two", "b", "org2", keysAt("b.example.com")))
-	c.plugin("envoyextensionpolicy", holds("two/b", "!one/a", "!nobody"))
+	const cluster = "httproute/infra/orgate-keys-b-example-com/rule/0/backend/0"
+	hosts[cluster] = "b.example.com"
+	plugin(holds("two/b", "!one/a", "!nobody"))
 	c.condition("tokenissuer", "one", "a", "ResolvedRefs",
 		"False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist")
 	c.condition("tokenissuer", "two", "b", "Accepted", "True")
+	serves(t, "http://"+health+"/healthz", "ok")
+	serves(t, "http://"+health+"/readyz", "ok")
+	serves(t, "http://"+metrics+"/metrics", `orgate_controller_token_issuers{state="LeftOut"} 1`,
+		`orgate_controller_token_issuers{state="Used"} 1`,
+		`orgate_controller_policy{condition="Accepted",name="orgate",namespace="infra"} 1`)
 
 	// A Secret that comes, is rotated, and goes.
 	c.apply(secret(scenario.First().PublicKey()))
-	with := c.plugin("envoyextensionpolicy", holds("two/b", "one/a"))
+	with := plugin(holds("two/b", "one/a"))
 	c.apply(secret(scenario.Rotated().PublicKey()))
-	c.plugin("envoyextensionpolicy", func(configuration string) error {
+	plugin(func(configuration string) error {
 		if configuration == with {
 			return fmt.Errorf("the old key is still there")
 		}
@@ -57,7 +79,7 @@ func TestLife(t *testing.T) {
 	})
 	c.kubectl("", "delete", "secret", "signer", "-n", "one")
 	c.condition("tokenissuer", "one", "a", "ResolvedRefs", "False RefNotFound")
-	c.plugin("envoyextensionpolicy", holds("one/a"))
+	plugin(holds("one/a"))
 
 	// An organization that is another's, and a namespace that is nobody's.
 	c.apply(tokenIssuer("two", "thief", "org1", keysAt("c.example.com")) + "---" + tokenIssuer("orgate-system",
@@ -74,7 +96,7 @@ func TestLife(t *testing.T) {
 		}
 		return nil
 	})
-	c.plugin("envoyextensionpolicy", holds("!thief", "!stranger"))
+	plugin(holds("!thief", "!stranger"))
 
 	// Drift: what opens the gateway is closed again.
 	for _, patch := range []string{
@@ -82,7 +104,7 @@ func TestLife(t *testing.T) {
 		`{"spec": {"wasm": null}}`,
 	} {
 		c.kubectl("", "patch", "envoyextensionpolicy", "orgate", "-n", "infra", "--type=merge", "-p", patch)
-		c.plugin("envoyextensionpolicy", holds("two/b", "one/a"))
+		plugin(holds("two/b", "one/a"))
 		eventually(t, func() error {
 			if o := c.get("envoyextensionpolicy", "infra", "orgate"); strings.Contains(fmt.Sprint(o.Object),
 				"failOpen:true") {
@@ -102,12 +124,15 @@ func TestLife(t *testing.T) {
 	})
 	c.quiet("envoyextensionpolicy")
 
-	// A restart in the middle: what changes meanwhile is seen, and nothing is
-	// written without a change.
-	stop(t, first)
-	version := c.get("envoyextensionpolicy", "infra", "orgate").GetResourceVersion()
+	// The leader dies, and another takes over: it sees what changed meanwhile, and
+	// writes nothing without a change.
 	c.controller()
-	c.condition("organizationpolicy", "infra", "orgate", "Accepted", "True")
+	version := c.get("envoyextensionpolicy", "infra", "orgate").GetResourceVersion()
+	if err := first.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	c.apply(tokenIssuer("two", "late", "org1", keysAt("c.example.com")))
+	c.condition("tokenissuer", "two", "late", "Accepted", "False NotPermitted")
 	c.quiet("envoyextensionpolicy")
 	if now := c.get("envoyextensionpolicy", "infra", "orgate").GetResourceVersion(); now != version {
 		t.Errorf("written without a change: %s, before %s", now, version)
@@ -115,17 +140,24 @@ func TestLife(t *testing.T) {
 
 	// Delete and prune.
 	c.kubectl("", "delete", "tokenissuer", "b", "-n", "two")
-	c.plugin("envoyextensionpolicy", holds("!two/b"))
+	delete(hosts, cluster)
+	plugin(holds("!two/b"))
 	eventually(t, func() error {
-		if left := c.kubectl("", "get", "httproutes,backends,backendtlspolicies", "-n", "infra", "-o",
-			"name"); left != "" {
+		if left := c.kubectl("", "get", "httproutes,backends,backendtlspolicies", "-n", "infra", "-l",
+			"app.kubernetes.io/part-of=orgate", "-o", "name"); left != "" {
 			return fmt.Errorf("left: %s", left)
 		}
 		return nil
 	})
-	c.plugin("envoyextensionpolicy", holds("one/a"))
+	p.until(t, func(s *state) error {
+		if s.Clusters[cluster] != nil {
+			return fmt.Errorf("the proxy has %s", cluster)
+		}
+		return nil
+	})
+	plugin(holds("one/a"))
 	c.kubectl("", "delete", "tokenissuer", "a", "-n", "one")
-	c.plugin("envoyextensionpolicy", holds("nobody", "!one/a"))
+	plugin(holds("nobody", "!one/a"))
 
 	// Two policies for one Gateway.
 	c.apply(strings.Replace(policy, "name: orgate", "name: second", 1))
@@ -134,6 +166,99 @@ func TestLife(t *testing.T) {
 	if o := c.get("envoyextensionpolicy", "infra", "second"); o != nil {
 		t.Errorf("written: %v", o.Object)
 	}
+}
+
+// TestTheirDefinition: WSO2's own definition of TokenIssuers, installed before
+// orgate, has no place for conditions. Then Events say the same, once.
+func TestTheirDefinition(t *testing.T) {
+	c := newCluster(t)
+	definition := c.get("crd", "", "tokenissuers.dp.wso2.com")
+	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+	for _, v := range versions {
+		err := unstructured.SetNestedMap(v.(map[string]any), map[string]any{"type": "object"}, "schema",
+			"openAPIV3Schema", "properties", "status")
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := definition.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.kubectl(string(text), "replace", "-f", "-")
+	c.controller()
+	c.apply(istioPolicy(t))
+	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")) + "---" + tokenIssuer("two", "thief", "org1",
+		keysAt("c.example.com")))
+	c.plugin("wasmplugin", holds("one/a", "!thief"))
+	events := func() string {
+		return c.kubectl("", "get", "events", "-A", "--no-headers", "-o",
+			`custom-columns=K:.kind,R:.reason,O:.involvedObject.name`)
+	}
+	eventually(t, func() error {
+		got := events()
+		for _, want := range []string{"NotPermitted   thief", "Programmed     a"} {
+			if !strings.Contains(got, want) {
+				return fmt.Errorf("no event %q:\n%s", want, got)
+			}
+		}
+		return nil
+	})
+	c.quiet("wasmplugin")
+	if n := strings.Count(events(), "thief"); n != 1 {
+		t.Errorf("it is said %d times", n)
+	}
+	if status, _, _ := unstructured.NestedMap(c.get("tokenissuer", "two", "thief").Object, "status"); len(status) > 0 {
+		t.Errorf("it keeps conditions: %v", status)
+	}
+}
+
+// TestPace: a tenant that changes its TokenIssuer in a loop starts the plugin anew
+// five times, and the others' changes come with the next time.
+func TestPace(t *testing.T) {
+	c := newCluster(t)
+	c.controller("--restarts-every=20s")
+	c.apply(istioPolicy(t))
+	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
+	c.plugin("wasmplugin", holds("one/a"))
+	before := c.get("wasmplugin", "infra", "orgate").GetGeneration()
+	for i := range 15 {
+		c.apply(tokenIssuer("one", "a", "org1", keysAt(fmt.Sprintf("h%d.example.com", i))))
+	}
+	c.apply(tokenIssuer("two", "b", "org2", keysAt("b.example.com")))
+	c.condition("organizationpolicy", "infra", "orgate", "Programmed",
+		"False Pending: each change starts the plugin anew, and there were many: this one is written within 20s")
+	if n := c.get("wasmplugin", "infra", "orgate").GetGeneration() - before; n > 5 {
+		t.Errorf("it was written %d times", n)
+	}
+	c.condition("tokenissuer", "one", "a", "Accepted", "True")
+	c.plugin("wasmplugin", holds("two/b", "h14.example.com"))
+	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True")
+}
+
+// serves waits until an address serves texts.
+func serves(t testing.TB, url string, texts ...string) {
+	t.Helper()
+	eventually(t, func() error {
+		resp, err := http.Get(url)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		if err != nil {
+			return err
+		}
+		for _, text := range texts {
+			if resp.StatusCode != http.StatusOK || !strings.Contains(string(body), text) {
+				return fmt.Errorf("%s: %s, without %q:\n%s", url, resp.Status, text, body)
+			}
+		}
+		return nil
+	})
 }
 
 // quiet waits until nothing was written for a while.

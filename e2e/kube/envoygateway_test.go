@@ -233,7 +233,7 @@ func TestEnvoyGateway(t *testing.T) {
 	c := newCluster(t)
 	c.controller()
 	c.apply(gateways)
-	c.apply(strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1))
+	c.apply(withImage(t, policy))
 	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
 	p := c.envoyGateway()
 	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True Programmed: 1 TokenIssuers are used")
@@ -292,7 +292,7 @@ spec: {targetRefs: [{group: gateway.networking.k8s.io, %s}]%s}
 		return nil
 	})
 	c.apply(strings.NewReplacer("name: orgate", "name: later", "name: eg}", "name: late}").Replace(
-		strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1)))
+		withImage(t, policy)))
 	c.condition("organizationpolicy", "infra", "later", "Programmed", "False Conflicted")
 }
 
@@ -310,7 +310,7 @@ spec: {mergeBackends: {}}
 	c.apply(strings.Replace(gateways, "  gatewayClassName: eg\n",
 		"  gatewayClassName: eg\n  infrastructure: {parametersRef: {group: gateway.envoyproxy.io, kind: EnvoyProxy, "+
 			"name: merged}}\n", 1))
-	c.apply(strings.Replace(policy, "registry.example.com/orgate:1.0.0", image(t), 1))
+	c.apply(withImage(t, policy))
 	c.apply(tokenIssuer("one", "a", "org1", keysAt("a.example.com")))
 	p := c.envoyGateway()
 	c.condition("organizationpolicy", "infra", "orgate", "Programmed", "True")

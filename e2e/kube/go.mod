@@ -8,6 +8,7 @@ require (
 	github.com/google/go-containerregistry v0.21.9
 	go.etcd.io/etcd/server/v3 v3.6.13
 	helm.sh/helm/v4 v4.2.0
+	istio.io/istio v0.0.0-20260827124520-eed52ebb66ad
 	k8s.io/apimachinery v0.36.3
 	orgate v0.0.0
 	orgate/controller v0.0.0
@@ -22,7 +23,6 @@ require (
 	github.com/tidwall/gjson v1.20.0 // indirect
 	github.com/tidwall/match v1.1.1 // indirect
 	github.com/tidwall/pretty v1.2.0 // indirect
-	istio.io/istio v0.0.0-20260827124520-eed52ebb66ad // indirect
 )
 
 require (

@@ -59,3 +59,9 @@ func image(t testing.TB) string {
 	}
 	return reference
 }
+
+// withImage has manifests name the plugin's image.
+func withImage(t testing.TB, manifests string) string {
+	t.Helper()
+	return strings.ReplaceAll(manifests, "registry.example.com/orgate:1.0.0", image(t))
+}

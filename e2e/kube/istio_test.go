@@ -46,22 +46,27 @@ func (c *cluster) istiod(environment ...string) *proxy {
 	istiod.Env = append(istiod.Env, environment...)
 	istiod.Dir = c.dir
 	start(c.t, istiod)
-	metadata, err := structpb.NewStruct(map[string]any{"NAMESPACE": "infra", "CLUSTER_ID": "Kubernetes",
+	return connect(c.t, "127.0.0.1:"+grpc, ingressProxy(c.t, "infra"), "")
+}
+
+// ingressProxy is a proxy of the ingress gateway, as it names itself.
+func ingressProxy(t testing.TB, namespace string) *corev3.Node {
+	t.Helper()
+	metadata, err := structpb.NewStruct(map[string]any{"NAMESPACE": namespace, "CLUSTER_ID": "Kubernetes",
 		"ISTIO_VERSION": "1.29.0",
 		"LABELS":        map[string]any{"istio": "ingressgateway"}})
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
-	return connect(c.t, "127.0.0.1:"+grpc, &corev3.Node{Id: "router~10.1.1.1~gw.infra~infra.svc.cluster.local",
-		Cluster:  "gw.infra",
-		Metadata: metadata}, "")
+	return &corev3.Node{Id: "router~10.1.1.1~gw." + namespace + "~" + namespace + ".svc.cluster.local",
+		Cluster: "gw." + namespace, Metadata: metadata}
 }
 
 // istioPolicy is the policy for Istio.
 func istioPolicy(t testing.TB) string {
 	return strings.NewReplacer("EnvoyGateway", "Istio",
 		"targetRef: {group: gateway.networking.k8s.io, kind: Gateway, name: eg}",
-		"selector: {istio: ingressgateway}", "registry.example.com/orgate:1.0.0", image(t)).Replace(policy)
+		"selector: {istio: ingressgateway}").Replace(withImage(t, policy))
 }
 
 // TestIstio: what is applied reaches a proxy of Istio's.

@@ -3,9 +3,6 @@
 // server, built from the Go module proxy. Its tests read what a proxy is sent.
 //
 // It is a module of its own, since those bring hundreds of others. "make kube"
-// runs it; "make test" does not: a cold build takes 25 minutes of a processor.
+// runs it; "make test" does not: a cold build takes a quarter of an hour on two
+// cores.
 package kube
-
-import (
-	_ "github.com/google/go-containerregistry/pkg/registry" // serves the plugin's image in tests
-)

@@ -20,6 +20,7 @@ const (
 	envoyGatewayProgram = "github.com/envoyproxy/gateway/cmd/envoy-gateway"
 	istiodProgram       = "istio.io/istio/pilot/cmd/pilot-discovery"
 	controllerProgram   = "orgate/controller"
+	commandProgram      = "orgate/cmd/orgate"
 )
 
 // bin is where programs are built.
@@ -37,7 +38,11 @@ func needs(t testing.TB, program string) {
 	if built[program] {
 		return
 	}
-	build(t, nil, ".", "-o", bin+"/"+path.Base(program), program)
+	folder := "."
+	if program == commandProgram {
+		folder = root // this module does not know all that it is made of
+	}
+	build(t, nil, folder, "-o", bin+"/"+path.Base(program), program)
 	built[program] = true
 }
 
