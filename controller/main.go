@@ -114,22 +114,30 @@ func once(ctx context.Context, config *rest.Config, o options, stdout, stderr io
 	}
 	for _, p := range result.Policies {
 		for _, c := range p.Conditions {
-			if c.Status != metav1.ConditionTrue {
+			switch {
+			case c.Status != metav1.ConditionTrue:
 				fmt.Fprintf(stderr, "OrganizationPolicy %s/%s: not %s (%s): %s\n", p.Namespace, p.Name, c.Type,
 					c.Reason, c.Message)
+			case c.Type == reconcile.Accepted && c.Message != "":
+				fmt.Fprintf(stderr, "OrganizationPolicy %s/%s: note: %s\n", p.Namespace, p.Name, c.Message)
 			}
 		}
-		for _, i := range p.Issuers {
-			if i.State != translate.Used {
-				fmt.Fprintf(stderr, "TokenIssuer %s/%s: %s (%s): %s\n", i.Namespace, i.Name, i.State, i.Reason,
-					i.Message)
-			}
-		}
+		tell(stderr, p.Issuers)
 	}
+	tell(stderr, result.Untaken)
 	if !result.OK() {
 		return errNotAsItShouldBe
 	}
 	return nil
+}
+
+// tell prints what keeps issuers from being used as they are.
+func tell(to io.Writer, issuers []translate.Issuer) {
+	for _, i := range issuers {
+		if i.State != translate.Used {
+			fmt.Fprintf(to, "TokenIssuer %s/%s: %s (%s): %s\n", i.Namespace, i.Name, i.State, i.Reason, i.Message)
+		}
+	}
 }
 
 // show prints an object that would be written.

@@ -55,8 +55,6 @@ func (p *pass) mayRestart(o *policy) error {
 		return nil
 	}
 	r.CancelAt(now)
-	if p.result.Again == 0 || wait < p.result.Again {
-		p.result.Again = wait
-	}
+	p.again(wait)
 	return errLater{p.RestartsEvery}
 }

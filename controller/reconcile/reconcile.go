@@ -96,6 +96,8 @@ type Result struct {
 	// Issuers counts TokenIssuers by state, those that no policy takes as left
 	// out.
 	Issuers map[translate.State]int
+	// Untaken are those.
+	Untaken []translate.Issuer
 	// Again is when there is something to do, whatever happens. Zero: never.
 	Again time.Duration
 }
@@ -153,6 +155,7 @@ type policy struct {
 	programmed bool
 	pending    bool // not yet, and what was programmed before is
 	live       []*unstructured.Unstructured
+	looked     bool // live is what there is
 }
 
 // Pass judges everything, writes what differs, and says what became of it. The
@@ -264,6 +267,9 @@ func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind) ([]*unstr
 // reconcile translates a policy, writes what differs, and judges what the control
 // plane says.
 func (p *pass) reconcile(ctx context.Context, o *policy) error {
+	if err := p.readLive(ctx, o); err != nil {
+		return err
+	}
 	if o.SelectsNamespaces() && len(p.Namespaces) > 0 {
 		o.refuse(Invalid, "namespaces are selected by labels, and this controller reads those alone that it was "+
 			"told by "+
@@ -273,9 +279,6 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	in := translate.Input{Policy: o.Policy, TokenIssuers: p.issuers, Labels: p.labels}
 	var err error
 	if in.Stored, err = p.resolve(ctx, o); err != nil {
-		return err
-	}
-	if err := p.readLive(ctx, o); err != nil {
 		return err
 	}
 	// What exists may be what others made of it: it is read after a restart alone.
@@ -292,7 +295,7 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 		return nil
 	}
 	o.issuers = out.Issuers
-	o.set(Accepted, true, Accepted, "")
+	o.set(Accepted, true, Accepted, strings.Join(out.Notes, "; "))
 	o.set(ResolvedRefs, true, ResolvedRefs, "")
 	p.good[o.UID] = nil
 	for _, object := range out.Objects {
@@ -304,7 +307,11 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 		return nil
 	}
 	if err != nil {
-		o.set(Programmed, false, "WriteFailed", "what was written before stays: "+err.Error())
+		message := "what was written before stays: " + err.Error()
+		if apierrors.IsForbidden(err) {
+			message += ". In namespaces beside its own the controller needs a Role for what it writes"
+		}
+		o.set(Programmed, false, "WriteFailed", message)
 		return err
 	}
 	return p.judge(ctx, o, out.Objects)
@@ -382,5 +389,6 @@ func (p *pass) readLive(ctx context.Context, o *policy) error {
 			}
 		}
 	}
+	o.looked = true
 	return nil
 }

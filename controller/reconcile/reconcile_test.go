@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -49,7 +50,8 @@ func newCluster(t *testing.T, texts ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, events: events.NewFakeRecorder(1000)}
 	known := runtime.NewScheme()
-	kinds := append(slices.Clone(Written), translate.PolicyKind, schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
+	kinds := append(slices.Clone(Written), translate.PolicyKind, gatewayKind,
+		schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
 		schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, translate.TokenIssuerKind.WithVersion("v1alpha2"))
 	mapper := meta.NewDefaultRESTMapper(nil)
 	var withStatus []client.Object
@@ -117,7 +119,7 @@ func newCluster(t *testing.T, texts ...string) *cluster {
 	})
 	c.r = &Reconciler{Client: watched, Reader: watched, Events: c.events,
 		Now: func() time.Time { return time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC) }}
-	for _, text := range texts {
+	for _, text := range append(texts, gateway) {
 		c.apply(text)
 	}
 	return c
@@ -154,7 +156,7 @@ func (c *cluster) apply(text string) {
 }
 
 func (c *cluster) kind(name string) schema.GroupVersionKind {
-	for _, kind := range append(slices.Clone(Written), translate.PolicyKind,
+	for _, kind := range append(slices.Clone(Written), translate.PolicyKind, gatewayKind,
 		schema.GroupVersionKind{Version: "v1", Kind: "Secret"},
 		schema.GroupVersionKind{Version: "v1", Kind: "Namespace"}, translate.TokenIssuerKind.WithVersion("v1alpha2")) {
 		if kind.Kind == name {
@@ -218,6 +220,11 @@ func (c *cluster) condition(kind, namespace, name, of string) string {
 	}
 	return strings.TrimSuffix(fmt.Sprintf("%s %s: %s", found.Status, found.Reason, found.Message), ": ")
 }
+
+const gateway = `
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: eg, namespace: infra}`
 
 const gatewayPolicy = `
 apiVersion: orgate.io/v1alpha1
@@ -452,7 +459,11 @@ func TestPolicies(t *testing.T) {
 	if c.get("EnvoyExtensionPolicy", "infra", "second") != nil {
 		t.Error("it was written")
 	}
-	diff(t, "the older", "True Accepted", c.condition("OrganizationPolicy", "infra", "orgate", Accepted))
+	diff(t, "the older", "True Accepted: one/a.audiences: the audience is not checked: a token that one/a issued for "+
+		"any other service is good here, too", c.condition("OrganizationPolicy", "infra", "orgate", Accepted))
+
+	diff(t, "the younger guards nothing", "False NotWritten: "+stays,
+		c.condition("OrganizationPolicy", "infra", "second", Programmed))
 
 	before := c.get("EnvoyExtensionPolicy", "infra", "orgate")
 	c.change("OrganizationPolicy", "infra", "orgate", func(o *unstructured.Unstructured) {
@@ -464,6 +475,58 @@ func TestPolicies(t *testing.T) {
 		t.Errorf("condition %s", got)
 	}
 	diff(t, "the last good state", before, c.get("EnvoyExtensionPolicy", "infra", "orgate"))
+	diff(t, "stays", "False NotWritten: "+stays, c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+
+	// A mistake from the start, and a Secret that is missing from the start.
+	for _, wrong := range []string{
+		strings.Replace(gatewayPolicy, "configuration: {", "configuration: {organisation: a, ", 1),
+		gatewayPolicy + "\n  sharingKeyRef: {name: none, key: key}",
+	} {
+		c = newCluster(t, wrong, tokenIssuer("one", "a", "org1", location("a.example.com")))
+		c.pass()
+		diff(t, "from the start", "False NotWritten: nothing is written: no plugin guards the gateway",
+			c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+		if got := c.condition("TokenIssuer", "one", "a", Programmed); !strings.HasPrefix(got, "False PolicyNotProgrammed") {
+			t.Errorf("the TokenIssuer: %s", got)
+		}
+	}
+}
+
+// TestGateway: without its Gateway nobody has the plugin, and Istio does not say so.
+func TestGateway(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.delete("Gateway", "infra", "eg")
+	result, err := c.r.Reconcile(t.Context(), reconcile.Request{})
+	if err != nil || result.RequeueAfter != lookAgain {
+		t.Errorf("%+v, %v", result, err)
+	}
+	diff(t, "none", "False TargetNotFound: there is no Gateway eg in this namespace, so no proxy has the plugin",
+		c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+	diff(t, "its TokenIssuer", "False PolicyNotProgrammed: OrganizationPolicy infra/orgate: is not programmed, and its "+
+		"status says why", c.condition("TokenIssuer", "one", "a", Programmed))
+	c.apply(gateway)
+	c.pass()
+	diff(t, "there", "True", c.condition("OrganizationPolicy", "infra", "orgate", Programmed)[:4])
+	diff(t, "its TokenIssuer", "True Programmed", c.condition("TokenIssuer", "one", "a", Programmed))
+}
+
+// TestForbidden: a namespace where the controller may not write is a common
+// mistake.
+func TestForbidden(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.fails = func(write string) error {
+		if strings.HasPrefix(write, "apply") {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "orgate", errors.New("no role"))
+		}
+		return nil
+	}
+	if _, err := c.r.Pass(t.Context()); !apierrors.IsForbidden(err) {
+		t.Errorf("error %v", err)
+	}
+	if got := c.condition("OrganizationPolicy", "infra", "orgate", Programmed); !strings.HasSuffix(got,
+		"no role. In namespaces beside its own the controller needs a Role for what it writes") {
+		t.Errorf("condition %s", got)
+	}
 }
 
 // TestEnvoyGatewaysWord: what Envoy Gateway says of the objects becomes the
@@ -494,6 +557,10 @@ func TestEnvoyGatewaysWord(t *testing.T) {
 			"False Overridden: another EnvoyExtensionPolicy takes the place of EnvoyExtensionPolicy orgate, and " +
 				"there requests pass unchecked: " +
 				"for these listeners: [http]"},
+		{"an image that is not there", []any{condition("Accepted", "False", "Invalid", "no such image")}, []any{accepted},
+			"",
+			"False Invalid: Envoy Gateway does not take EnvoyExtensionPolicy orgate: it answers every request with 500 " +
+				"(Invalid): no such image"},
 		{"no route for keys", []any{accepted},
 			[]any{condition("Accepted", "False", "NotAllowedByListeners", "no listener takes it")}, "",
 			"False NotAllowedByListeners: Envoy Gateway does not take HTTPRoute orgate-keys-a-example-com: there is " +
@@ -564,7 +631,8 @@ func TestLostStatus(t *testing.T) {
 		got = append(got, <-c.events.Events)
 	}
 	diff(t, "events", []string{
-		`Normal Programmed 0 TokenIssuers are used. Istio says nothing of its WasmPlugins: ask the gateway with "orgate verify"`,
+		`Normal Programmed 0 TokenIssuers are used. Istio says nothing of its WasmPlugins, and has them in proxies of ` +
+			`this namespace alone: ask the gateway with "orgate verify"`,
 		`Warning NotPermitted no OrganizationPolicy takes TokenIssuers of namespace "elsewhere" (spec.namespaces)`},
 		got)
 }
@@ -668,7 +736,8 @@ func TestPending(t *testing.T) {
 		"status": "False", "reason": "Conflicted", "message": "there is another",
 		"lastTransitionTime": "2026-01-01T00:00:00Z"}})
 	c.pass()
-	diff(t, "lost", "False NotWritten", c.condition("TokenIssuer", "one", "a", Programmed))
+	diff(t, "lost", "False PolicyNotProgrammed: OrganizationPolicy infra/orgate: is not programmed, and its status says "+
+		"why", c.condition("TokenIssuer", "one", "a", Programmed))
 }
 
 // TestFailedWrites: what fails is tried again, and until then what needs it is not

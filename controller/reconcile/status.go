@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"orgate/controller/translate"
@@ -35,7 +37,11 @@ const (
 	Conflicted = "Conflicted"
 	Pending    = "Pending"
 	NotWritten = "NotWritten"
-	Overridden = "Overridden"
+	// TargetNotFound: there is no Gateway of this name.
+	TargetNotFound = "TargetNotFound"
+	// PolicyNotProgrammed: the policy that takes the TokenIssuer is not.
+	PolicyNotProgrammed = "PolicyNotProgrammed"
+	Overridden          = "Overridden"
 )
 
 // set sets a condition of the policy.
@@ -54,18 +60,26 @@ func (o *policy) set(kind string, good bool, reason, message string) {
 
 const stays = "nothing is written; what was written before stays"
 
+// unwritten says what it means that nothing is written.
+func (o *policy) unwritten() string {
+	if o.looked && !slices.ContainsFunc(o.live, isPlugin) {
+		return "nothing is written: no plugin guards the gateway"
+	}
+	return stays
+}
+
 // refuse says that the policy is not accepted.
 func (o *policy) refuse(reason, message string) {
 	o.set(Accepted, false, reason, message)
 	o.set(ResolvedRefs, true, ResolvedRefs, "")
-	o.set(Programmed, false, NotWritten, stays)
+	o.set(Programmed, false, NotWritten, o.unwritten())
 }
 
 // unresolved says that the policy refers to something that is not there.
 func (o *policy) unresolved(err error) {
 	o.set(Accepted, true, Accepted, "")
 	o.set(ResolvedRefs, false, string(translate.RefNotFound), err.Error())
-	o.set(Programmed, false, NotWritten, stays)
+	o.set(Programmed, false, NotWritten, o.unwritten())
 }
 
 // judge says what the control plane makes of what was written.
@@ -86,9 +100,7 @@ func (p *pass) judge(ctx context.Context, o *policy, objects []*unstructured.Uns
 		return nil
 	}
 	if o.Spec.ControlPlane == translate.Istio {
-		o.set(Programmed, true, Programmed, summary+
-			". Istio says nothing of its WasmPlugins: ask the gateway with \"orgate verify\"")
-		return nil
+		return p.judgeIstio(ctx, o, summary)
 	}
 	faults, waiting := []string{}, false
 	reason := ""
@@ -123,6 +135,39 @@ func (p *pass) judge(ctx context.Context, o *policy, objects []*unstructured.Uns
 	return nil
 }
 
+// judgeIstio says what there is to say though Istio gives a WasmPlugin no status.
+func (p *pass) judgeIstio(ctx context.Context, o *policy, summary string) error {
+	if o.Spec.TargetRef != nil {
+		gateway := &metav1.PartialObjectMetadata{}
+		gateway.SetGroupVersionKind(gatewayKind)
+		err := p.Reader.Get(ctx, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.TargetRef.Name}, gateway)
+		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+			o.set(Programmed, false, TargetNotFound, fmt.Sprintf("there is no Gateway %s in this namespace, so no proxy "+
+				"has the plugin", o.Spec.TargetRef.Name))
+			p.again(lookAgain)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("Gateway %s: %w", o.Spec.TargetRef.Name, err)
+		}
+	}
+	o.set(Programmed, true, Programmed, summary+". Istio says nothing of its WasmPlugins, and has them in proxies of "+
+		"this namespace alone: ask the gateway with \"orgate verify\"")
+	return nil
+}
+
+var gatewayKind = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "Gateway"}
+
+// lookAgain is when what is not watched is looked for again.
+const lookAgain = 10 * time.Second
+
+// again has another pass made after some time, if there is none before.
+func (p *pass) again(after time.Duration) {
+	if p.result.Again == 0 || after < p.result.Again {
+		p.result.Again = after
+	}
+}
+
 // verdict is what Envoy Gateway says of an object.
 type verdict struct {
 	waits         bool // nothing yet
@@ -135,7 +180,7 @@ func verdicts(o *unstructured.Unstructured) []verdict {
 	at, means := "", ""
 	switch o.GetKind() {
 	case "EnvoyExtensionPolicy":
-		at, means = "ancestors", "requests pass unchecked"
+		at, means = "ancestors", "requests may pass unchecked"
 	case "HTTPRoute":
 		at, means = "parents", "there is no cluster to fetch keys through, and tokens of the issuers there get 503"
 	case "BackendTLSPolicy":
@@ -155,6 +200,11 @@ func verdicts(o *unstructured.Unstructured) []verdict {
 			case c.ObservedGeneration < o.GetGeneration():
 				list = append(list, verdict{waits: true})
 			case (c.Type == "Accepted" || c.Type == "ResolvedRefs") && c.Status == metav1.ConditionFalse:
+				means := means
+				if o.GetKind() == ExtensionPolicyKind.Kind {
+					means = cmp.Or(map[string]string{"Conflicted": "requests pass unchecked",
+						"Invalid": "it answers every request with 500"}[c.Reason], means)
+				}
 				list = append(list, verdict{reason: c.Reason,
 					fault: fmt.Sprintf("Envoy Gateway does not take %s: %s (%s): %s",
 						name, means, c.Reason, c.Message)})
@@ -257,12 +307,14 @@ func (p *pass) stateIssuers(ctx context.Context, result *Result) error {
 			state = translate.LeftOut
 			if by := p.takenBy(object); by != nil {
 				s.programmed = false
-				s.why(&s.message, by, "is not as it should be, and "+stays)
+				s.why(&s.faults, by, "is not as it should be, and "+by.unwritten())
 			} else {
+				untaken := fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)",
+					object.GetNamespace())
 				s.accepted, s.programmed, s.reason = false, false, string(translate.NotPermitted)
-				s.message = []string{
-					fmt.Sprintf("no OrganizationPolicy takes TokenIssuers of namespace %q (spec.namespaces)",
-						object.GetNamespace())}
+				s.message = []string{untaken}
+				result.Untaken = append(result.Untaken, translate.Issuer{Namespace: object.GetNamespace(),
+					Name: object.GetName(), State: state, Reason: translate.NotPermitted, Message: untaken})
 			}
 		}
 		result.Issuers[state]++
@@ -287,6 +339,7 @@ type issuerStatus struct {
 	pending                        bool // nothing but that keeps it from being programmed
 	reason                         string
 	message                        []string
+	faults                         []string // of policies that are not programmed
 }
 
 func (s *issuerStatus) why(list *[]string, by *policy, message string) {
@@ -299,6 +352,9 @@ func (s *issuerStatus) add(by *policy, i translate.Issuer) {
 	}
 	s.pending = (s.pending || s.programmed) && (by.programmed || by.pending) && i.State != translate.LeftOut
 	s.programmed = s.programmed && by.programmed && i.State != translate.LeftOut
+	if !by.programmed && !by.pending && i.State != translate.LeftOut {
+		s.why(&s.faults, by, "is not programmed, and its status says why")
+	}
 	switch i.Reason {
 	case "":
 		return
@@ -327,6 +383,9 @@ func (s *issuerStatus) conditions(o *unstructured.Unstructured) []metav1.Conditi
 		return c
 	}
 	programmed := one(Programmed, s.programmed, false, NotWritten)
+	if !s.programmed && len(s.faults) > 0 {
+		programmed.Reason, programmed.Message = PolicyNotProgrammed, strings.Join(s.faults, "; ")
+	}
 	if !s.programmed && s.pending {
 		// Another's change says nothing about this one.
 		programmed.Reason = Pending

@@ -49,6 +49,8 @@ const (
 	Invalid      Reason = "Invalid"      // it can't be read, or the plugin would refuse it
 	Conflicted   Reason = "Conflicted"   // an older one comes first
 	RefNotFound  Reason = "RefNotFound"  // it refers to something that is not there
+	// OtherEnvironment: it is for environments, and the policy's is another.
+	OtherEnvironment Reason = "OtherEnvironment"
 )
 
 // Reference names a Secret or a ConfigMap.
@@ -106,6 +108,7 @@ type entry struct {
 	server               string   // the scheme, host and port that keys are fetched from, or ""
 	keys                 string   // where the keys are, or what they are
 	headers              []string // that claims are mapped to
+	environments         []string // none: all
 	host                 string
 	ca                   string // PEM, for that server
 	json                 json.RawMessage
@@ -163,6 +166,11 @@ func (in *Input) candidate(o *unstructured.Unstructured, last map[string]*entry)
 	if err == nil {
 		if err = in.permit(c.Namespace, e); err != nil {
 			c.leaveOut(NotPermitted, err.Error())
+			return c
+		}
+		if here := in.Policy.environment(); here != "" && !e.isFor(here) {
+			c.leaveOut(OtherEnvironment, fmt.Sprintf("it is for %q, and configuration.environment of the "+
+				"OrganizationPolicy is %q", e.environments, here))
 			return c
 		}
 		c.use, c.Message = e, strings.Join(notes, "; ")
@@ -236,7 +244,8 @@ func (in *Input) entry(o *unstructured.Unstructured) (*entry, []string, Reason, 
 		switch {
 		case f.Problem:
 			problems = append(problems, said)
-		case strings.HasPrefix(f.Resource, "TokenIssuer ") && f.Field != "spec.targetRef":
+		case strings.HasPrefix(f.Resource, "TokenIssuer ") && f.Field != "spec.targetRef" &&
+			f.Field != "spec.environments":
 			notes = append(notes, said)
 		}
 	}
@@ -300,8 +309,9 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 	}
 	e.json = text
 	var read struct {
-		Organization        string `json:"organization"`
-		OrganizationClaim   any    `json:"organizationClaim"`
+		Organization        string   `json:"organization"`
+		OrganizationClaim   any      `json:"organizationClaim"`
+		Environments        []string `json:"environments"`
 		SignatureValidation struct {
 			JWKS struct {
 				URL string `json:"url"`
@@ -314,7 +324,7 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 	if err := json.Unmarshal(text, &read); err != nil {
 		return nil, err
 	}
-	e.organization = read.Organization
+	e.organization, e.environments = read.Organization, read.Environments
 	e.claim = string(marshal(read.OrganizationClaim))
 	for _, m := range read.ClaimMappings {
 		e.headers = append(e.headers, strings.ToLower(m.LocalClaim))
@@ -332,6 +342,12 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 		e.keys = location
 	}
 	return e, nil
+}
+
+// isFor reports whether an issuer is for an environment.
+func (e *entry) isFor(environment string) bool {
+	return len(e.environments) == 0 || slices.Contains(e.environments, config.Any) ||
+		slices.Contains(e.environments, environment)
 }
 
 // serverOf is a URL's scheme, host and port.

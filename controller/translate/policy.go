@@ -170,6 +170,12 @@ func (s *Spec) check() error {
 			return fmt.Errorf("namespaces[%d].selector: %w", i, err)
 		}
 	}
+	for i, host := range s.KeyHosts {
+		if !keyHost.MatchString(host) {
+			return fmt.Errorf("keyHosts[%d]: must be a host such as idp.example.com or *.auth0.com, or \"*\" for all "+
+				"with a public name, got %q", i, host)
+		}
+	}
 	for i, settings := range s.IssuerSettings {
 		if err := settings.check(); err != nil {
 			return fmt.Errorf("issuerSettings[%d].settings: %w", i, err)
@@ -229,6 +235,15 @@ func (s *Spec) allowsHeader(header string) bool {
 	})
 }
 
+// environment is that of the configuration.
+func (p *Policy) environment() string {
+	var read struct {
+		Environment string `json:"environment"`
+	}
+	_ = json.Unmarshal(p.Spec.Configuration, &read) // which package config refuses if it fails
+	return read.Environment
+}
+
 // inCluster are the ends of names that mean something inside a cluster.
 var inCluster = []string{".svc", ".local", ".internal", ".localhost", ".localdomain"}
 
@@ -236,18 +251,32 @@ var inCluster = []string{".svc", ".local", ".internal", ".localhost", ".localdom
 // it is for the whole proxy: TLS to a port of a service, of all things. So hosts
 // inside the cluster, and addresses, must be named.
 func (s *Spec) allowsHost(host string) bool {
-	if s.KeyHosts == nil {
-		last := host[strings.LastIndexByte(host, '.')+1:]
-		return strings.Contains(host, ".") && !strings.ContainsAny(host, ":") &&
-			strings.Trim(last, "0123456789") != "" &&
-			!slices.ContainsFunc(inCluster, func(end string) bool { return strings.HasSuffix(host, end) })
+	patterns := s.KeyHosts
+	if patterns == nil {
+		patterns = []string{publicHosts}
 	}
-	return slices.ContainsFunc(s.KeyHosts, func(pattern string) bool {
+	return slices.ContainsFunc(patterns, func(pattern string) bool {
+		if pattern == publicHosts {
+			return isPublic(host)
+		}
 		if suffix, ok := strings.CutPrefix(strings.ToLower(pattern), "*"); ok {
-			return strings.HasPrefix(suffix, ".") && strings.HasSuffix(host, suffix)
+			return strings.HasSuffix(host, suffix)
 		}
 		return strings.ToLower(pattern) == host
 	})
+}
+
+// publicHosts stands for every host with a public name.
+const publicHosts = "*"
+
+// keyHost is what a host of keys must look like in a policy.
+var keyHost = regexp.MustCompile(`^(\*|(\*\.)?[0-9A-Za-z]([-._0-9A-Za-z]*[0-9A-Za-z])?)$`)
+
+// isPublic reports whether a host has a public name.
+func isPublic(host string) bool {
+	last := host[strings.LastIndexByte(host, '.')+1:]
+	return strings.Contains(host, ".") && !strings.Contains(host, ":") && strings.Trim(last, "0123456789") != "" &&
+		!slices.ContainsFunc(inCluster, func(end string) bool { return strings.HasSuffix(host, end) })
 }
 
 // whose are the members of an issuer that are the TokenIssuer's, and those of a

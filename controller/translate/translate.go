@@ -63,6 +63,8 @@ type Output struct {
 	Err error
 	// Unresolved is a reference of the policy's that leads nowhere.
 	Unresolved error
+	// Notes are what is worth a look, though it can be used.
+	Notes []string
 }
 
 // largest is how many bytes of JSON a configuration may have: an object of
@@ -100,6 +102,7 @@ func Translate(in Input) Output {
 	if out.Objects, err = p.objects(base, used(candidates)); err != nil {
 		return Output{Err: err}
 	}
+	out.Notes = p.notes(base, candidates)
 	return out
 }
 
@@ -145,14 +148,19 @@ func (p *Policy) check(base map[string]json.RawMessage) error {
 	if err := p.Spec.check(); err != nil {
 		return err
 	}
-	issuers := []json.RawMessage{nobody("a"), nobody("b")}
-	for i := range issuers {
+	var issuers []json.RawMessage
+	samples := []string{"a", "b"}
+	for _, name := range samples {
+		issuer := nobody(name)
 		for _, s := range p.Spec.IssuerSettings {
-			issuers[i] = s.apply(issuers[i])
+			issuer = s.apply(issuer)
 		}
+		issuers = append(issuers, issuer)
 	}
 	for _, name := range named(base["rules"]) {
-		issuers = append(issuers, nobody(name))
+		if !slices.Contains(samples, name) {
+			issuers = append(issuers, nobody(name))
+		}
 	}
 	_, err := config.Parse(p.document(base, issuers))
 	mistakes, ok := errors.AsType[config.ErrorList](err)

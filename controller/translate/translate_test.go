@@ -226,6 +226,11 @@ func TestIssuers(t *testing.T) {
 		{"a service of the cluster that the policy allows", anyOrganization + `
   keyHosts: ["*.keycloak.svc"]`, []issuer{{2, "two", "b", "", "org2", "", "jwks: {url: https://idp.keycloak.svc/jwks}", ""}},
 			[]string{"two/b org2"}, []string{"two/b Used"}},
+		{"all public hosts, and a service of the cluster", anyOrganization + `
+  keyHosts: ["*", idp.keycloak.svc]`, []issuer{one, {2, "two", "b", "", "org2", "", "jwks: {url: https://idp.keycloak.svc/jwks}", ""},
+			{3, "two", "c", "", "org2", "", "jwks: {url: https://orders.shop.svc/jwks}", ""}},
+			[]string{"one/a org1", "two/b org2"}, []string{"one/a Used", "two/b Used",
+				`two/c LeftOut NotPermitted: keys may not be fetched from host "orders.shop.svc": *`}},
 		{"a rule for an issuer that is not there", `
   configuration: {organization: "*", rules: [{name: all, issuers: [two/b]}]}`, []issuer{one},
 			[]string{"one/a org1", "two/b urn:orgate:nobody:two/b"}, []string{"one/a Used"}},
@@ -375,6 +380,8 @@ func TestPolicies(t *testing.T) {
 		{"two keys for sharing", `
   configuration: {organization: "*", sharing: {key: "12345678901234567890123456789012"}}
   sharingKeyRef: {name: a, key: b}`, "configuration: has sharing, and sharingKeyRef is there, too: one of them"},
+		{"hosts that are URLs", anyOrganization + `
+  keyHosts: ["https://idp.example.com"]`, "keyHosts[0]: must be a host such as idp.example.com or *.auth0.com, or *"},
 		{"a selector in Envoy Gateway", anyOrganization + `
   selector: {a: b}`, "must have one of targetRef and selector: *"},
 	}
@@ -423,6 +430,61 @@ func TestSettings(t *testing.T) {
 		a.UsernameClaim.Name != "sub" || b.UsernameClaim.Name != "email" || a.SignatureValidation.JWKS != nil ||
 		time.Duration(b.SignatureValidation.JWKS.RefreshInterval) != 5*time.Minute {
 		t.Errorf("issuers %+v", c.Issuers)
+	}
+}
+
+// TestEnvironment: a TokenIssuer for other environments than the policy's is left
+// out, and says so.
+func TestEnvironment(t *testing.T) {
+	p := policy(t, `
+  configuration: {organization: "*", environment: staging}`)
+	in := input(t, p, issuer{age: 1, namespace: "one", name: "a", org: "org1"}, issuer{age: 2, namespace: "two",
+		name: "b", org: "org2"})
+	for i, environments := range [][]any{{"production"}, {"production", "staging"}} {
+		err := unstructured.SetNestedSlice(in.TokenIssuers[i].Object, environments, "spec", "environments")
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := translate.Translate(in)
+	if diff := cmp.Diff([]string{"two/b org2"}, names(configuration(t, out))); diff != "" {
+		t.Errorf("issuers (-want +got):\n%s", diff)
+	}
+	want := []string{`one/a LeftOut OtherEnvironment: it is for ["production"], and configuration.environment of the ` +
+		`OrganizationPolicy is "staging"`, "two/b Used"}
+	if diff := cmp.Diff(want, said(out)); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestNotes: what has no effect, and what "orgate check" warns of, is said once.
+func TestNotes(t *testing.T) {
+	one := issuer{age: 1, namespace: "one", name: "a", org: "org1"}
+	two := issuer{age: 2, namespace: "two", name: "b", org: "org2"}
+	tests := []struct {
+		name, policy string
+		want         []string
+	}{
+		{"nothing to say", anyOrganization + `
+  issuerSettings: [{settings: {audiences: [api]}}]`, nil},
+		{"any audience", anyOrganization, []string{"one/a.audiences: the audience is not checked: a token that one/a issued " +
+			"for any other service is good here, too (and 1 more)"}},
+		{"settings for nobody", anyOrganization + `
+  issuerSettings: [{settings: {audiences: [api]}}, {issuers: ["https://a.example.com"], settings: {usernameClaim: email}}]`,
+			[]string{`issuerSettings[1]: no TokenIssuer has the issuer "https://a.example.com"`}},
+		{"a rule for nobody", `
+  issuerSettings: [{settings: {audiences: [api]}}]
+  configuration: {organization: "*", rules: [{name: all, issuers: [a]}]}`,
+			[]string{`configuration.rules: no TokenIssuer "a" is used (NAMESPACE/NAME), so nobody's tokens are those of it`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			out := translate.Translate(input(t, policy(t, tt.policy), one, two))
+			configuration(t, out)
+			if diff := cmp.Diff(tt.want, out.Notes); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
