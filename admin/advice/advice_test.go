@@ -110,6 +110,10 @@ func TestAdviceOnIssuers(t *testing.T) {
 				"plain-http issuers[0].introspection.url: tokens and the client's secret go over plain http: " +
 					"whoever is " +
 					"on the way has them, and can say that any token is good; use https"}},
+		{"discovery in place of keys",
+			`{"issuers": [` + located(`{"url": "https://idp.example/.well-known/openid-configuration", "cluster": "idp"}`) + `]}`,
+			[]string{"jwks-url issuers[0].signatureValidation.jwks.url: this is the location of a discovery document, and " +
+				"url is that of a JWK Set: write wellKnown instead, or the jwks_uri that is in the document"}},
 		{"pinned keys over http",
 			`{"issuers": [` + located(`{"url": "http://idp.example/jwks", "cluster": "idp", "pins": `+
 				`["NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"]}`) + `]}`, nil},

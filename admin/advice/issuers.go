@@ -197,6 +197,11 @@ func (a *adviser) locations(path string, issuer *config.Issuer) {
 			"these are certificates by key id, which are read, too;"+
 				" the same keys as a JWK Set are at %s", jwks)
 	}
+	if strings.Contains(keys.URL, "/.well-known/openid-configuration") ||
+		strings.Contains(keys.URL, "/.well-known/oauth-authorization-server") {
+		a.advise("jwks-url", path+".signatureValidation.jwks.url", "this is the location of a discovery document,"+
+			" and url is that of a JWK Set: write wellKnown instead, or the jwks_uri that is in the document")
+	}
 	if len(keys.Pins) > 0 {
 		return // keys with a known thumbprint may come over any wire
 	}

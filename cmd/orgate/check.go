@@ -42,6 +42,7 @@ and its author will hardly have meant. Each ends with its kind:
   no-audience              tokens for other services are good here, too
   issuer-slash             the provider is known to write its issuer otherwise
   dotted-claim             a claim's name could end at one of its dots
+  jwks-url                 the location of keys is that of a discovery document
   plain-http               keys are fetched over plain http
   x509-keys                keys are fetched as certificates, not as a JWK Set
   unusable-key             a key that is written down is not used
