@@ -82,7 +82,9 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 		if err := s.checkHost(); err != nil {
 			return "", err
 		}
-		hosts = place(hosts, o.Name, s)
+		if hosts, err = place(hosts, o.Name, s); err != nil {
+			return "", err
+		}
 	}
 	var names []string
 	for _, h := range hosts {
@@ -102,15 +104,23 @@ func (d *Document) Istio(o IstioOptions) (string, error) {
 }
 
 // place adds a server to the hosts.
-func place(hosts []*istioHost, name string, s *server) []*istioHost {
+func place(hosts []*istioHost, name string, s *server) ([]*istioHost, error) {
 	host := istioName(s.Host)
 	for _, h := range hosts {
-		if h.Host == host {
-			h.Ports = append(h.Ports, s)
-			return hosts
+		if h.Host != host {
+			continue
 		}
+		for _, other := range h.Ports {
+			if other.Port == s.Port && other.TLS != s.TLS {
+				return nil, fmt.Errorf("issuers %q and %q: a port of a host has TLS or has none, got %s and %s",
+					other.issuer, s.issuer, other.URL(), s.URL())
+			}
+		}
+		h.Ports = append(h.Ports, s)
+		return hosts, nil
 	}
-	return append(hosts, &istioHost{object(name, s), host, []*server{s}, strings.HasSuffix(host, clusterDomain)})
+	return append(hosts, &istioHost{hostObject(name, host), host, []*server{s},
+		strings.HasSuffix(host, clusterDomain)}), nil
 }
 
 // clusterDomain is what the names of services end in.

@@ -40,9 +40,6 @@ type server struct {
 	TLS  bool
 	// Cluster is the configuration's name of it.
 	Cluster string
-	// Slug is a name of it that is a label of DNS (RFC 1123 §2.1), unique in
-	// the document.
-	Slug string
 	// CA are the certificate authorities that its certificate must be of, PEM;
 	// "": those of the system.
 	CA string
@@ -71,17 +68,21 @@ func (s *server) Location() string {
 	return strings.TrimSuffix(s.URL(), ":"+strconv.Itoa(s.Port)) + ":" + strconv.Itoa(s.Port)
 }
 
-// hostName is a name that Kubernetes takes for a host: a subdomain of DNS
-// (RFC 1123 §2.1).
-var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+// hostName is a name that Kubernetes takes for a host: a subdomain of DNS, with
+// labels of at most 63 characters (RFC 1123 §2.1).
+var hostName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*$`)
+
+// longestHost is how long a name of DNS may be.
+const longestHost = 253
 
 // checkHost refuses a host that the schemas of the control planes refuse.
 func (s *server) checkHost() error {
-	if _, err := netip.ParseAddr(s.Host); err == nil || hostName.MatchString(s.Host) {
+	_, err := netip.ParseAddr(s.Host)
+	if err == nil || len(s.Host) <= longestHost && hostName.MatchString(s.Host) {
 		return nil
 	}
-	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots: the control plane refuses it",
-		s.issuer, s.URL())
+	return fmt.Errorf("issuer %q: the host of %s must be a name of a-z, 0-9, - and dots, of at most %d characters and 63 "+
+		"from dot to dot: the control plane refuses it", s.issuer, s.URL(), longestHost)
 }
 
 // Read reads a configuration. Its error is that of [config.Parse], or says
@@ -129,23 +130,11 @@ func parseServer(location string) (*server, error) {
 
 // add adds a server, unless the same cluster has it already.
 func (d *Document) add(s *server) {
-	slug := label(s.Host)
-	if !(s.TLS && s.Port == 443) {
-		slug = label(s.Host + "-" + strconv.Itoa(s.Port))
-	}
 	for _, known := range d.servers {
-		if known.URL() == s.URL() {
-			if known.Cluster == s.Cluster {
-				return
-			}
-			slug = known.Slug
-			break
-		}
-		if known.Slug == slug {
-			slug = shorten(slug, s.URL())
+		if known.URL() == s.URL() && known.Cluster == s.Cluster {
+			return
 		}
 	}
-	s.Slug = slug
 	d.servers = append(d.servers, s)
 }
 
@@ -216,40 +205,70 @@ func (d *Document) find(location string) *server {
 	return nil
 }
 
+// Location is the scheme, host and port of a URL, as [ServerAnnotation] has it.
+func Location(location string) (string, error) {
+	s, err := parseServer(location)
+	if err != nil {
+		return "", err
+	}
+	return s.Location(), nil
+}
+
+// ServerAnnotation says of a ConfigMap which server's certificate authorities are
+// in it.
+const ServerAnnotation = "orgate.io/server"
+
+// ObjectNames are the names of the objects for the server of a URL, in manifests
+// of a name.
+func ObjectNames(name, location string) ([]string, error) {
+	s, err := parseServer(location)
+	if err != nil {
+		return nil, err
+	}
+	return []string{object(name, s), hostObject(name, s.Host)}, nil
+}
+
 // longest is how long a label of DNS may be.
 const longest = 63
 
-// label makes a label of DNS of a text.
-func label(text string) string {
-	var b strings.Builder
-	for i := range len(text) {
-		c := text[i]
-		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
-			b.WriteByte(c)
-		} else {
-			b.WriteByte('-')
-		}
-	}
-	name := strings.Trim(b.String(), "-")
-	if len(name) > longest {
-		name = shorten(name, text)
-	}
-	return name
-}
-
-// shorten makes room in a label for a hash of what it stands for.
-func shorten(name, of string) string {
-	sum := sha256.Sum256([]byte(of))
-	return strings.TrimRight(name[:min(len(name), longest-9)], "-") + "-" + hex.EncodeToString(sum[:4])
-}
-
 // object is the name of an object of Kubernetes that belongs to a server.
 func object(name string, s *server) string {
-	full := name + "-keys-" + s.Slug
-	if len(full) > longest {
-		full = shorten(full, full)
+	if s.TLS && s.Port == 443 {
+		return hostObject(name, s.Host)
 	}
-	return full
+	return hashed(name, s.Host, s.URL())
+}
+
+// hostObject is the name of one that belongs to a host. It is the host's own if
+// no other host could have it: whoever chooses a host must not choose the object
+// of another.
+func hostObject(name, host string) string {
+	plain := name + "-keys-" + dashed(host)
+	if len(plain) > longest || !plainHost.MatchString(host) {
+		return hashed(name, host, host)
+	}
+	return plain
+}
+
+// plainHost is a host that a label of DNS can be written back to: all its dashes
+// are dots, and there are no two in a row, which begin a hash.
+var plainHost = regexp.MustCompile(`^[0-9a-z]+(\.[0-9a-z]+)*$`)
+
+func dashed(host string) string {
+	return strings.Trim(strings.Map(func(c rune) rune {
+		if 'a' <= c && c <= 'z' || '0' <= c && c <= '9' {
+			return c
+		}
+		return '-'
+	}, host), "-")
+}
+
+// hashed is a name with a hash of what it is for, of 128 bits.
+func hashed(name, host, of string) string {
+	sum := sha256.Sum256([]byte(name + " " + of))
+	hash := "--" + hex.EncodeToString(sum[:16])
+	text := name + "-keys-" + dashed(host)
+	return strings.TrimRight(text[:min(len(text), longest-len(hash))], "-") + hash
 }
 
 // bundle is a server with the name of its objects.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -630,7 +631,7 @@ func TestOptionsThatCannotBeRendered(t *testing.T) {
 // TestHostsThatControlPlanesRefuse: their schemas would refuse the manifests
 // only once they are applied.
 func TestHostsThatControlPlanesRefuse(t *testing.T) {
-	const both = "must be a name of a-z, 0-9, - and dots: the control plane refuses it"
+	const both = "must be a name of a-z, 0-9, - and dots, of at most 253 characters and 63 from dot to dot: the control plane refuses it"
 	for _, tt := range []struct{ host, istio, envoyGateway string }{
 		{"idp_1.example.com", both, both},
 		{"keycloak", "", "Envoy Gateway takes no host without a dot, got http://keycloak:8080"},
@@ -819,5 +820,52 @@ func TestEnvoyKeepsPaths(t *testing.T) {
 				t.Errorf("%s: no %q", paths, line)
 			}
 		}
+	}
+}
+
+// TestObjectNames: who chooses a host does not choose the object of another.
+func TestObjectNames(t *testing.T) {
+	long := strings.Repeat("a", 40) + ".example.com"
+	first := map[string]string{}
+	for _, location := range []string{
+		"https://idp.example.com/", "https://idp-example.com/", "https://idp.example-com/", "https://idp-example-com/",
+		"https://idp.example.com:8443/", "https://idp.example.com.8443/", "http://idp.example.com/",
+		"https://" + long + "/", "https://" + long + ":8443/", "https://" + long + "x/",
+		"https://idp.example.com--" + strings.Repeat("0", 32) + "/",
+	} {
+		names, err := render.ObjectNames("orgate", location)
+		if err != nil {
+			t.Fatal(err)
+		}
+		name := names[0]
+		if other := first[name]; other != "" {
+			t.Errorf("%s and %s have the name %s", location, other, name)
+		}
+		first[name] = location
+		if len(name) > 63 || !regexp.MustCompile(`^[a-z]([-a-z0-9]*[a-z0-9])?$`).MatchString(name) {
+			t.Errorf("%s: name %s", location, name)
+		}
+		plain := location == "https://idp.example.com/" || location == "https://idp.example.com.8443/"
+		if hashed := regexp.MustCompile(`--[0-9a-f]{32}$`).MatchString(name); hashed == plain {
+			t.Errorf("%s: name %s", location, name)
+		}
+	}
+	if first["orgate-keys-idp-example-com"] == "" {
+		t.Errorf("names %v", first)
+	}
+	if names, err := render.ObjectNames("orgate", "https://idp.example.com:0443/"); err != nil ||
+		names[0] != "orgate-keys-idp-example-com" {
+		t.Errorf("a port with a zero: %s, %v", names, err)
+	}
+}
+
+// TestPortWithAndWithoutTLS: Istio has a port once.
+func TestPortWithAndWithoutTLS(t *testing.T) {
+	d := read(t, document(`"url": "http://idp.example.com:443/jwks", "cluster": "a"`,
+		`"url": "https://idp.example.com/jwks", "cluster": "b"`))
+	_, err := d.Istio(render.IstioOptions{Name: "a", Namespace: "a", Gateway: "a", Image: "a", CA: "/ca.crt"})
+	if err == nil || !strings.Contains(err.Error(), "a port of a host has TLS or has none, got "+
+		"http://idp.example.com:443 and https://idp.example.com") {
+		t.Errorf("error %v", err)
 	}
 }

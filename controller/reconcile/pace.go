@@ -2,11 +2,9 @@ package reconcile
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/time/rate"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // atOnce is how many changes start a plugin anew before RestartsEvery counts.
@@ -28,33 +26,33 @@ func (e errLater) Error() string {
 	return fmt.Sprintf("each change starts the plugin anew, and there were many: this one is written within %s", e.every)
 }
 
-// isPlugin reports whether writing an object starts the plugin anew.
-func isPlugin(o *unstructured.Unstructured) bool {
-	return slices.Contains([]string{ExtensionPolicyKind.Kind, "WasmPlugin"}, o.GetKind())
-}
-
 // mayRestart is errLater if the policy's plugin was started anew too often. A
 // change of the policy itself is the platform's, and waits for nothing.
 func (p *pass) mayRestart(o *policy) error {
-	if p.RestartsEvery <= 0 || p.DryRun != nil {
-		return nil
-	}
 	known := p.paces[o.UID]
-	if known == nil {
-		known = &pace{limiter: rate.NewLimiter(rate.Every(p.RestartsEvery), atOnce), generation: o.object.GetGeneration()}
-		p.paces[o.UID] = known
-	}
-	if known.generation != o.object.GetGeneration() {
-		known.generation = o.object.GetGeneration()
+	if p.RestartsEvery <= 0 || p.DryRun != nil || known == nil || known.generation != o.object.GetGeneration() {
 		return nil
 	}
 	now := p.Now()
 	r := known.limiter.ReserveN(now, 1)
 	wait := r.DelayFrom(now)
-	if wait == 0 {
+	r.CancelAt(now)
+	if wait < time.Millisecond {
 		return nil
 	}
-	r.CancelAt(now)
 	p.again(wait)
 	return errLater{p.RestartsEvery}
+}
+
+// restarted counts a start.
+func (p *pass) restarted(o *policy) {
+	known, generation := p.paces[o.UID], o.object.GetGeneration()
+	if known == nil {
+		known = &pace{rate.NewLimiter(rate.Every(p.RestartsEvery), atOnce), generation}
+		p.paces[o.UID] = known
+	}
+	if known.generation == generation {
+		known.limiter.AllowN(p.Now(), 1)
+	}
+	known.generation = generation
 }

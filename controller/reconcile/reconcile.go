@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -25,8 +26,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"orgate/controller/translate"
@@ -85,7 +88,7 @@ type Reconciler struct {
 	stored  map[translate.Reference]*unstructured.Unstructured // as they were last read
 	said    map[types.UID]string                               // the last Event
 	stated  map[types.UID]string                               // the last status of a resource that does not keep it
-	written map[string]string                                  // attempts, by identity
+	written map[string]attempt                                 // the last write, by identity
 	good    map[types.UID][]*unstructured.Unstructured         // what was last wanted of each policy
 	paces   map[types.UID]*pace
 }
@@ -112,8 +115,9 @@ type PolicyResult struct {
 // OK reports whether everything is as it should be.
 func (r *Result) OK() bool {
 	for _, p := range r.Policies {
-		if !meta.IsStatusConditionTrue(p.Conditions, Accepted) ||
-			!meta.IsStatusConditionTrue(p.Conditions, ResolvedRefs) {
+		programmed := meta.FindStatusCondition(p.Conditions, Programmed)
+		if !meta.IsStatusConditionTrue(p.Conditions, Accepted) || !meta.IsStatusConditionTrue(p.Conditions, ResolvedRefs) ||
+			programmed == nil || programmed.Status != metav1.ConditionTrue && programmed.Reason != Pending {
 			return false
 		}
 	}
@@ -127,6 +131,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, _ reconcile.Request) (reconc
 		return reconcile.Result{}, err
 	}
 	measure(result)
+	if err != nil && result.Again > 0 {
+		// With the error, the pass would be made again after a time that grows.
+		log.FromContext(ctx).Error(err, "not everything could be written")
+		err = nil
+	}
 	return reconcile.Result{RequeueAfter: result.Again}, err
 }
 
@@ -143,6 +152,7 @@ type pass struct {
 	policies []*policy
 	issuers  []*unstructured.Unstructured
 	labels   map[string]map[string]string
+	wanted   map[translate.Reference]bool // what policies and TokenIssuers refer to
 	result   *Result
 }
 
@@ -163,10 +173,10 @@ type policy struct {
 func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 	if r.said == nil {
 		r.stored = map[translate.Reference]*unstructured.Unstructured{}
-		r.said, r.stated, r.written = map[types.UID]string{}, map[types.UID]string{}, map[string]string{}
+		r.said, r.stated, r.written = map[types.UID]string{}, map[types.UID]string{}, map[string]attempt{}
 		r.good, r.paces = map[types.UID][]*unstructured.Unstructured{}, map[types.UID]*pace{}
 	}
-	p := &pass{Reconciler: r, result: &Result{Issuers: map[translate.State]int{}}}
+	p := &pass{Reconciler: r, result: &Result{Issuers: map[translate.State]int{}}, wanted: map[translate.Reference]bool{}}
 	if err := p.read(ctx); err != nil {
 		return nil, err
 	}
@@ -193,7 +203,35 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 		result.Policies = append(result.Policies, PolicyResult{o.Namespace, o.Name, o.conditions, o.issuers})
 	}
 	faults = append(faults, p.stateIssuers(ctx, result))
+	p.forget()
 	return result, errors.Join(faults...)
+}
+
+// forget drops what is known of objects that are gone.
+func (p *pass) forget() {
+	there, kept := map[types.UID]bool{}, map[string]bool{}
+	for _, o := range p.policies {
+		there[o.UID] = true
+		for _, l := range o.live {
+			kept[identity(l)] = true
+		}
+		for _, g := range p.good[o.UID] {
+			kept[identity(g)] = true
+		}
+	}
+	for _, o := range p.issuers {
+		there[o.GetUID()] = true
+	}
+	gone := func(id types.UID) bool { return !there[id] }
+	maps.DeleteFunc(p.said, func(id types.UID, _ string) bool { return gone(id) })
+	maps.DeleteFunc(p.stated, func(id types.UID, _ string) bool { return gone(id) })
+	maps.DeleteFunc(p.good, func(id types.UID, _ []*unstructured.Unstructured) bool { return gone(id) })
+	maps.DeleteFunc(p.paces, func(id types.UID, _ *pace) bool { return gone(id) })
+	maps.DeleteFunc(p.written, func(id string, _ attempt) bool { return !kept[id] })
+	maps.DeleteFunc(p.stored, func(ref translate.Reference, _ *unstructured.Unstructured) bool { return !p.wanted[ref] })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.referenced = p.wanted
 }
 
 // read reads everything but what is referred to.
@@ -220,6 +258,8 @@ func (p *pass) read(ctx context.Context) error {
 	if p.issuers, err = p.list(ctx, mapping.GroupVersionKind); err != nil {
 		return err
 	}
+	// Whoever deletes one has it out of use, whatever a finalizer waits for.
+	p.issuers = slices.DeleteFunc(p.issuers, func(o *unstructured.Unstructured) bool { return o.GetDeletionTimestamp() != nil })
 	if !selects || len(p.Namespaces) > 0 {
 		return nil
 	}
@@ -242,15 +282,11 @@ func (p *pass) list(ctx context.Context, kind schema.GroupVersionKind) ([]*unstr
 	if len(namespaces) == 0 {
 		namespaces = []string{metav1.NamespaceAll}
 	}
-	var reader client.Reader = p.Client
-	if kind.Kind == "ConfigMap" {
-		reader = p.Reader
-	}
 	var all []*unstructured.Unstructured
 	for _, namespace := range namespaces {
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		err := reader.List(ctx, list, client.InNamespace(namespace))
+		err := p.Client.List(ctx, list, client.InNamespace(namespace))
 		if meta.IsNoMatchError(err) || apierrors.IsNotFound(err) {
 			return nil, nil
 		}
@@ -294,6 +330,16 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 		o.unresolved(out.Unresolved)
 		return nil
 	}
+	err = p.write(ctx, o, out.Objects)
+	if refused, ok := errors.AsType[errRefused](err); ok {
+		// Once more, without those whose servers' objects are refused.
+		in.Refused = refused
+		again := translate.Translate(in)
+		if again.Err == nil && again.Unresolved == nil {
+			out = again
+			err = p.write(ctx, o, out.Objects)
+		}
+	}
 	o.issuers = out.Issuers
 	o.set(Accepted, true, Accepted, strings.Join(out.Notes, "; "))
 	o.set(ResolvedRefs, true, ResolvedRefs, "")
@@ -301,7 +347,6 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	for _, object := range out.Objects {
 		p.good[o.UID] = append(p.good[o.UID], object.DeepCopy())
 	}
-	err = p.write(ctx, o, out.Objects)
 	if later, ok := errors.AsType[errLater](err); ok {
 		o.set(Programmed, false, Pending, later.Error())
 		return nil
@@ -311,7 +356,7 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 		if apierrors.IsForbidden(err) {
 			message += ". In namespaces beside its own the controller needs a Role for what it writes"
 		}
-		o.set(Programmed, false, "WriteFailed", message)
+		o.set(Programmed, false, WriteFailed, message)
 		return err
 	}
 	return p.judge(ctx, o, out.Objects)
@@ -335,13 +380,14 @@ func (p *pass) resolve(ctx context.Context, o *policy) (map[translate.Reference]
 	}
 	for _, ref := range wanted {
 		p.referenced[ref.Object()] = true // before it is read: what comes after is an event
+		p.wanted[ref.Object()] = true
 	}
 	p.mu.Unlock()
 	there := map[translate.Reference]*unstructured.Unstructured{}
 	for _, ref := range wanted {
 		ref = ref.Object()
-		if there[ref] != nil || ref.Name == "" {
-			continue
+		if there[ref] != nil || len(validation.IsDNS1123Subdomain(ref.Name)) > 0 {
+			continue // no such name exists, and it would be part of a path
 		}
 		kind := schema.GroupVersionKind{Version: "v1", Kind: ref.Kind}
 		key := client.ObjectKey{Namespace: ref.Namespace, Name: ref.Name}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -434,6 +435,24 @@ data: {key: ` + key + `}`
 	diff(t, "nor does a restart", rotated, c.get("EnvoyExtensionPolicy", "infra", "orgate").Object["spec"])
 }
 
+// TestSecretNames: a name that can't be one is not asked for.
+func TestSecretNames(t *testing.T) {
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1",
+		"certificate: {secretRef: {name: ../../two/secrets/victim, key: key}}"))
+	r := interceptor.NewClient(c.client, interceptor.Funcs{Get: func(ctx context.Context, to client.WithWatch,
+		key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+		if strings.Contains(key.Name, "victim") {
+			t.Errorf("%s is asked for", key)
+		}
+		return to.Get(ctx, key, o, options...)
+	}})
+	c.r.Client, c.r.Reader = r, r
+	c.pass()
+	if got := c.condition("TokenIssuer", "one", "a", ResolvedRefs); !strings.HasPrefix(got, "False RefNotFound") {
+		t.Errorf("condition %s", got)
+	}
+}
+
 // signer is a key as a Secret has it.
 func signer(t *testing.T) string {
 	t.Helper()
@@ -718,7 +737,8 @@ func TestPending(t *testing.T) {
 	}
 	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")))
 	c.pass()
-	diff(t, "new", "False Pending", c.condition("TokenIssuer", "one", "a", Programmed))
+	const waits = "False Pending: OrganizationPolicy infra/orgate: is not programmed, and its status says why"
+	diff(t, "new", waits, c.condition("TokenIssuer", "one", "a", Programmed))
 	c.says("EnvoyExtensionPolicy", "infra", "orgate", "ancestors", accepted())
 	c.says("HTTPRoute", "infra", "orgate-keys-a-example-com", "parents", accepted())
 	c.says("BackendTLSPolicy", "infra", "orgate-keys-a-example-com", "ancestors", accepted())
@@ -731,7 +751,7 @@ func TestPending(t *testing.T) {
 		}
 	}
 	diff(t, "another's change", "True Programmed", c.condition("TokenIssuer", "one", "a", Programmed))
-	diff(t, "the other", "False Pending", c.condition("TokenIssuer", "two", "b", Programmed))
+	diff(t, "the other", waits, c.condition("TokenIssuer", "two", "b", Programmed))
 	c.says("EnvoyExtensionPolicy", "infra", "orgate", "ancestors", []any{map[string]any{"type": "Accepted",
 		"status": "False", "reason": "Conflicted", "message": "there is another",
 		"lastTransitionTime": "2026-01-01T00:00:00Z"}})
@@ -758,6 +778,139 @@ func TestFailedWrites(t *testing.T) {
 	c.fails = nil
 	c.pass()
 	diff(t, "issuers", []string{"one/a"}, c.issuers())
+}
+
+// TestRefusedObject: what the API server refuses of one server keeps nobody else's
+// changes away, nor the plugin from being changed back.
+func TestRefusedObject(t *testing.T) {
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "a", "org1", location("a.example.com")),
+		tokenIssuer("two", "b", "org2", location("b.example.com")))
+	c.fails = func(write string) error {
+		if write == "apply BackendTLSPolicy orgate-keys-a-example-com" {
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "BackendTLSPolicy"}, "orgate-keys-a-example-com", nil)
+		}
+		return nil
+	}
+	c.pass()
+	diff(t, "issuers", []string{"two/b"}, c.issuers())
+	if got := c.condition("TokenIssuer", "one", "a", Accepted); !strings.HasPrefix(got, "False Invalid: OrganizationPolicy "+
+		"infra/orgate: the API server refuses what is written for its server: BackendTLSPolicy orgate-keys-a-example-com") {
+		t.Errorf("condition %s", got)
+	}
+	diff(t, "the other", "True Accepted", c.condition("TokenIssuer", "two", "b", Accepted))
+	c.fails = nil
+	c.pass()
+	diff(t, "issuers", []string{"one/a", "two/b"}, c.issuers())
+}
+
+// TestFailedPlugin: while the plugin's object can't be written, that is what is
+// said, however often it is tried, and what was programmed is.
+func TestFailedPlugin(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")),
+		tokenIssuer("two", "b", "org2", location("b.example.com")))
+	c.r.RestartsEvery = 10 * time.Second
+	c.pass()
+	down := errors.New("the API server is down")
+	c.fails = func(write string) error {
+		if write == "apply WasmPlugin orgate" {
+			return down
+		}
+		return nil
+	}
+	c.apply(tokenIssuer("one", "a", "org1", location("c.example.com")))
+	for range 10 {
+		if _, err := c.r.Pass(t.Context()); !errors.Is(err, down) {
+			t.Fatalf("error %v", err)
+		}
+	}
+	diff(t, "policy", "False WriteFailed: what was written before stays: WasmPlugin orgate: the API server is down",
+		c.condition("OrganizationPolicy", "infra", "orgate", Programmed))
+	diff(t, "the other tenant", "True Programmed", c.condition("TokenIssuer", "two", "b", Programmed))
+	c.fails = nil
+	if writes := c.pass(); !slices.Contains(writes, "apply WasmPlugin orgate") {
+		t.Errorf("writes %q: failures are not starts", writes)
+	}
+}
+
+// TestStaleRead: a cache that does not have the last write yet is no change.
+func TestStaleRead(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.pass()
+	before := c.get("WasmPlugin", "infra", "orgate")
+	c.apply(tokenIssuer("one", "a", "org1", location("b.example.com")))
+	c.pass()
+	p := &pass{Reconciler: c.r, result: &Result{}}
+	if err := p.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	o := p.policies[0]
+	c.writes = nil
+	out := translate.Translate(translate.Input{Policy: o.Policy, TokenIssuers: p.issuers, Live: p.good[o.UID]})
+	if _, err := p.writeObject(t.Context(), o, out.Objects[len(out.Objects)-1], before); err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "writes", []string(nil), c.writes)
+}
+
+// TestGone: nothing is kept of what is gone, and a TokenIssuer that is deleted is
+// out of use though a finalizer holds it.
+func TestGone(t *testing.T) {
+	c := newCluster(t, gatewayPolicy, tokenIssuer("one", "b", "org1", location("b.example.com")))
+	held := strings.Replace(tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}"),
+		"namespace: one}", "namespace: one, finalizers: [a/b]}", 1)
+	c.apply(held)
+	c.apply("apiVersion: v1\nkind: Secret\nmetadata: {name: signer, namespace: one}\ndata: {key: " + signer(t) + "}")
+	c.pass()
+	c.delete("TokenIssuer", "one", "a")
+	c.delete("TokenIssuer", "one", "b")
+	if c.get("TokenIssuer", "one", "a") == nil {
+		t.Fatal("no finalizer holds it")
+	}
+	c.pass()
+	diff(t, "issuers", []string{"nobody"}, c.issuers())
+	c.delete("OrganizationPolicy", "infra", "orgate")
+	c.delete("EnvoyExtensionPolicy", "infra", "orgate")
+	c.pass()
+	diff(t, "kept", []int{0, 0, 0, 0, 0, 0, 0}, []int{len(c.r.said), len(c.r.stated), len(c.r.stored), len(c.r.referenced),
+		len(c.r.written), len(c.r.good), len(c.r.paces)})
+}
+
+// TestLongMessages: what a tenant writes does not make a status or an Event too
+// large.
+func TestLongMessages(t *testing.T) {
+	long := strings.Repeat("\u00fc", 20000)
+	c := newCluster(t, istioPolicy(), strings.Replace(tokenIssuer("one", "a", "org1", location("a.example.com")),
+		`issuer: "`, `issuer: "`+long, 1), strings.Replace(tokenIssuer("two", "b", "org1", location("a.example.com")),
+		"organization: org1", "organization: "+long, 1))
+	c.pass()
+	for _, resource := range [][3]string{{"OrganizationPolicy", "infra", "orgate"}, {"TokenIssuer", "two", "b"}} {
+		status, _, _ := unstructured.NestedMap(c.get(resource[0], resource[1], resource[2]).Object, "status")
+		if n := len(marshal(status)); n > 6000 {
+			t.Errorf("the status of %s is %d bytes", resource[0], n)
+		}
+	}
+	diff(t, "again", []string(nil), c.pass())
+	for len(c.events.Events) > 0 {
+		kind, note, _ := strings.Cut(<-c.events.Events, " ")
+		if _, note, _ = strings.Cut(note, " "); len(note) > mostNote || !utf8.ValidString(note) {
+			t.Errorf("a note of %d bytes (%s): %s", len(note), kind, note)
+		}
+	}
+}
+
+// TestOK: a gateway that may be open is not as it should be.
+func TestOK(t *testing.T) {
+	for reason, want := range map[string]bool{Programmed: true, Pending: true, "Conflicted": false, Overridden: false,
+		TargetNotFound: false, NotWritten: false} {
+		o := &policy{Policy: &translate.Policy{}, object: &unstructured.Unstructured{}}
+		o.set(Accepted, true, Accepted, "")
+		o.set(ResolvedRefs, true, ResolvedRefs, "")
+		o.set(Programmed, reason == Programmed, reason, "")
+		r := &Result{Policies: []PolicyResult{{Conditions: o.conditions}}}
+		if r.OK() != want {
+			t.Errorf("%s: %v", reason, r.OK())
+		}
+	}
 }
 
 // TestDryRun: nothing is written, and all is shown.

@@ -37,6 +37,8 @@ const (
 	Conflicted = "Conflicted"
 	Pending    = "Pending"
 	NotWritten = "NotWritten"
+	// WriteFailed: the API server has not taken something, for now.
+	WriteFailed = "WriteFailed"
 	// TargetNotFound: there is no Gateway of this name.
 	TargetNotFound = "TargetNotFound"
 	// PolicyNotProgrammed: the policy that takes the TokenIssuer is not.
@@ -54,7 +56,7 @@ func (o *policy) set(kind string, good bool, reason, message string) {
 	o.conditions = append(o.conditions, metav1.Condition{Type: kind, Status: status, Reason: reason, Message: message,
 		ObservedGeneration: o.object.GetGeneration()})
 	if kind == Programmed {
-		o.programmed, o.pending = good, reason == Pending
+		o.programmed, o.pending = good, reason == Pending || reason == WriteFailed
 	}
 }
 
@@ -62,7 +64,7 @@ const stays = "nothing is written; what was written before stays"
 
 // unwritten says what it means that nothing is written.
 func (o *policy) unwritten() string {
-	if o.looked && !slices.ContainsFunc(o.live, isPlugin) {
+	if o.looked && !slices.ContainsFunc(o.live, translate.IsPlugin) {
 		return "nothing is written: no plugin guards the gateway"
 	}
 	return stays
@@ -96,7 +98,7 @@ func (p *pass) judge(ctx context.Context, o *policy, objects []*unstructured.Uns
 		summary += fmt.Sprintf(", %d left out", n)
 	}
 	if p.DryRun != nil {
-		o.set(Programmed, false, NotWritten, "dry run")
+		o.set(Programmed, false, Pending, "dry run")
 		return nil
 	}
 	if o.Spec.ControlPlane == translate.Istio {
@@ -261,18 +263,33 @@ func (p *pass) replaced(ctx context.Context, o *policy) (string, error) {
 		" replaces the one with orgate whatever its mergeType, and there requests pass unchecked", nil
 }
 
+// mostIssuers is how many issuers a policy's status names: an object has a limit,
+// and each TokenIssuer has a status of its own.
+const mostIssuers = 1000
+
+// mostText is how many bytes the message of a condition may have.
+const mostText = 4000
+
+// brief cuts a text to so many bytes.
+func brief(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	const dots = " [...]"
+	return strings.ToValidUTF8(text[:most-len(dots)], "") + dots
+}
+
 // statePolicy writes the policy's status.
 func (p *pass) statePolicy(ctx context.Context, o *policy) error {
 	issuers := []any{}
-	for _, i := range o.issuers {
-		entry := map[string]any{"namespace": i.Namespace, "name": i.Name, "issuer": i.Issuer,
-			"organization": i.Organization,
-			"state":        string(i.State)}
+	for _, i := range o.issuers[:min(len(o.issuers), mostIssuers)] {
+		entry := map[string]any{"namespace": i.Namespace, "name": i.Name, "issuer": brief(i.Issuer, 200),
+			"organization": brief(i.Organization, 100), "state": string(i.State)}
 		if i.Reason != "" {
 			entry["reason"] = string(i.Reason)
 		}
 		if i.Message != "" {
-			entry["message"] = i.Message
+			entry["message"] = brief(i.Message, 300)
 		}
 		issuers = append(issuers, entry)
 	}
@@ -352,7 +369,7 @@ func (s *issuerStatus) add(by *policy, i translate.Issuer) {
 	}
 	s.pending = (s.pending || s.programmed) && (by.programmed || by.pending) && i.State != translate.LeftOut
 	s.programmed = s.programmed && by.programmed && i.State != translate.LeftOut
-	if !by.programmed && !by.pending && i.State != translate.LeftOut {
+	if !by.programmed && i.State != translate.LeftOut {
 		s.why(&s.faults, by, "is not programmed, and its status says why")
 	}
 	switch i.Reason {
@@ -414,6 +431,10 @@ func (p *pass) state(ctx context.Context, o *unstructured.Unstructured, conditio
 	old, _, _ := unstructured.NestedMap(o.Object, "status")
 	before = read(old)
 	now := slices.Clone(before)
+	conditions = slices.Clone(conditions)
+	for i := range conditions {
+		conditions[i].Message = brief(conditions[i].Message, mostText)
+	}
 	for _, c := range conditions {
 		c.LastTransitionTime = metav1.NewTime(p.Now())
 		meta.SetStatusCondition(&now, c)
@@ -466,6 +487,9 @@ func text(conditions []metav1.Condition) string {
 	return b.String()
 }
 
+// mostNote is how many bytes an Event's note may have.
+const mostNote = 1024
+
 // tell says the first condition that is not as it should be, or that all are.
 func (p *pass) tell(o *unstructured.Unstructured, conditions []metav1.Condition) {
 	if p.Events == nil {
@@ -476,13 +500,13 @@ func (p *pass) tell(o *unstructured.Unstructured, conditions []metav1.Condition)
 		if c == nil || c.Status == metav1.ConditionTrue || c.Reason == Pending {
 			continue
 		}
-		// An Event's note has 1024 bytes at most.
-		p.Events.Eventf(o, nil, "Warning", c.Reason, "Reconcile", "%.1000s",
-			cmp.Or(c.Message, string(c.Type)+" is not true"))
+		p.Events.Eventf(o, nil, "Warning", c.Reason, "Reconcile", "%s",
+			brief(cmp.Or(c.Message, string(c.Type)+" is not true"), mostNote))
 		return
 	}
 	if c := meta.FindStatusCondition(conditions, Programmed); c != nil && c.Status == metav1.ConditionTrue {
-		p.Events.Eventf(o, nil, "Normal", Programmed, "Reconcile", "%.1000s", cmp.Or(c.Message, "it is in use"))
+		p.Events.Eventf(o, nil, "Normal", Programmed, "Reconcile", "%s",
+			brief(cmp.Or(c.Message, "it is in use"), mostNote))
 	}
 }
 

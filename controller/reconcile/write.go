@@ -19,18 +19,46 @@ import (
 	"orgate/controller/translate"
 )
 
+// errRefused says which objects the API server does not take as they are, by
+// their names.
+type errRefused map[string]error
+
+func (e errRefused) Error() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(e)) {
+		all = append(all, e[name].Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+// isRefusal reports whether an error is about an object and what is in it.
+func isRefusal(err error) bool {
+	return apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsRequestEntityTooLargeError(err) ||
+		errors.Is(err, errTheirs) || strings.Contains(err.Error(), "denied the request") // a webhook's words
+}
+
 // write writes what differs, in its order, and then deletes what is no longer
 // wanted, in the other order. It stops at the first error: what comes later may
-// need what failed, such as the TLS of a server.
+// need what failed, such as the TLS of a server. If objects of servers are refused
+// it goes on to find all such, and leaves the plugin as it is.
 func (p *pass) write(ctx context.Context, o *policy, wanted []*unstructured.Unstructured) error {
 	live := map[string]*unstructured.Unstructured{}
 	for _, l := range o.live {
 		live[identity(l)] = l
 	}
+	refused := errRefused{}
 	for _, w := range wanted {
+		if translate.IsPlugin(w) && len(refused) > 0 {
+			return refused
+		}
 		now, err := p.writeObject(ctx, o, w, live[identity(w)])
 		if err != nil {
-			return fmt.Errorf("%s %s: %w", w.GetKind(), w.GetName(), err)
+			err = fmt.Errorf("%s %s: %w", w.GetKind(), w.GetName(), err)
+			if translate.IsPlugin(w) || !isRefusal(err) {
+				return err
+			}
+			refused[w.GetName()] = err
+			continue
 		}
 		delete(live, identity(w))
 		*w = *now // with what the control plane says of it
@@ -77,10 +105,12 @@ func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstruc
 			return nil, err
 		}
 		meddled, same := meddled(live), covers(live, wanted)
-		if same && !meddled || p.written[identity(live)] == attempt(live, wanted) {
-			return live, nil
+		last := p.written[identity(live)]
+		if same && !meddled || last.sum == sum(wanted) && (last.before == live.GetResourceVersion() ||
+			last.after == live.GetResourceVersion()) {
+			return live, nil // or what is read is not yet what was written
 		}
-		if !meddled && isPlugin(wanted) {
+		if !meddled && translate.IsPlugin(wanted) {
 			if err := p.mayRestart(o); err != nil {
 				return nil, err
 			}
@@ -109,15 +139,26 @@ func (p *pass) writeObject(ctx context.Context, o *policy, wanted, live *unstruc
 			return nil, err
 		}
 	}
-	p.written[identity(now)] = attempt(now, wanted)
+	written := attempt{after: now.GetResourceVersion(), sum: sum(wanted)}
+	if live != nil {
+		written.before = live.GetResourceVersion()
+		if translate.IsPlugin(wanted) {
+			p.restarted(o)
+		}
+	}
+	p.written[identity(now)] = written
 	return now, nil
 }
 
-// attempt is what was wanted, and what became of it. If the API server changes
-// what is written, the same is not written again.
-func attempt(live, wanted *unstructured.Unstructured) string {
-	sum := sha256.Sum256(marshal(wanted.Object))
-	return live.GetResourceVersion() + string(sum[:])
+// attempt is a write: the versions before and after it, and what was wanted. If the
+// API server changes what is written, the same is not written again.
+type attempt struct {
+	before, after string
+	sum           [sha256.Size]byte
+}
+
+func sum(wanted *unstructured.Unstructured) [sha256.Size]byte {
+	return sha256.Sum256(marshal(wanted.Object))
 }
 
 // mayTake refuses to take over what somebody else made. What "orgate render"
@@ -130,10 +171,11 @@ func mayTake(o *policy, live *unstructured.Unstructured) error {
 	if owner == nil && live.GetLabels()[managedBy] == "orgate" && live.GetLabels()[partOf] == o.Name {
 		return nil
 	}
-	return errors.New("is there already, and was not made for this OrganizationPolicy: give the policy another " +
-		"name, or " +
-		"delete the object")
+	return errTheirs
 }
+
+var errTheirs = errors.New("is there already, and was not made for this OrganizationPolicy: give the policy another " +
+	"name, or delete the object")
 
 // parts are the members of objects that are written.
 var parts = []string{"spec", "data"}

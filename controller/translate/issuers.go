@@ -1,10 +1,15 @@
 package translate
 
 import (
+	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -105,7 +110,7 @@ type entry struct {
 	name                 string // namespace/name: no tenant can take another's
 	issuer, organization string
 	claim                string   // that holds the organization
-	server               string   // the scheme, host and port that keys are fetched from, or ""
+	location, server     string   // the URL of the keys, its scheme, host and port; or ""
 	keys                 string   // where the keys are, or what they are
 	headers              []string // that claims are mapped to
 	environments         []string // none: all
@@ -118,6 +123,9 @@ type entry struct {
 type candidate struct {
 	Issuer
 	use *entry // nil: left out
+	// inUse: it is in the configuration that exists, with the same tokens, keys and
+	// server.
+	inUse bool
 }
 
 func (c *candidate) leaveOut(reason Reason, message string) {
@@ -137,20 +145,40 @@ func entries(list []*candidate) []*entry {
 }
 
 // candidates judges each TokenIssuer of the policy's namespaces by itself.
-func (in *Input) candidates() []*candidate {
+func (in *Input) candidates(base map[string]json.RawMessage) []*candidate {
 	sorted := slices.Clone(in.TokenIssuers)
 	slices.SortFunc(sorted, Older)
 	last := in.lastGood()
 	var all []*candidate
 	for _, o := range sorted {
-		if in.Policy.Takes(o.GetNamespace(), in.Labels[o.GetNamespace()]) {
-			all = append(all, in.candidate(o, last))
+		if !in.Policy.Takes(o.GetNamespace(), in.Labels[o.GetNamespace()]) {
+			continue
 		}
+		c := in.candidate(o, base, last)
+		if l := last.of[entryName(c.Namespace, c.Name)]; c.use != nil && l != nil {
+			c.inUse = c.use.sameAs(l)
+		}
+		all = append(all, c)
 	}
 	return all
 }
 
-func (in *Input) candidate(o *unstructured.Unstructured, last map[string]*entry) *candidate {
+// precedence is the order in which candidates that conflict are used.
+func precedence(all []*candidate) []*candidate {
+	first := slices.Clone(all)
+	slices.SortStableFunc(first, func(a, b *candidate) int {
+		switch {
+		case a.inUse == b.inUse:
+			return 0
+		case a.inUse:
+			return -1
+		}
+		return 1
+	})
+	return first
+}
+
+func (in *Input) candidate(o *unstructured.Unstructured, base map[string]json.RawMessage, last *lastGood) *candidate {
 	spec := func(field string) string {
 		text, _, _ := unstructured.NestedString(o.Object, "spec", field)
 		return text
@@ -162,25 +190,40 @@ func (in *Input) candidate(o *unstructured.Unstructured, last map[string]*entry)
 		c.leaveOut(NotPermitted, err.Error())
 		return c
 	}
-	e, notes, reason, err := in.entry(o)
+	e, notes, reason, err := in.entry(o, base)
 	if err == nil {
 		if err = in.permit(c.Namespace, e); err != nil {
 			c.leaveOut(NotPermitted, err.Error())
-			return c
-		}
-		if here := in.Policy.environment(); here != "" && !e.isFor(here) {
-			c.leaveOut(OtherEnvironment, fmt.Sprintf("it is for %q, and configuration.environment of the "+
-				"OrganizationPolicy is %q", e.environments, here))
 			return c
 		}
 		c.use, c.Message = e, strings.Join(notes, "; ")
 		return c
 	}
 	c.leaveOut(reason, err.Error())
-	if e := last[entryName(o.GetNamespace(), o.GetName())]; e != nil && in.permit(c.Namespace, e) == nil {
+	if reason == OtherEnvironment {
+		return c
+	}
+	e = last.of[entryName(o.GetNamespace(), o.GetName())]
+	switch {
+	case e == nil || in.permit(c.Namespace, e) != nil || in.refused(e) != nil:
+	case last.otherSettings:
+		c.Message += "; its last good form was made with other issuerSettings, and is not used"
+	default:
 		c.use, c.State = e, LastGood
 	}
 	return c
+}
+
+// refused is what the API server says of an object that an issuer needs.
+func (in *Input) refused(e *entry) error {
+	if len(in.Refused) == 0 || e.location == "" {
+		return nil
+	}
+	names, err := render.ObjectNames(in.Policy.Name, e.location)
+	for _, name := range names {
+		err = cmp.Or(err, in.Refused[name])
+	}
+	return err
 }
 
 func entryName(namespace, name string) string { return namespace + "/" + name }
@@ -214,8 +257,14 @@ func (in *Input) permit(namespace string, e *entry) error {
 	return nil
 }
 
+// What an issuer may take of the room that all have.
+const (
+	largestIssuer      = 64 << 10 // bytes of JSON
+	largestAuthorities = 64 << 10 // bytes of PEM
+)
+
 // entry makes an issuer of a TokenIssuer.
-func (in *Input) entry(o *unstructured.Unstructured) (*entry, []string, Reason, error) {
+func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMessage) (*entry, []string, Reason, error) {
 	text, err := o.MarshalJSON()
 	if err != nil {
 		return nil, nil, Invalid, err
@@ -264,11 +313,25 @@ func (in *Input) entry(o *unstructured.Unstructured) (*entry, []string, Reason, 
 		ca = pem
 	}
 	e, err := in.finish(entryName(o.GetNamespace(), o.GetName()), issuer, ca)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, nil, Invalid, err
+	case len(e.json) > largestIssuer:
+		return nil, nil, Invalid, fmt.Errorf("it is %d bytes of configuration, and may be %d", len(e.json), largestIssuer)
+	case len(e.ca) > largestAuthorities:
+		return nil, nil, Invalid, fmt.Errorf("the certificate authorities are %d bytes, and may be %d", len(e.ca),
+			largestAuthorities)
 	}
-	// A host that the control plane refuses concerns this issuer alone.
-	d, err := render.Read(alone(e))
+	if here := in.Policy.environment(); here != "" && !e.isFor(here) {
+		return nil, nil, OtherEnvironment, fmt.Errorf("it is for %q, and configuration.environment of the "+
+			"OrganizationPolicy is %q", e.environments, here)
+	}
+	if err := in.refused(e); err != nil {
+		return nil, nil, Invalid, fmt.Errorf("the API server refuses what is written for its server: %w", err)
+	}
+	// What the plugin refuses beside the policy, or a control plane of a host,
+	// concerns this issuer alone.
+	d, err := render.Read(in.Policy.document(base, complete(base, []*entry{e})))
 	if err == nil {
 		_, err = in.Policy.render(d)
 	}
@@ -338,10 +401,19 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 			return nil, err
 		}
 		e.host = strings.ToLower(u.Hostname())
-		e.server = serverOf(u)
-		e.keys = location
+		if e.server, err = render.Location(location); err != nil {
+			return nil, err
+		}
+		e.keys, e.location = location, location
 	}
 	return e, nil
+}
+
+// sameAs reports whether nothing has changed by which an issuer could conflict
+// with others.
+func (e *entry) sameAs(other *entry) bool {
+	return e.issuer == other.issuer && e.organization == other.organization && e.claim == other.claim &&
+		e.keys == other.keys && e.server == other.server && e.ca == other.ca
 }
 
 // isFor reports whether an issuer is for an environment.
@@ -350,80 +422,132 @@ func (e *entry) isFor(environment string) bool {
 		slices.Contains(e.environments, environment)
 }
 
-// serverOf is a URL's scheme, host and port.
-func serverOf(u *url.URL) string {
-	scheme, port := strings.ToLower(u.Scheme), u.Port()
-	if port == "" {
-		port = map[string]string{"https": "443"}[scheme]
-	}
-	if port == "" {
-		port = "80"
-	}
-	return scheme + "://" + strings.ToLower(u.Hostname()) + ":" + port
-}
-
-// apart leaves out what would meddle with an older one of another namespace, and
+// apart leaves out what would meddle with one before it of another namespace, and
 // what the plugin has no place for.
 //
 // Entries for one "iss" that read the organization from different claims refuse
 // each other's tokens. So another namespace may have an "iss" as well only if it
-// has the same claim and the same keys. A server has one set of certificate
+// has the same claim and the same keys. An "iss" that is written out takes the
+// tokens of one with a placeholder for the tenant, so two namespaces can't have
+// both. A port of a host has TLS or has none, and one set of certificate
 // authorities.
-func apart(all []*candidate) {
-	first := map[string]*candidate{}
-	servers := map[string]*candidate{}
-	for _, c := range all {
+func apart(first []*candidate) {
+	type pair struct{ issuer, organization string }
+	pairs, issuers, servers := map[pair]*candidate{}, map[string]*candidate{}, map[string]*candidate{}
+	var patterns []*candidate
+	for _, c := range first {
 		if c.use == nil {
 			continue
 		}
-		pair := c.use.issuer + " " + c.use.organization
-		if other := first[pair]; other != nil {
+		_, port, _ := strings.Cut(c.use.server, "://")
+		of := pair{c.use.issuer, c.use.organization}
+		if other := pairs[of]; other != nil {
 			c.conflict("%s has the issuer %s in organization %q already", other, c.use.issuer, c.use.organization)
 			continue
 		}
-		if other := first[c.use.issuer]; other != nil && other.Namespace != c.Namespace &&
+		if other := issuers[c.use.issuer]; other != nil && other.Namespace != c.Namespace &&
 			(other.use.claim != c.use.claim || other.use.keys != c.use.keys) {
 			c.conflict("%s has the issuer %s already, with another organization claim or other keys", other,
 				c.use.issuer)
 			continue
 		}
-		if other := servers[c.use.server]; c.use.server != "" && other != nil && other.use.ca != c.use.ca {
+		if other := overlapping(c, patterns, issuers); other != nil {
+			c.conflict("%s has the issuer %s already, and one is of many tenants", other, other.use.issuer)
+			continue
+		}
+		if other := servers[port]; port != "" && other != nil && other.use.server != c.use.server {
+			c.conflict("%s has the server %s already, and a port has TLS or has none", other, other.use.server)
+			continue
+		} else if port != "" && other != nil && other.use.ca != c.use.ca {
 			c.conflict("%s has the server %s already, with other certificate authorities", other, c.use.server)
 			continue
 		}
-		first[pair] = c
-		if first[c.use.issuer] == nil {
-			first[c.use.issuer] = c
+		pairs[of] = c
+		if issuers[c.use.issuer] == nil {
+			issuers[c.use.issuer] = c
+			if strings.Contains(c.use.issuer, config.Tenant) {
+				patterns = append(patterns, c)
+			}
 		}
-		if servers[c.use.server] == nil {
-			servers[c.use.server] = c
+		if servers[port] == nil {
+			servers[port] = c
 		}
 	}
 }
 
-// conflict leaves a candidate out for an older one. Another namespace's name is
+// overlapping finds a candidate of another namespace whose tokens could have the
+// "iss" of this one, because one of both holds a placeholder for the tenant.
+func overlapping(c *candidate, patterns []*candidate, issuers map[string]*candidate) *candidate {
+	if !strings.Contains(c.use.issuer, config.Tenant) {
+		for _, other := range patterns {
+			if other.Namespace != c.Namespace && tenants(other.use.issuer).MatchString(c.use.issuer) {
+				return other
+			}
+		}
+		return nil
+	}
+	pattern := tenants(c.use.issuer)
+	for _, issuer := range slices.Sorted(maps.Keys(issuers)) {
+		if other := issuers[issuer]; other.Namespace != c.Namespace && issuer != c.use.issuer &&
+			pattern.MatchString(issuer) {
+			return other
+		}
+	}
+	return nil
+}
+
+// tenants matches what an "iss" with a placeholder may be, another placeholder
+// included.
+func tenants(issuer string) *regexp.Regexp {
+	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(issuer), regexp.QuoteMeta(config.Tenant),
+		`[^/]+`) + "$")
+}
+
+// conflict leaves a candidate out for one that comes first. Another namespace's name is
 // not this one's to know.
 func (c *candidate) conflict(format string, other *candidate, args ...any) {
-	who := "an older TokenIssuer of another namespace"
+	who := "a TokenIssuer of another namespace"
 	if other.Namespace == c.Namespace {
-		who = "the older TokenIssuer " + other.Name
+		who = "TokenIssuer " + other.Name
 	}
 	c.leaveOut(Conflicted, fmt.Sprintf(format, append([]any{who}, args...)...))
 }
 
-// ServerAnnotation says of a ConfigMap which server's certificate authorities are
-// in it.
-const ServerAnnotation = "orgate.io/server"
+// settingsAnnotation says of a plugin's object which settings its issuers have.
+const settingsAnnotation = "orgate.io/issuer-settings"
+
+// settingsHash tells settings apart.
+func (p *Policy) settingsHash() string {
+	sum := sha256.Sum256(marshal(p.Spec.IssuerSettings))
+	return hex.EncodeToString(sum[:16])
+}
+
+// IsPlugin reports whether an object is that of the plugin.
+func IsPlugin(o *unstructured.Unstructured) bool {
+	return o.GetKind() == "WasmPlugin" || o.GetKind() == "EnvoyExtensionPolicy"
+}
+
+// lastGood is what the objects that exist have.
+type lastGood struct {
+	of map[string]*entry
+	// otherSettings: they have other settings than the policy's, which may since
+	// have taken back what they allowed.
+	otherSettings bool
+}
 
 // lastGood reads the issuers that the objects that exist have.
-func (in *Input) lastGood() map[string]*entry {
+func (in *Input) lastGood() *lastGood {
 	authorities := map[string]string{}
 	var document map[string]any
+	last := &lastGood{of: map[string]*entry{}}
 	for _, o := range in.Live {
+		if IsPlugin(o) {
+			last.otherSettings = o.GetAnnotations()[settingsAnnotation] != in.Policy.settingsHash()
+		}
 		switch o.GetKind() {
 		case "ConfigMap":
 			text, _, _ := unstructured.NestedString(o.Object, "data", "ca.crt")
-			authorities[o.GetAnnotations()[ServerAnnotation]] = text
+			authorities[o.GetAnnotations()[render.ServerAnnotation]] = text
 		case "WasmPlugin":
 			document, _, _ = unstructured.NestedMap(o.Object, "spec", "pluginConfig")
 		case "EnvoyExtensionPolicy":
@@ -434,18 +558,18 @@ func (in *Input) lastGood() map[string]*entry {
 			}
 		}
 	}
-	last := map[string]*entry{}
 	list, _, _ := unstructured.NestedSlice(document, "issuers")
 	for _, element := range list {
 		issuer, ok := element.(map[string]any)
 		name, _ := issuer["name"].(string)
-		if !ok || !strings.Contains(name, "/") {
+		iss, _ := issuer["issuer"].(string)
+		if !ok || !strings.Contains(name, "/") || strings.HasPrefix(iss, nobodysIssuer) {
 			continue
 		}
 		ca := ""
 		if location, _, _ := unstructured.NestedString(issuer, "signatureValidation", "jwks", "url"); location != "" {
-			if u, err := url.Parse(location); err == nil {
-				ca = authorities[serverOf(u)]
+			if server, err := render.Location(location); err == nil {
+				ca = authorities[server]
 			}
 		}
 		e, err := in.finish(name, issuer, ca)
@@ -453,7 +577,7 @@ func (in *Input) lastGood() map[string]*entry {
 			continue // it is no good form
 		}
 		if _, err := config.Parse(alone(e)); err == nil {
-			last[name] = e
+			last.of[name] = e
 		}
 	}
 	return last

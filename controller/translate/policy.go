@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/net/publicsuffix"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -244,9 +245,6 @@ func (p *Policy) environment() string {
 	return read.Environment
 }
 
-// inCluster are the ends of names that mean something inside a cluster.
-var inCluster = []string{".svc", ".local", ".internal", ".localhost", ".localdomain"}
-
 // allowsHost reports whether keys may be fetched from a host. What is written for
 // it is for the whole proxy: TLS to a port of a service, of all things. So hosts
 // inside the cluster, and addresses, must be named.
@@ -272,11 +270,15 @@ const publicHosts = "*"
 // keyHost is what a host of keys must look like in a policy.
 var keyHost = regexp.MustCompile(`^(\*|(\*\.)?[0-9A-Za-z]([-._0-9A-Za-z]*[0-9A-Za-z])?)$`)
 
-// isPublic reports whether a host has a public name.
+// isPublic reports whether a host has a public name: one below a domain of the
+// Public Suffix List. Of any other, search domains can make a service.
 func isPublic(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
-	return strings.Contains(host, ".") && !strings.Contains(host, ":") && strings.Trim(last, "0123456789") != "" &&
-		!slices.ContainsFunc(inCluster, func(end string) bool { return strings.HasSuffix(host, end) })
+	if !strings.Contains(host, ".") || strings.Trim(last, "0123456789") == "" {
+		return false // a short name, or an address
+	}
+	suffix, delegated := publicsuffix.PublicSuffix(host)
+	return delegated || strings.Contains(suffix, ".")
 }
 
 // whose are the members of an issuer that are the TokenIssuer's, and those of a
@@ -304,7 +306,13 @@ func (s *IssuerSettings) check() error {
 	if err := json.Unmarshal(keys, &validation); err != nil {
 		return fmt.Errorf("signatureValidation: %w", err)
 	}
+	if validation == nil {
+		return errors.New("signatureValidation is the TokenIssuer's: null would remove it")
+	}
 	for _, member := range slices.Sorted(maps.Keys(validation)) {
+		if validation[member] == nil {
+			return fmt.Errorf("signatureValidation.%s is the TokenIssuer's: null would remove it", member)
+		}
 		for _, name := range slices.Sorted(maps.Keys(validation[member])) {
 			if member != "jwks" || !slices.Contains(jwksOwns, name) {
 				return fmt.Errorf("signatureValidation.%s.%s is the TokenIssuer's; here are jwks: %s", member, name,

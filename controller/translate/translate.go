@@ -13,8 +13,12 @@
 //
 // An issuer that can't be read, or whose Secret is missing, keeps the last good
 // form, which is in the objects that exist. One that is not permitted, or that
-// conflicts with an older one, is left out. The others are not affected. If the
-// policy itself has a mistake, nothing is written.
+// conflicts with another, is left out. The others are not affected. If the policy
+// itself has a mistake, nothing is written.
+//
+// Of two that conflict, the one that is in use as it stands comes first, and then
+// the older one. Age alone would let the author of an old one put others out of
+// use, by editing it.
 //
 // # Closed from the start
 //
@@ -50,6 +54,9 @@ type Input struct {
 	Stored map[Reference]*unstructured.Unstructured
 	// Live are the objects that were written for the policy.
 	Live []*unstructured.Unstructured
+	// Refused are objects that the API server does not take, by their names: the
+	// issuers whose server they are for can't be used.
+	Refused map[string]error
 }
 
 // Output is what should be, and what there is to say.
@@ -91,9 +98,10 @@ func Translate(in Input) Output {
 	if err := p.check(base); err != nil {
 		return Output{Err: err}
 	}
-	candidates := in.candidates()
-	apart(candidates)
-	if err := p.fit(base, candidates); err != nil {
+	candidates := in.candidates(base)
+	first := precedence(candidates)
+	apart(first)
+	if err := p.fit(base, first); err != nil {
 		return Output{Err: err}
 	}
 	for _, c := range candidates {
@@ -124,6 +132,12 @@ func marshal(v any) []byte {
 	return text
 }
 
+// object reads an object of JSON, nil if it is none.
+func object(text json.RawMessage) (o map[string]any) {
+	_ = json.Unmarshal(text, &o)
+	return o
+}
+
 // base is the policy's part of the configuration.
 func (p *Policy) base() (map[string]json.RawMessage, error) {
 	base := map[string]json.RawMessage{}
@@ -150,8 +164,12 @@ func (p *Policy) check(base map[string]json.RawMessage) error {
 	}
 	var issuers []json.RawMessage
 	samples := []string{"a", "b"}
-	for _, name := range samples {
+	for i, name := range samples {
 		issuer := nobody(name)
+		if i > 0 { // settings of a JWK Set are for those with a location
+			issuer = marshal(merge(object(issuer), map[string]any{"signatureValidation": map[string]any{"jwks": map[string]any{
+				"inline": nil, "url": "https://nobody.example/jwks", "cluster": "nobody"}}}))
+		}
 		for _, s := range p.Spec.IssuerSettings {
 			issuer = s.apply(issuer)
 		}
@@ -169,7 +187,7 @@ func (p *Policy) check(base map[string]json.RawMessage) error {
 	}
 	var all []string
 	for _, m := range mistakes {
-		at := strings.Replace(m.Path, "issuers[0]", "issuerSettings", 1)
+		at := strings.NewReplacer("issuers[0]", "issuerSettings", "issuers[1]", "issuerSettings").Replace(m.Path)
 		all = append(all, fmt.Sprintf("configuration: %s: %s", at, m.Message))
 	}
 	slices.Sort(all)
@@ -214,11 +232,13 @@ func named(rules json.RawMessage) []string {
 // a hash, as a test shows.
 const nobodysKey = "tLBU3nI6fyEpYfSKZUkioOhDkbDg_XFmnLTZ_U3uRiM"
 
+const nobodysIssuer = "urn:orgate:nobody:"
+
 // nobody is an issuer that has issued no token: it stands for one that rules
 // name and that is not there, and for all if there is none.
 func nobody(name string) json.RawMessage {
 	return marshal(map[string]any{
-		"name": name, "issuer": "urn:orgate:nobody:" + name, "organization": "urn:orgate:nobody:" + name,
+		"name": name, "issuer": nobodysIssuer + name, "organization": nobodysIssuer + name,
 		"algorithms": []string{"EdDSA"},
 		"signatureValidation": map[string]any{"jwks": map[string]any{"inline": map[string]any{"keys": []any{
 			map[string]string{"kty": "OKP", "crv": "Ed25519", "x": nobodysKey}}}}},
@@ -245,8 +265,8 @@ func complete(base map[string]json.RawMessage, entries []*entry) []json.RawMessa
 	return list
 }
 
-// fit leaves out the issuers that the plugin would refuse beside older ones, and
-// the youngest if there are too many.
+// fit leaves out the issuers that the plugin would refuse beside those before
+// them, and those that have no room any more.
 func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 	parse := func(list []*candidate) error {
 		_, err := config.Parse(p.document(base, complete(base, entries(list))))
@@ -270,18 +290,16 @@ func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 	return nil
 }
 
-// cut leaves out the youngest if all together are too large.
+// cut leaves out what has no room beside those before it.
 func (p *Policy) cut(base map[string]json.RawMessage, list []*candidate) {
 	room := largest - len(p.document(base, complete(base, nil)))
-	for i, c := range list {
-		if room -= len(c.use.json) + len(","); room >= 0 {
+	for _, c := range list {
+		if need := len(c.use.json) + len(","); need <= room {
+			room -= need
 			continue
 		}
-		for _, c := range list[i:] {
-			c.leaveOut(Conflicted, fmt.Sprintf("there are too many issuers for one configuration of %d bytes, and "+
-				"older TokenIssuers come first", largest))
-		}
-		return
+		c.leaveOut(Conflicted, fmt.Sprintf("there are too many issuers for one configuration of %d bytes, and others "+
+			"come first", largest))
 	}
 }
 
@@ -297,7 +315,7 @@ func fitting(list []*candidate, parse func([]*candidate) error) {
 		case err == nil:
 			kept = with
 		case half == 0:
-			chunk[0].leaveOut(Conflicted, "older TokenIssuers come first, and beside them the plugin would refuse "+
+			chunk[0].leaveOut(Conflicted, "other TokenIssuers come first, and beside them the plugin would refuse "+
 				"this one: "+err.Error())
 		default:
 			add(chunk[:half])
@@ -379,6 +397,9 @@ func (p *Policy) read(text string) ([]*unstructured.Unstructured, error) {
 			return nil, err
 		}
 		o.SetOwnerReferences(p.owner())
+		if IsPlugin(o) {
+			o.SetAnnotations(map[string]string{settingsAnnotation: p.settingsHash()})
+		}
 		objects = append(objects, o)
 	}
 	return objects, nil

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
+	"orgate/admin/render"
 	"orgate/config"
 	"orgate/controller/translate"
 	"orgate/jwks"
@@ -189,13 +191,13 @@ func TestIssuers(t *testing.T) {
 		{"the older of two for one iss", anyOrganization, []issuer{{2, "one", "b", "https://idp/", "org1", "", "", ""},
 			{1, "one", "a", "https://idp/", "org1", "", "", ""}}, []string{"one/a org1"},
 			[]string{
-				"one/a Used", `one/b LeftOut Conflicted: the older TokenIssuer a has the issuer https://idp/ in organization "org1" already`}},
+				"one/a Used", `one/b LeftOut Conflicted: TokenIssuer a has the issuer https://idp/ in organization "org1" already`}},
 		{"an iss of another namespace, read in another way", anyOrganization, []issuer{
 			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
 			{2, "two", "b", "https://idp/", "org2", "sub", "jwks: {url: https://idp.example.com/}", ""}},
 			[]string{"one/a org1"},
 			[]string{
-				"one/a Used", `two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the issuer https://idp/ already, ` +
+				"one/a Used", `two/b LeftOut Conflicted: a TokenIssuer of another namespace has the issuer https://idp/ already, ` +
 					`with another organization claim or other keys`}},
 		{"an iss that two namespaces share", anyOrganization, []issuer{
 			{1, "one", "a", "https://idp/", "org1", "org", "jwks: {url: https://idp.example.com/}", ""},
@@ -205,7 +207,7 @@ func TestIssuers(t *testing.T) {
 			{1, "platform", "a", "https://idp/", "org1", "", "", ""},
 			{2, "platform", "b", "https://idp/", "org2", "", "", ""}},
 			[]string{"platform/a org1"}, []string{"platform/a Used",
-				"platform/b LeftOut Conflicted: older TokenIssuers come first, " +
+				"platform/b LeftOut Conflicted: other TokenIssuers come first, " +
 					"and beside them the plugin would refuse this one: *"}},
 		{"a header that is everybody's", anyOrganization,
 			[]issuer{one, {2, "two", "b", "", "org2", "ct", "", "content-type"}},
@@ -338,13 +340,13 @@ func TestAuthorities(t *testing.T) {
 			issuer{2, "two", "b", "", "org2", "", "jwks: {url: 'https://idp.example.com/b'}", ""})
 		out := translate.Translate(in)
 		if diff := cmp.Diff([]string{"one/a Used",
-			"two/b LeftOut Conflicted: an older TokenIssuer of another namespace has the " +
+			"two/b LeftOut Conflicted: a TokenIssuer of another namespace has the " +
 				"server https://idp.example.com:443 already, with other certificate authorities"},
 			said(out)); diff != "" {
 			t.Errorf("said (-want +got):\n%s", diff)
 		}
 		if o := out.Objects[0]; o.GetKind() != "ConfigMap" ||
-			o.GetAnnotations()[translate.ServerAnnotation] != "https://idp.example.com:443" {
+			o.GetAnnotations()[render.ServerAnnotation] != "https://idp.example.com:443" {
 			t.Fatalf("first object %v", o)
 		}
 		in.Live = out.Objects
@@ -370,6 +372,15 @@ func TestPolicies(t *testing.T) {
   configuration: {organization: "*", issuers: []}`, "configuration: issuers are TokenIssuers, and have no place here"},
 		{"an unknown field", `
   configuration: {organization: "*", rule: []}`, "configuration: rule: unknown field*"},
+		{"no keys", anyOrganization + `
+  issuerSettings: [{settings: {signatureValidation: null}}]`,
+			"issuerSettings[0].settings: signatureValidation is the TokenIssuer's: null would remove it"},
+		{"no location of keys", anyOrganization + `
+  issuerSettings: [{settings: {signatureValidation: {jwks: null}}}]`,
+			"issuerSettings[0].settings: signatureValidation.jwks is the TokenIssuer's: null would remove it"},
+		{"a setting that is wrong for those with a location", anyOrganization + `
+  issuerSettings: [{settings: {signatureValidation: {jwks: {timeout: soon}}}}]`,
+			"configuration: issuerSettings.signatureValidation.jwks.timeout: *"},
 		{"a TokenIssuer's field", anyOrganization + `
   issuerSettings: [{settings: {organization: org1}}]`, "issuerSettings[0].settings: organization is the TokenIssuer's"},
 		{"the keys", anyOrganization + `
@@ -485,6 +496,125 @@ func TestNotes(t *testing.T) {
 				t.Errorf("notes (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestInUse: what is in use as it stands comes before what is older and was
+// changed: nobody puts another out of use by editing an old TokenIssuer.
+func TestInUse(t *testing.T) {
+	const shared = "jwks: {url: https://keys.example.com/jwks}"
+	victim := issuer{9, "one", "victim", "https://victim.example.com/", "org1", "", shared, ""}
+	harmless := issuer{1, "two", "old", "https://old.example.com/", "org2", "", "", ""}
+	long := "jwks: {url: https://old.example.com/" + strings.Repeat("a", 60000) + "}"
+	tests := []struct {
+		name   string
+		policy string
+		edited issuer
+		want   string
+	}{
+		{"its iss, with other keys", anyOrganization, issuer{1, "two", "old", victim.iss, "org2", "", "", ""},
+			"LeftOut Conflicted: a TokenIssuer of another namespace has the issuer https://victim.example.com/ already, *"},
+		{"its server, without TLS", anyOrganization, issuer{1, "two", "old", "", "org2", "",
+			"jwks: {url: http://keys.example.com:443/jwks}", ""},
+			"LeftOut Conflicted: a TokenIssuer of another namespace has the server https://keys.example.com:443 already, " +
+				"and a port has TLS or has none"},
+		{"an iss that looks like another and an organization", anyOrganization,
+			issuer{1, "two", "old", `"https://victim.example.com/ org1"`, "org2", "", "", ""}, "Used *"},
+		{"as much room as one may have", anyOrganization, issuer{1, "two", "old", "", "org2", "", long, ""}, "Used *"},
+		{"more than that", anyOrganization, issuer{1, "two", "old", "", "org2", "", long[:len(long)-1] +
+			strings.Repeat("a", 9000) + "}", ""}, "LastGood Invalid: it is 69*"},
+		{"its tenant of a provider of many", `
+  configuration: {organization: "*"}
+  keyHosts: ["*"]`, issuer{1, "two", "old", "https://login.example.com/{tid}/v2.0", "org2", "tid", shared, ""},
+			"LeftOut Conflicted: a TokenIssuer of another namespace has the issuer https://login.example.com/t1/v2.0 " +
+				"already, and one is of many tenants"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			victim := victim
+			if strings.Contains(tt.edited.iss, "{tid}") {
+				victim.iss = "https://login.example.com/t1/v2.0"
+			}
+			in := input(t, policy(t, tt.policy), harmless, victim)
+			in.Live = translate.Translate(in).Objects
+			in.TokenIssuers[0] = tt.edited.object(t)
+			out := translate.Translate(in)
+			got := said(out)
+			if got[1] != "one/victim Used" {
+				t.Errorf("the victim: %s", got[1])
+			}
+			before, _ := strings.CutSuffix(tt.want, "*")
+			if got := strings.TrimPrefix(got[0], "two/old "); got != tt.want && !strings.HasPrefix(got+" ", before) {
+				t.Errorf("the other: %s, want %s", got, tt.want)
+			}
+			again := in
+			again.Live = out.Objects
+			if diff := cmp.Diff(out.Objects, translate.Translate(again).Objects); diff != "" {
+				t.Errorf("again (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestWithdrawnSettings: a last good form does not keep what the policy has taken
+// back.
+func TestWithdrawnSettings(t *testing.T) {
+	broken := issuer{1, "one", "a", "", "org1", "", "certificate: {secretRef: {name: none, key: key}}", ""}
+	in := input(t, policy(t, anyOrganization+`
+  issuerSettings: [{settings: {reportOnly: true}}]`), issuer{1, "one", "a", "", "org1", "", "", ""})
+	in.Live = translate.Translate(in).Objects
+	in.TokenIssuers[0] = broken.object(t)
+	if got := said(translate.Translate(in))[0]; !strings.HasPrefix(got, "one/a LastGood") {
+		t.Errorf("with the same settings: %s", got)
+	}
+	in.Policy = policy(t, anyOrganization)
+	want := "one/a LeftOut RefNotFound: Secret one/none does not exist; its last good form was made with other " +
+		"issuerSettings, and is not used"
+	if diff := cmp.Diff([]string{want}, said(translate.Translate(in))); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestRefused: what the API server refuses for one server concerns the issuers
+// there alone.
+func TestRefused(t *testing.T) {
+	in := input(t, policy(t, anyOrganization), issuer{1, "one", "a", "", "org1", "", "", ""},
+		issuer{2, "two", "b", "", "org2", "", "", ""})
+	in.Refused = map[string]error{"orgate-keys-a-example-com": errors.New("too odd")}
+	want := []string{"one/a LeftOut Invalid: the API server refuses what is written for its server: too odd", "two/b Used"}
+	if diff := cmp.Diff(want, said(translate.Translate(in))); diff != "" {
+		t.Errorf("said (-want +got):\n%s", diff)
+	}
+}
+
+// TestBesidePolicy: what the plugin refuses beside the policy is one issuer's
+// mistake.
+func TestBesidePolicy(t *testing.T) {
+	in := input(t, policy(t, `
+  configuration: {organization: "*", forwardPayload: x-wso2-jwt}`), issuer{1, "one", "a", "", "org1", "mail", "",
+		"x-wso2-jwt"}, issuer{2, "two", "b", "", "org2", "", "", ""})
+	got := said(translate.Translate(in))
+	if !strings.HasPrefix(got[0], "one/a LeftOut Invalid: ") || !strings.Contains(got[0], "x-wso2-jwt") || got[1] !=
+		"two/b Used" {
+		t.Errorf("said %q", got)
+	}
+}
+
+// TestPublicHosts: without keyHosts, keys come from hosts that no search domain
+// makes a service of.
+func TestPublicHosts(t *testing.T) {
+	for host, want := range map[string]string{
+		"org1.eu.auth0.com": "Used", "idp.example.com": "Used", "login.microsoftonline.com": "Used",
+		"cognito-idp.eu-west-1.amazonaws.com": "Used", "keys.example.co.uk": "Used", "a.web.app": "Used",
+		"kubernetes.default": "LeftOut", "prometheus.monitoring": "LeftOut", "vault.corp": "LeftOut", "idp": "LeftOut",
+		"orders.shop.svc": "LeftOut", "orders.shop.svc.cluster.local": "LeftOut", "metadata.google.internal": "LeftOut",
+		"169.254.169.254": "LeftOut", "169.254.169.0xfe": "LeftOut", "169.254.43518": "LeftOut",
+	} {
+		out := translate.Translate(input(t, policy(t, anyOrganization), issuer{1, "one", "a", "", "org1", "",
+			"jwks: {url: http://" + host + "/jwks}", ""}))
+		if got := string(out.Issuers[0].State); got != want {
+			t.Errorf("%s: %s, want %s", host, got, want)
+		}
 	}
 }
 

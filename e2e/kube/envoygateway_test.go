@@ -19,6 +19,8 @@ import (
 	wasmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/wasm/v3"
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"orgate/admin/render"
 )
 
 // gateways are two listeners, one of them for certain hosts, and a route on each.
@@ -245,7 +247,11 @@ func TestEnvoyGateway(t *testing.T) {
 	began := time.Now()
 	c.apply(tokenIssuer("two", "b", "org2", `jwks: {url: "http://b.example.com:8080/jwks"}`))
 	want = c.plugin("envoyextensionpolicy", holds("two/b"))
-	hosts["httproute/infra/orgate-keys-b-example-com-8080/rule/0/backend/0"] = ""
+	names, err := render.ObjectNames("orgate", "http://b.example.com:8080/jwks")
+	if err != nil {
+		t.Fatal(err)
+	}
+	hosts["httproute/infra/"+names[0]+"/rule/0/backend/0"] = ""
 	p.until(t, guarded(want, hosts))
 	t.Log("from kubectl apply to the proxy:", time.Since(began).Round(time.Millisecond))
 	p.until(t, onEveryRoute)
