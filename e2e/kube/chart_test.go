@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,24 +21,30 @@ import (
 	"orgate/controller/translate"
 )
 
-var update = flag.Bool("update", false, "write deploy/kustomize/controller.yaml anew")
+var update = flag.Bool("update", false, "write what deploy/kustomize has of the chart anew")
 
-// helm renders the chart, as "helm template" does.
-func helm(release, namespace, values string) (string, error) {
+// files renders the chart's files, as "helm install" does: the schema judges the
+// values first.
+func files(release, namespace, values string) (map[string]string, error) {
 	chart, err := loader.Load(root + "/deploy/chart")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	given := map[string]any{}
 	if err := yaml.Unmarshal([]byte(values), &given); err != nil {
-		return "", err
+		return nil, err
 	}
 	all, err := util.ToRenderValues(chart, given,
 		common.ReleaseOptions{Name: release, Namespace: namespace, IsInstall: true}, nil)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	files, err := engine.Render(chart, all)
+	return engine.Render(chart, all)
+}
+
+// helm renders the chart's manifests, as "helm template" does.
+func helm(release, namespace, values string) (string, error) {
+	files, err := files(release, namespace, values)
 	if err != nil {
 		return "", err
 	}
@@ -125,6 +133,18 @@ policy:
 			"idp: organizationClaim (the claim that holds the organization) or organization"},
 		{"a provider without keys", "a", "idp: {issuer: a, organization: b}", nil, nil,
 			"idp.jwksEndpoint: where the provider's keys are"},
+		{"a mistake in the provider's members", "a", "idp: {isuer: a}", nil, nil,
+			"at '/idp': additional properties 'isuer' not allowed"},
+		{"a mistake in the gateway's members", "a", "gateway: {controlplane: Istio}", nil, nil,
+			"at '/gateway': additional properties 'controlplane' not allowed"},
+		{"audiences that are the provider's", "a", "policy: {audiences: [api]}", nil, nil,
+			"at '/policy': additional properties 'audiences' not allowed"},
+		{"a mistake in a list", "a", "policy: {namespaces: [{name: [a], organizations: [b]}]}", nil, nil,
+			"at '/policy/namespaces/0': additional properties 'name' not allowed"},
+		{"a control plane that is none", "a", "gateway: {controlPlane: istio}", nil, nil,
+			"at '/gateway/controlPlane': value must be one of 'EnvoyGateway', 'Istio'"},
+		{"a mistake at the top", "a", "plugins: {image: a}", nil, nil, "additional properties 'plugins' not allowed"},
+		{"text for a number", "a", "replicas: two", nil, nil, "at '/replicas': got string, want integer"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -168,6 +188,57 @@ policy:
 			}
 			if diff := cmp.Diff(tt.issuers, issuers); diff != "" {
 				t.Errorf("issuers (-want +got):\n%s\n%+v", diff, out.Issuers)
+			}
+		})
+	}
+}
+
+// TestChartLint: "helm lint" has nothing against the chart but that it has no icon.
+func TestChartLint(t *testing.T) {
+	linted := lint.RunAll(root+"/deploy/chart", nil, "apk")
+	for _, m := range linted.Messages {
+		if m.Severity > support.InfoSev {
+			t.Error(m)
+		}
+	}
+	if len(linted.Messages) == 0 {
+		t.Error("nothing was linted")
+	}
+}
+
+// TestChartTexts: what the chart makes of a value, and what it says then.
+func TestChartTexts(t *testing.T) {
+	const auth0 = `{issuer: "https://a/", jwksEndpoint: "https://a/keys", organization: org1`
+	tests := []struct {
+		name, values string
+		want         []string // "!" before what must not be there
+	}{
+		{"Envoy Gateway", "", []string{"gatewayClassName: eg\n", "controlPlane: EnvoyGateway\n",
+			"-namespace=apk,", "-name=orgate) \\\n    8888:80\n", "--url http://localhost:8888/"}},
+		{"Istio", "gateway: {controlPlane: Istio, port: 8080}", []string{"gatewayClassName: istio\n",
+			"port-forward -n apk service/orgate-istio 8888:8080\n", "!envoy-gateway-system"}},
+		{"another class", "gateway: {controlPlane: Istio, className: mine}", []string{"gatewayClassName: mine\n",
+			"service/orgate-mine"}},
+		{"another's gateway", "gateway: {create: false}", []string{"!gatewayClassName", "!localhost", "--url https://"}},
+		{"no settings", "idp: " + auth0 + "}", []string{"!issuerSettings"}},
+		{"audiences", "idp: " + auth0 + ", audiences: [api, b]}",
+			[]string{"issuerSettings:\n    - issuers:\n      - https://a/\n      settings:\n        audiences:\n        - api\n        - b\n", "!usernameClaim"}},
+		{"audiences and users", "idp: " + auth0 + ", audiences: [api], usernameClaim: email}",
+			[]string{"settings:\n        audiences:\n        - api\n        usernameClaim: email\n"}},
+		{"below another chart", "global: {a: b}", []string{"gatewayClassName: eg\n"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			files, err := files("a", "apk", tt.values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text := ""
+			for _, file := range slices.Sorted(mapKeys(files)) {
+				text += files[file]
+			}
+			if err := holds(tt.want...)(text); err != nil {
+				t.Error(err)
 			}
 		})
 	}
