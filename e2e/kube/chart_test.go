@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"encoding/json"
 	"flag"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"orgate/controller/translate"
+	"orgate/internal/page"
 )
 
 var update = flag.Bool("update", false, "write what deploy/kustomize has of the chart anew")
@@ -244,24 +246,132 @@ func TestChartTexts(t *testing.T) {
 	}
 }
 
-// TestKustomize: what "kubectl apply -k" has is the chart's, without a gateway.
+// TestKustomize: what "kubectl apply -k" has is the chart's, without a gateway,
+// and the rights in another namespace are those that policyNamespaces gives.
 func TestKustomize(t *testing.T) {
-	text, err := helm("orgate", "orgate-system", "gateway: {create: false}\npolicy: {create: false}")
+	const written = "# Written from deploy/chart by a test of e2e/kube: go test -run TestKustomize -update\n"
+	text, err := helm("orgate", "orgate-system", "gateway: {create: false}\npolicy: {create: false}\n"+
+		"policyNamespaces: [another]")
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(root, "deploy/kustomize/controller.yaml")
-	text = "# Written from deploy/chart by a test of e2e/kube: go test -run TestKustomize -update\n" + text
-	if *update {
-		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
+	var own, others []string
+	for document := range strings.SplitSeq(strings.TrimSpace(text), "\n---\n") {
+		if elsewhere := strings.Replace(document, "  namespace: another\n", "", 1); elsewhere != document {
+			others = append(others, elsewhere)
+		} else {
+			own = append(own, document)
 		}
 	}
-	there, err := os.ReadFile(file)
+	for name, want := range map[string]string{
+		"controller.yaml": written + strings.Join(own, "\n---\n") + "\n",
+		"examples/namespace.yaml": written + `# For a namespace with policies, beside the controller's own:
+#
+#   kubectl apply --server-side -n NAMESPACE -f deploy/kustomize/examples/namespace.yaml
+` + strings.Join(others, "\n---\n") + "\n",
+	} {
+		file := filepath.Join(root, "deploy/kustomize", name)
+		if *update {
+			write(t, file, want)
+		}
+		there, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(there), want); diff != "" {
+			t.Errorf("%s is out of date (-there +want):\n%s", name, diff)
+		}
+	}
+}
+
+// TestExamples: each policy takes the guides' TokenIssuer and checks what its
+// tokens are for, and one of them has every field.
+func TestExamples(t *testing.T) {
+	blocks, err := page.Read(root + "/docs/guides/kubernetes-istio.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(there), text); diff != "" {
-		t.Errorf("controller.yaml is out of date (-there +want):\n%s", diff)
+	issuer := parse(t, page.Texts(blocks, "yaml")[0])[0]
+	issuer.SetNamespace("team-one")
+	for _, name := range []string{"envoy-gateway", "istio", "policy"} {
+		t.Run(name, func(t *testing.T) {
+			content, err := os.ReadFile(root + "/deploy/kustomize/examples/" + name + ".yaml")
+			if err != nil {
+				t.Fatal(err)
+			}
+			manifests := parse(t, string(content))
+			o := manifests[len(manifests)-1]
+			in := translate.Input{TokenIssuers: []*unstructured.Unstructured{issuer},
+				Labels: map[string]map[string]string{"team-one": {"orgate.io/organization": "org1", "tier": "tenant"}}}
+			if in.Policy, err = translate.NewPolicy(o); err != nil {
+				t.Fatal(err)
+			}
+			if ref := in.Policy.SharingKey(); ref != nil {
+				in.Stored = map[translate.Reference]*unstructured.Unstructured{ref.Object(): parse(t,
+					"apiVersion: v1\nkind: Secret\ndata: {key: MTIzNDU2Nzg5MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTI=}")[0]}
+			}
+			out := translate.Translate(in)
+			if out.Err != nil || out.Unresolved != nil {
+				t.Fatal(out.Err, out.Unresolved)
+			}
+			if len(out.Issuers) != 1 || out.Issuers[0].State != translate.Used {
+				t.Errorf("issuers %+v", out.Issuers)
+			}
+			text, err := json.Marshal(out.Objects)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := []string{`"audiences":["https://api.example.com"]`, `"fromPath":"/t/{org}/"`}
+			if name == "policy" {
+				want = append(want, `"organizationMapping":{"org_9ybsU1dN2dKfDkBi":"org1"}`, `"issuers":["team-one/auth0"]`)
+				everyField(t, o, string(content))
+			}
+			if err := holds(want...)(string(text)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// everyField looks for the fields of the definition in a policy, or in its
+// comments.
+func everyField(t *testing.T, policy *unstructured.Unstructured, text string) {
+	t.Helper()
+	content, err := os.ReadFile(root + "/deploy/chart/crds/organizationpolicies.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	versions, _, _ := unstructured.NestedSlice(parse(t, string(content))[0].Object, "spec", "versions")
+	schema, _, _ := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "spec")
+	looked := 0
+	var look func(at string, schema map[string]any, values []any)
+	look = func(at string, schema map[string]any, values []any) {
+		if items, ok := schema["items"].(map[string]any); ok {
+			var elements []any
+			for _, v := range values {
+				list, _ := v.([]any)
+				elements = append(elements, list...)
+			}
+			look(at, items, elements)
+		}
+		fields, _, _ := unstructured.NestedMap(schema, "properties")
+		for field, of := range fields {
+			looked++
+			var there []any
+			for _, v := range values {
+				if value, ok := v.(map[string]any)[field]; ok {
+					there = append(there, value)
+				}
+			}
+			if len(there) > 0 {
+				look(at+"."+field, of.(map[string]any), there)
+			} else if !strings.Contains(text, "# "+field+": ") {
+				t.Errorf("nothing shows %s.%s", at, field)
+			}
+		}
+	}
+	look("spec", schema, []any{policy.Object["spec"]})
+	if looked < 30 {
+		t.Errorf("%d fields", looked)
 	}
 }
