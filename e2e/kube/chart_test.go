@@ -321,9 +321,10 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			want := []string{`"audiences":["https://api.example.com"]`, `"fromPath":"/t/{org}/"`}
+			want := []string{`"audiences":["https://api.example.com"]`, `"fromPath":"/t/{org}/"`,
+				`"organizationMapping":{"org_9ybsU1dN2dKfDkBi":"org1"}`}
 			if name == "policy" {
-				want = append(want, `"organizationMapping":{"org_9ybsU1dN2dKfDkBi":"org1"}`, `"issuers":["team-one/auth0"]`)
+				want = append(want, `"issuers":["team-one/auth0"]`)
 				everyField(t, o, string(content))
 			}
 			if err := holds(want...)(string(text)); err != nil {
