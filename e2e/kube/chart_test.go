@@ -16,6 +16,7 @@ import (
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
+	"helm.sh/helm/v4/pkg/strvals"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
@@ -192,6 +193,46 @@ policy:
 				t.Errorf("issuers (-want +got):\n%s\n%+v", diff, out.Issuers)
 			}
 		})
+	}
+}
+
+// TestChartInstall: what README.md installs has the images that were pushed, and
+// audiences.
+func TestChartInstall(t *testing.T) {
+	blocks, err := page.Read(root + "/deploy/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	installed := 0
+	for _, b := range blocks {
+		for _, line := range b.Commands() {
+			if !strings.HasPrefix(line, "helm install ") {
+				continue
+			}
+			installed++
+			given := map[string]any{}
+			for _, set := range strings.Split(strings.ReplaceAll(line, "$REGISTRY", "ghcr.io/shop"), " --set ")[1:] {
+				if err := strvals.ParseInto(strings.Trim(set, " '"), given); err != nil {
+					t.Fatal(err)
+				}
+			}
+			values, err := yaml.Marshal(given)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := helm("orgate", "apk", string(values))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := holds("!registry.example.com", `"ghcr.io/shop/orgate:1.0.0"`,
+				`"ghcr.io/shop/orgate-controller:1.0.0"`, "audiences:\n        - https://api.example.com\n",
+				"kind: TokenIssuer")(text); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if installed != 1 {
+		t.Errorf("%d commands install the chart", installed)
 	}
 }
 

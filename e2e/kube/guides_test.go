@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"orgate/internal/page"
 )
 
@@ -17,7 +20,7 @@ func TestGuides(t *testing.T) {
 	for _, guide := range []string{"kubernetes-envoy-gateway", "kubernetes-istio"} {
 		t.Run(guide, func(t *testing.T) {
 			c := newCluster(t)
-			c.controller()
+			controller := c.controller()
 			plugin := "wasmplugin"
 			if strings.HasSuffix(guide, "gateway") {
 				c.envoyGateway()
@@ -55,8 +58,13 @@ func TestGuides(t *testing.T) {
 						t.Errorf("the image has another name: %s", line)
 					case first == "docker", first == "make", first == "build/orgate", first == "curl":
 						continue
-					case first == "kubectl" && strings.Contains(line, " delete "):
+					case strings.HasPrefix(line, "kubectl delete "):
 						line += " --wait=false" // nobody finalizes namespaces here
+						if strings.Contains(line, " -k ") {
+							if err := controller.Process.Kill(); err != nil { // as its Deployment's end does
+								t.Fatal(err)
+							}
+						}
 					case forwards:
 						line = "echo " + strings.TrimSuffix(line, "&")
 					}
@@ -103,12 +111,11 @@ func TestGuides(t *testing.T) {
 // installed looks at what the guides' resources made.
 func installed(t *testing.T, c *cluster, registry, plugin string) {
 	t.Helper()
-	for _, o := range []string{c.kubectl("", "get", "deployment,"+plugin, "-n", "orgate-system", "-o", "yaml")} {
-		if strings.Contains(o, "registry.example.com") || strings.Count(o, registry+"/orgate") < 2 {
-			t.Errorf("images of another registry:\n%s", o)
-		}
+	text := c.kubectl("", "get", "deployment,"+plugin, "-n", "orgate-system", "-o", "yaml")
+	if strings.Contains(text, "registry.example.com") || strings.Count(text, registry+"/orgate") < 2 {
+		t.Errorf("images of another registry:\n%s", text)
 	}
-	text := c.kubectl("", "get", plugin, "apis", "-n", "orgate-system", "-o", "json")
+	text = c.kubectl("", "get", plugin, "apis", "-n", "orgate-system", "-o", "json")
 	for _, want := range []string{"team-one/auth0", "org_9ybsU1dN2dKfDkBi", "https://api.example.com"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %s in the plugin's configuration:\n%s", want, text)
@@ -127,6 +134,18 @@ func installed(t *testing.T, c *cluster, registry, plugin string) {
 	if c.get("service", "team-one", "orders") == nil {
 		t.Error("the route leads nowhere")
 	}
+	may := func() string {
+		out, _ := c.try("", "auth", "can-i", "create", "wasmplugins.extensions.istio.io", "-n", "two",
+			"--as=system:serviceaccount:orgate-system:orgate") // it fails if the word is no
+		return strings.TrimSpace(out)
+	}
+	if got := may(); got != "no" {
+		t.Errorf("the controller may write in any namespace: %s", got)
+	}
+	c.kubectl("", "apply", "--server-side", "-n", "two", "-f", root+"/deploy/kustomize/examples/namespace.yaml")
+	if got := may(); got != "yes" {
+		t.Errorf("the controller may not write beside another's Gateway: %s", got)
+	}
 }
 
 // uninstalled: the controller is gone, and what is not orgate's is there.
@@ -140,5 +159,59 @@ func uninstalled(t *testing.T, c *cluster) {
 	}
 	if c.get("tokenissuer", "apk", "others") == nil {
 		t.Error("others' TokenIssuers are gone")
+	}
+}
+
+// TestAnothersDefinition: if another product's installer brought the definition of
+// TokenIssuers, kubectl says so, leaves it, and applies everything else. One that
+// kubectl applied is replaced.
+func TestAnothersDefinition(t *testing.T) {
+	c := newCluster(t)
+	definition := c.get("crd", "", "tokenissuers.dp.wso2.com")
+	versions, _, _ := unstructured.NestedSlice(definition.Object, "spec", "versions")
+	unstructured.RemoveNestedField(versions[0].(map[string]any), "additionalPrinterColumns")
+	for _, field := range []string{"managedFields", "uid", "resourceVersion", "creationTimestamp", "generation"} {
+		unstructured.RemoveNestedField(definition.Object, "metadata", field)
+	}
+	unstructured.RemoveNestedField(definition.Object, "status")
+	if err := unstructured.SetNestedSlice(definition.Object, versions, "spec", "versions"); err != nil {
+		t.Fatal(err)
+	}
+	text, err := definition.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(root + "/deploy/kustomize/controller.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		installed []string
+		kept      bool
+	}{
+		{[]string{"create", "--field-manager=helm"}, true},
+		{[]string{"apply", "--server-side"}, false},
+		{[]string{"apply"}, false},
+	} {
+		t.Run(strings.Join(tt.installed, " "), func(t *testing.T) {
+			c.kubectl("", "delete", "-k", root+"/deploy/kustomize", "-l", "app.kubernetes.io/name=orgate-controller")
+			c.kubectl("", "delete", "crd", "tokenissuers.dp.wso2.com")
+			c.kubectl(string(text), append(tt.installed, "-f", "-")...)
+			before := c.get("crd", "", "tokenissuers.dp.wso2.com").Object["spec"]
+			_, err := c.try("", "apply", "--server-side", "-k", root+"/deploy/kustomize")
+			if tt.kept != (err != nil) ||
+				tt.kept && !strings.Contains(err.Error(), `conflict with "helm" using apiextensions.k8s.io/v1`) {
+				t.Errorf("error %v", err)
+			}
+			after := c.get("crd", "", "tokenissuers.dp.wso2.com").Object["spec"]
+			if kept := cmp.Equal(before, after); kept != tt.kept {
+				t.Errorf("their definition is kept: %v", kept)
+			}
+			for _, o := range parse(t, string(content)) {
+				if c.get(o.GetKind(), o.GetNamespace(), o.GetName()) == nil {
+					t.Errorf("no %s %s", o.GetKind(), o.GetName())
+				}
+			}
+		})
 	}
 }
