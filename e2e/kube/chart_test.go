@@ -3,6 +3,7 @@ package kube
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -196,6 +197,57 @@ policy:
 	}
 }
 
+// TestChartSchema: the schema knows the values that there are, and a policy's
+// fields.
+func TestChartSchema(t *testing.T) {
+	read := func(file string) map[string]any {
+		content, err := os.ReadFile(root + "/deploy/chart/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		object := map[string]any{}
+		if err := yaml.Unmarshal(content, &object); err != nil {
+			t.Fatal(err)
+		}
+		return object
+	}
+	values := fields(read("values.schema.json"))
+	delete(values, "global") // a parent chart's
+	policy := values["policy"].(map[string]any)
+	for name, value := range read("values.yaml") {
+		object, ok := value.(map[string]any)
+		want, got := slices.Sorted(maps.Keys(object)), slices.Sorted(maps.Keys(values[name].(map[string]any)))
+		if ok && len(got) > 0 && !slices.Equal(want, got) {
+			t.Errorf("%s has %q, and the schema %q", name, want, got)
+		}
+		delete(values, name)
+	}
+	if len(values) > 0 {
+		t.Errorf("the schema has more: %v", values)
+	}
+	delete(policy, "create")
+	spec := fields(specSchema(t))
+	for _, name := range []string{"controlPlane", "targetRef", "selector", "image"} { // other values say these
+		delete(spec, name)
+	}
+	if diff := cmp.Diff(spec, policy); diff != "" {
+		t.Errorf("members of a policy (-definition +values):\n%s", diff)
+	}
+}
+
+// fields are the names of a schema's fields, and theirs.
+func fields(schema map[string]any) map[string]any {
+	if items, ok := schema["items"].(map[string]any); ok {
+		return fields(items)
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	names := map[string]any{}
+	for name, of := range properties {
+		names[name] = fields(of.(map[string]any))
+	}
+	return names
+}
+
 // TestChartInstall: what README.md installs has the images that were pushed, and
 // audiences.
 func TestChartInstall(t *testing.T) {
@@ -375,9 +427,8 @@ func TestExamples(t *testing.T) {
 	}
 }
 
-// everyField looks for the fields of the definition in a policy, or in its
-// comments.
-func everyField(t *testing.T, policy *unstructured.Unstructured, text string) {
+// specSchema is the definition's schema of an OrganizationPolicy's spec.
+func specSchema(t *testing.T) map[string]any {
 	t.Helper()
 	content, err := os.ReadFile(root + "/deploy/chart/crds/organizationpolicies.yaml")
 	if err != nil {
@@ -385,6 +436,13 @@ func everyField(t *testing.T, policy *unstructured.Unstructured, text string) {
 	}
 	versions, _, _ := unstructured.NestedSlice(parse(t, string(content))[0].Object, "spec", "versions")
 	schema, _, _ := unstructured.NestedMap(versions[0].(map[string]any), "schema", "openAPIV3Schema", "properties", "spec")
+	return schema
+}
+
+// everyField looks for the fields of the definition in a policy, or in its
+// comments.
+func everyField(t *testing.T, policy *unstructured.Unstructured, text string) {
+	t.Helper()
 	looked := 0
 	var look func(at string, schema map[string]any, values []any)
 	look = func(at string, schema map[string]any, values []any) {
@@ -412,7 +470,7 @@ func everyField(t *testing.T, policy *unstructured.Unstructured, text string) {
 			}
 		}
 	}
-	look("spec", schema, []any{policy.Object["spec"]})
+	look("spec", specSchema(t), []any{policy.Object["spec"]})
 	if looked < 30 {
 		t.Errorf("%d fields", looked)
 	}
