@@ -45,7 +45,7 @@ help: ## List the targets (the default).
 build: build/orgate.wasm build/orgate ## Build the plugin and the command, in build/.
 
 .PHONY: controller
-controller: build/controller ## Build the controller for Kubernetes, in build/.
+controller: build/controller ## Build the controller for Kubernetes, in build/ (for an image: GOOS=linux).
 
 # Go knows best what is up to date.
 .PHONY: force

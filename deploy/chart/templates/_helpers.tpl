@@ -7,6 +7,10 @@ app.kubernetes.io/name: orgate-controller
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
+{{/* The class of the Gateway: the one that its control plane brings, unless another is given. */}}
+{{- define "orgate.gatewayClass" -}}
+{{- .Values.gateway.className | default (ternary "istio" "eg" (eq .Values.gateway.controlPlane "Istio")) }}
+{{- end }}
 {{/* What the controller reads. */}}
 {{- define "orgate.reads" -}}
 - apiGroups: [orgate.io]
