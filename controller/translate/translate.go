@@ -32,6 +32,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -156,29 +157,34 @@ func (p *Policy) base() (map[string]json.RawMessage, error) {
 }
 
 // check finds the mistakes of the policy itself: those that are there whatever
-// issuers there are. Two that share no organization show whether the rules would
-// do for any number of them.
+// issuers there are. Samples that share no organization show whether the rules
+// would do for any number of them, and whether the settings do for each issuer that
+// they name and for one that they do not, with a location of keys and without.
 func (p *Policy) check(base map[string]json.RawMessage) error {
 	if err := p.Spec.check(); err != nil {
 		return err
 	}
+	of := []string{""}
+	for _, s := range p.Spec.IssuerSettings {
+		of = append(of, s.Issuers...)
+	}
+	slices.Sort(of)
 	var issuers []json.RawMessage
-	samples := []string{"a", "b"}
-	for i, name := range samples {
-		issuer := nobody(name)
-		if i > 0 { // settings of a JWK Set are for those with a location
-			issuer = marshal(merge(object(issuer), map[string]any{"signatureValidation": map[string]any{"jwks": map[string]any{
-				"inline": nil, "url": "https://nobody.example/jwks", "cluster": "nobody"}}}))
+	for _, iss := range slices.Compact(of) {
+		for _, keys := range []any{map[string]any{}, map[string]any{"inline": nil, "url": "https://nobody.example/jwks",
+			"cluster": "nobody"}} {
+			sample := marshal(merge(object(nobody(fmt.Sprintf("urn:orgate:sample:%d", len(issuers)))), map[string]any{
+				"organizationClaim": "org", "signatureValidation": map[string]any{"jwks": keys}}))
+			for _, s := range p.Spec.IssuerSettings {
+				if s.matches(iss) {
+					sample = s.apply(sample)
+				}
+			}
+			issuers = append(issuers, sample)
 		}
-		for _, s := range p.Spec.IssuerSettings {
-			issuer = s.apply(issuer)
-		}
-		issuers = append(issuers, issuer)
 	}
 	for _, name := range named(base["rules"]) {
-		if !slices.Contains(samples, name) {
-			issuers = append(issuers, nobody(name))
-		}
+		issuers = append(issuers, nobody(name))
 	}
 	_, err := config.Parse(p.document(base, issuers))
 	mistakes, ok := errors.AsType[config.ErrorList](err)
@@ -187,12 +193,15 @@ func (p *Policy) check(base map[string]json.RawMessage) error {
 	}
 	var all []string
 	for _, m := range mistakes {
-		at := strings.NewReplacer("issuers[0]", "issuerSettings", "issuers[1]", "issuerSettings").Replace(m.Path)
+		at := sampleAt.ReplaceAllString(m.Path, "issuerSettings")
 		all = append(all, fmt.Sprintf("configuration: %s: %s", at, m.Message))
 	}
 	slices.Sort(all)
 	return errors.New(strings.Join(slices.Compact(all), "; "))
 }
+
+// sampleAt is the place of a sample.
+var sampleAt = regexp.MustCompile(`^issuers\[\d+\]`)
 
 // named are the issuers that rules name.
 func named(rules json.RawMessage) []string {

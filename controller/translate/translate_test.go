@@ -618,6 +618,27 @@ func TestPublicHosts(t *testing.T) {
 	}
 }
 
+// TestSettingsOfEach: settings are tried with the issuers that they are for, with
+// what a TokenIssuer may say, and not with those of others.
+func TestSettingsOfEach(t *testing.T) {
+	out := translate.Translate(input(t, policy(t, anyOrganization+`
+  issuerSettings:
+  - issuers: ["https://a.example.com/"]
+    settings: {organizationMapping: {"42": org1}}
+  - issuers: ["https://b.example.com/"]
+    settings: {organizationClaim: null, usernameClaim: email}`), issuer{1, "one", "a", "", "org1", "org", "", ""}))
+	if c := configuration(t, out); c.Issuers[0].OrganizationMapping["42"] != "org1" {
+		t.Errorf("issuers %+v", c.Issuers)
+	}
+	out = translate.Translate(input(t, policy(t, anyOrganization+`
+  issuerSettings:
+  - issuers: ["https://a.example.com/"]
+    settings: {algorithms: [none]}`)))
+	if out.Err == nil || !strings.HasPrefix(out.Err.Error(), "configuration: issuerSettings.algorithms[0]: ") {
+		t.Errorf("error %v", out.Err)
+	}
+}
+
 // TestNobodysKey: the key of the issuer that stands for none is made of a hash,
 // so nobody has the private half.
 func TestNobodysKey(t *testing.T) {

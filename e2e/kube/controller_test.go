@@ -195,12 +195,12 @@ func TestTheirDefinition(t *testing.T) {
 		keysAt("c.example.com")))
 	c.plugin("wasmplugin", holds("one/a", "!thief"))
 	events := func() string {
-		return c.kubectl("", "get", "events", "-A", "--no-headers", "-o",
-			`custom-columns=K:.kind,R:.reason,O:.involvedObject.name`)
+		return c.kubectl("", "get", "events", "-A", "-o",
+			`jsonpath={range .items[*]}{.reason} {.involvedObject.name}{"\n"}{end}`)
 	}
 	eventually(t, func() error {
 		got := events()
-		for _, want := range []string{"NotPermitted   thief", "Programmed     a"} {
+		for _, want := range []string{"NotPermitted thief\n", "Programmed a\n"} {
 			if !strings.Contains(got, want) {
 				return fmt.Errorf("no event %q:\n%s", want, got)
 			}
