@@ -259,7 +259,9 @@ func (p *pass) read(ctx context.Context) error {
 		return err
 	}
 	// Whoever deletes one has it out of use, whatever a finalizer waits for.
-	p.issuers = slices.DeleteFunc(p.issuers, func(o *unstructured.Unstructured) bool { return o.GetDeletionTimestamp() != nil })
+	p.issuers = slices.DeleteFunc(p.issuers, func(o *unstructured.Unstructured) bool {
+		return o.GetDeletionTimestamp() != nil
+	})
 	if !selects || len(p.Namespaces) > 0 {
 		return nil
 	}

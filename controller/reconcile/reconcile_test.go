@@ -793,8 +793,9 @@ func TestRefusedObject(t *testing.T) {
 	}
 	c.pass()
 	diff(t, "issuers", []string{"two/b"}, c.issuers())
-	if got := c.condition("TokenIssuer", "one", "a", Accepted); !strings.HasPrefix(got, "False Invalid: OrganizationPolicy "+
-		"infra/orgate: the API server refuses what is written for its server: BackendTLSPolicy orgate-keys-a-example-com") {
+	const want = "False Invalid: OrganizationPolicy infra/orgate: the API server refuses what is written for its server: " +
+		"BackendTLSPolicy orgate-keys-a-example-com"
+	if got := c.condition("TokenIssuer", "one", "a", Accepted); !strings.HasPrefix(got, want) {
 		t.Errorf("condition %s", got)
 	}
 	diff(t, "the other", "True Accepted", c.condition("TokenIssuer", "two", "b", Accepted))

@@ -138,21 +138,11 @@ func (c *cluster) get(kind, namespace, name string) *unstructured.Unstructured {
 	return o
 }
 
-// controller starts the controller as the service account that
-// deploy/kustomize gives it, with a policy's namespace more to write to.
+// controller starts the controller as the service account that deploy/kustomize
+// gives it, with a policy's namespace more to write to.
 func (c *cluster) controller(args ...string) *exec.Cmd {
 	c.t.Helper()
-	c.apply(`
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata: {name: orgate-writes, namespace: infra}
-rules: ` + writes(c.t) + `
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: RoleBinding
-metadata: {name: orgate-writes, namespace: infra}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: orgate-writes}
-subjects: [{kind: ServiceAccount, name: orgate, namespace: orgate-system}]`)
+	c.kubectl("", "apply", "--server-side", "-n", "infra", "-f", root+"/deploy/kustomize/examples/namespace.yaml")
 	return c.startController("orgate-system", args...)
 }
 
@@ -172,26 +162,6 @@ func (c *cluster) startController(namespace string, args ...string) *exec.Cmd {
 		}
 	})
 	return cmd
-}
-
-// writes are the rules of the role that the chart makes where policies are.
-func writes(t testing.TB) string {
-	t.Helper()
-	text, err := helm("orgate", "infra", "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, o := range parse(t, text) {
-		if o.GetKind() == "Role" && o.GetName() == "orgate-writes" {
-			rules, err := json.Marshal(o.Object["rules"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			return string(rules)
-		}
-	}
-	t.Fatal("no role")
-	return ""
 }
 
 // condition waits until a condition of a resource is as it should be: "True
