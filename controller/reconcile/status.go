@@ -150,7 +150,7 @@ func (p *pass) judgeIstio(ctx context.Context, o *policy, summary string) error 
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("Gateway %s: %w", o.Spec.TargetRef.Name, err)
+			return fmt.Errorf("reading Gateway %s: %w", o.Spec.TargetRef.Name, err)
 		}
 	}
 	o.set(Programmed, true, Programmed, summary+". Istio says nothing of its WasmPlugins, and has them in proxies of "+
