@@ -323,24 +323,24 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	if in.Live = p.good[o.UID]; in.Live == nil {
 		in.Live = o.live
 	}
-	out := translate.Translate(in)
-	switch {
-	case out.Err != nil:
-		o.refuse(Invalid, out.Err.Error())
-		return nil
-	case out.Unresolved != nil:
-		o.unresolved(out.Unresolved)
-		return nil
-	}
-	err = p.write(ctx, o, out.Objects)
-	if refused, ok := errors.AsType[errRefused](err); ok {
-		// Once more, without those whose servers' objects are refused.
-		in.Refused = refused
-		again := translate.Translate(in)
-		if again.Err == nil && again.Unresolved == nil {
-			out = again
-			err = p.write(ctx, o, out.Objects)
+	in.Refused = map[string]error{}
+	var out translate.Output
+	for range mostRefusals {
+		out = translate.Translate(in)
+		switch {
+		case out.Err != nil:
+			o.refuse(Invalid, out.Err.Error())
+			return nil
+		case out.Unresolved != nil:
+			o.unresolved(out.Unresolved)
+			return nil
 		}
+		err = p.write(ctx, o, out.Objects)
+		refused, ok := errors.AsType[errRefused](err)
+		if !ok {
+			break
+		}
+		maps.Copy(in.Refused, refused) // once more, without the issuers of these servers
 	}
 	o.issuers = out.Issuers
 	o.set(Accepted, true, Accepted, strings.Join(out.Notes, "; "))
@@ -363,6 +363,10 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	}
 	return p.judge(ctx, o, out.Objects)
 }
+
+// mostRefusals is how often a pass leaves out what the API server refuses: the last
+// good form of an issuer can have another server, which is refused as well.
+const mostRefusals = 4
 
 // resolve reads what the policy and its TokenIssuers refer to. What is not there
 // is left out. The content of a Secret is read again if its version has changed.

@@ -55,8 +55,8 @@ func TestLife(t *testing.T) {
 	// Two organizations, and one of them broken.
 	c.apply(tokenIssuer("one", "a", "org1", "certificate: {secretRef: {name: signer, key: key}}") + "---" + tokenIssuer(
 		"two", "b", "org2", keysAt("b.example.com")))
-	const cluster = "httproute/infra/orgate-keys-b-example-com/rule/0/backend/0"
-	hosts[cluster] = "b.example.com"
+	const before = "httproute/infra/orgate-keys-b-example-com/rule/0/backend/0"
+	hosts[before] = "b.example.com"
 	plugin(holds("two/b", "!one/a", "!nobody"))
 	c.condition("tokenissuer", "one", "a", "ResolvedRefs",
 		"False RefNotFound: OrganizationPolicy infra/orgate: Secret one/signer does not exist")
@@ -66,6 +66,19 @@ func TestLife(t *testing.T) {
 	serves(t, "http://"+metrics+"/metrics", `orgate_controller_token_issuers{state="LeftOut"} 1`,
 		`orgate_controller_token_issuers{state="Used"} 1`,
 		`orgate_controller_policy{condition="Accepted",name="orgate",namespace="infra"} 1`)
+
+	// A change of where the keys are.
+	c.apply(tokenIssuer("two", "b", "org2", keysAt("keys.example.com")))
+	const cluster = "httproute/infra/orgate-keys-keys-example-com/rule/0/backend/0"
+	delete(hosts, before)
+	hosts[cluster] = "keys.example.com"
+	plugin(holds("two/b", "keys.example.com", "!//b.example.com/jwks"))
+	p.until(t, func(s *state) error {
+		if s.Clusters[before] != nil {
+			return fmt.Errorf("the proxy has %s", before)
+		}
+		return nil
+	})
 
 	// A Secret that comes, is rotated, and goes.
 	c.apply(secret(scenario.First().PublicKey()))
