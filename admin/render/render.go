@@ -225,7 +225,7 @@ func ObjectNames(name, location string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{object(name, s), hostObject(name, s.Host)}, nil
+	return []string{object(name, s), hostObject(name, s.Host), hostObject(name, istioName(s.Host))}, nil
 }
 
 // longest is how long a label of DNS may be.

@@ -91,6 +91,7 @@ type Reconciler struct {
 	written map[string]attempt                                 // the last write, by identity
 	good    map[types.UID][]*unstructured.Unstructured         // what was last wanted of each policy
 	paces   map[types.UID]*pace
+	refused map[types.UID]map[string]refusal // by the names of objects
 }
 
 // Result is what a pass found.
@@ -175,6 +176,7 @@ func (r *Reconciler) Pass(ctx context.Context) (*Result, error) {
 		r.stored = map[translate.Reference]*unstructured.Unstructured{}
 		r.said, r.stated, r.written = map[types.UID]string{}, map[types.UID]string{}, map[string]attempt{}
 		r.good, r.paces = map[types.UID][]*unstructured.Unstructured{}, map[types.UID]*pace{}
+		r.refused = map[types.UID]map[string]refusal{}
 	}
 	p := &pass{Reconciler: r, result: &Result{Issuers: map[translate.State]int{}}, wanted: map[translate.Reference]bool{}}
 	if err := p.read(ctx); err != nil {
@@ -227,6 +229,7 @@ func (p *pass) forget() {
 	maps.DeleteFunc(p.stated, func(id types.UID, _ string) bool { return gone(id) })
 	maps.DeleteFunc(p.good, func(id types.UID, _ []*unstructured.Unstructured) bool { return gone(id) })
 	maps.DeleteFunc(p.paces, func(id types.UID, _ *pace) bool { return gone(id) })
+	maps.DeleteFunc(p.refused, func(id types.UID, _ map[string]refusal) bool { return gone(id) })
 	maps.DeleteFunc(p.written, func(id string, _ attempt) bool { return !kept[id] })
 	maps.DeleteFunc(p.stored, func(ref translate.Reference, _ *unstructured.Unstructured) bool { return !p.wanted[ref] })
 	p.mu.Lock()
@@ -323,9 +326,11 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	if in.Live = p.good[o.UID]; in.Live == nil {
 		in.Live = o.live
 	}
-	in.Refused = map[string]error{}
+	in.Refused = p.refusals(o)
 	var out translate.Output
-	for range mostRefusals {
+	var wanted []*unstructured.Unstructured
+	for round := range mostRefusals {
+		in.OnlyInUse = round == mostRefusals-1
 		out = translate.Translate(in)
 		switch {
 		case out.Err != nil:
@@ -335,20 +340,22 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 			o.unresolved(out.Unresolved)
 			return nil
 		}
+		wanted = nil
+		for _, object := range out.Objects {
+			wanted = append(wanted, object.DeepCopy()) // as it is before it is written
+		}
 		err = p.write(ctx, o, out.Objects)
 		refused, ok := errors.AsType[errRefused](err)
 		if !ok {
 			break
 		}
-		maps.Copy(in.Refused, refused) // once more, without the issuers of these servers
+		p.refuse(o, refused) // once more, without the issuers of these servers
+		in.Refused = p.refusals(o)
 	}
 	o.issuers = out.Issuers
 	o.set(Accepted, true, Accepted, strings.Join(out.Notes, "; "))
 	o.set(ResolvedRefs, true, ResolvedRefs, "")
-	p.good[o.UID] = nil
-	for _, object := range out.Objects {
-		p.good[o.UID] = append(p.good[o.UID], object.DeepCopy())
-	}
+	p.good[o.UID] = wanted
 	if later, ok := errors.AsType[errLater](err); ok {
 		o.set(Programmed, false, Pending, later.Error())
 		return nil
@@ -364,9 +371,49 @@ func (p *pass) reconcile(ctx context.Context, o *policy) error {
 	return p.judge(ctx, o, out.Objects)
 }
 
-// mostRefusals is how often a pass leaves out what the API server refuses: the last
-// good form of an issuer can have another server, which is refused as well.
-const mostRefusals = 4
+// mostRefusals is how often a pass leaves out what the API server refuses. What
+// comes in its place may be refused as well, so the last time there is only what is
+// in use.
+const mostRefusals = 5
+
+// refusedFor is how long what is refused is not tried again: writing what goes with
+// it, and deleting that again, would bring about the next pass.
+const refusedFor = time.Minute
+
+// refusal is what was refused, and when it is tried again.
+type refusal struct {
+	translate.Refusal
+	until time.Time
+}
+
+// refusals are those of a policy.
+func (p *pass) refusals(o *policy) map[string]translate.Refusal {
+	list := map[string]translate.Refusal{}
+	for name, r := range p.refused[o.UID] {
+		wait := r.until.Sub(p.Now())
+		if wait <= 0 {
+			delete(p.refused[o.UID], name)
+			continue
+		}
+		list[name] = r.Refusal
+		p.again(wait)
+	}
+	return list
+}
+
+// refuse remembers what is refused: at first of those that are not in use with it,
+// and then of all.
+func (p *pass) refuse(o *policy, refused errRefused) {
+	known := p.refused[o.UID]
+	if known == nil {
+		known = map[string]refusal{}
+		p.refused[o.UID] = known
+	}
+	for name, err := range refused {
+		_, again := known[name]
+		known[name] = refusal{translate.Refusal{Err: err, All: again}, p.Now().Add(refusedFor)}
+	}
+}
 
 // resolve reads what the policy and its TokenIssuers refer to. What is not there
 // is left out. The content of a Secret is read again if its version has changed.

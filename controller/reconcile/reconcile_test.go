@@ -799,9 +799,71 @@ func TestRefusedObject(t *testing.T) {
 		t.Errorf("condition %s", got)
 	}
 	diff(t, "the other", "True Accepted", c.condition("TokenIssuer", "two", "b", Accepted))
+	diff(t, "what goes with it goes", []string{"delete HTTPRoute orgate-keys-a-example-com",
+		"delete Backend orgate-keys-a-example-com"}, c.pass())
+	diff(t, "nothing is written again", []string(nil), c.pass())
 	c.fails = nil
+	result, err := c.r.Reconcile(t.Context(), reconcile.Request{})
+	if err != nil || result.RequeueAfter != refusedFor {
+		t.Errorf("%+v, %v", result, err)
+	}
+	now := c.r.Now().Add(refusedFor)
+	c.r.Now = func() time.Time { return now }
 	c.pass()
 	diff(t, "issuers", []string{"one/a", "two/b"}, c.issuers())
+
+	// One that is in use, and whose object is gone and can't be written again.
+	c.delete("BackendTLSPolicy", "infra", "orgate-keys-b-example-com")
+	c.fails = func(write string) error {
+		if write == "apply BackendTLSPolicy orgate-keys-b-example-com" {
+			return apierrors.NewInvalid(schema.GroupKind{Kind: "BackendTLSPolicy"}, "orgate-keys-b-example-com", nil)
+		}
+		return nil
+	}
+	c.pass()
+	diff(t, "issuers", []string{"one/a"}, c.issuers())
+}
+
+// TestRefusals: however much is refused, what is in use stays, and changes of it
+// are written.
+func TestRefusals(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("two", "b", "org2", location("b.example.com")))
+	c.pass()
+	c.fails = func(write string) error {
+		if strings.Contains(write, "-evil") {
+			return apierrors.NewBadRequest("denied")
+		}
+		return nil
+	}
+	for i := range 10 {
+		// Of one iss: each that is refused makes room for the next.
+		name := fmt.Sprintf("i%d", i)
+		c.apply(strings.Replace(tokenIssuer("one", name, "org1", location("evil"+name+".example.com")), "https://"+name+".",
+			"https://one.", 1))
+	}
+	c.change("WasmPlugin", "infra", "orgate", func(o *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(o.Object, "FAIL_OPEN", "spec", "failStrategy")
+	})
+	if writes := c.pass(); !slices.Contains(writes, "apply WasmPlugin orgate") {
+		t.Errorf("writes %q", writes)
+	}
+	diff(t, "the other", "True Programmed", c.condition("TokenIssuer", "two", "b", Programmed))
+}
+
+// TestWhatIsWanted: the last good form is what was wanted, whatever the API server
+// says that there is.
+func TestWhatIsWanted(t *testing.T) {
+	c := newCluster(t, istioPolicy(), tokenIssuer("one", "a", "org1", location("a.example.com")))
+	c.pass()
+	c.change("WasmPlugin", "infra", "orgate", func(o *unstructured.Unstructured) {
+		_ = unstructured.SetNestedField(o.Object, "https://evil.example.com/jwks", "spec", "url")
+	})
+	c.pass()
+	for _, o := range c.r.good["p1"] {
+		if o.GetResourceVersion() != "" || len(o.GetManagedFields()) > 0 {
+			t.Errorf("%s is as it is read", identity(o))
+		}
+	}
 }
 
 // TestFailedPlugin: while the plugin's object can't be written, that is what is
@@ -872,7 +934,8 @@ func TestGone(t *testing.T) {
 	c.delete("OrganizationPolicy", "infra", "orgate")
 	c.delete("EnvoyExtensionPolicy", "infra", "orgate")
 	c.pass()
-	diff(t, "kept", []int{0, 0, 0, 0, 0, 0, 0}, []int{len(c.r.said), len(c.r.stated), len(c.r.stored), len(c.r.referenced),
+	diff(t, "kept", []int{0, 0, 0, 0, 0, 0, 0, 0}, []int{len(c.r.refused), len(c.r.said), len(c.r.stated),
+		len(c.r.stored), len(c.r.referenced),
 		len(c.r.written), len(c.r.good), len(c.r.paces)})
 }
 

@@ -7,9 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -122,10 +120,52 @@ type entry struct {
 // candidate is a TokenIssuer on its way into the configuration.
 type candidate struct {
 	Issuer
-	use *entry // nil: left out
-	// inUse: it is in the configuration that exists, with the same tokens, keys and
-	// server.
-	inUse bool
+	use  *entry // nil: left out
+	last *entry // in the configuration that exists, nil: it is not
+}
+
+// The ranks of candidates that want the same, in the order in which they get it.
+const (
+	hasIt = iota // it is in use with it, and as it stands
+	hadIt        // it is in use with it, and is changed
+	wants
+)
+
+// issuerRank ranks candidates for an "iss".
+func (c *candidate) issuerRank() int {
+	switch l := c.last; {
+	case l == nil || l.issuer != c.use.issuer || l.organization != c.use.organization:
+		return wants
+	case l.claim != c.use.claim || l.keys != c.use.keys:
+		return hadIt
+	}
+	return hasIt
+}
+
+// serverRank ranks candidates for a server.
+func (c *candidate) serverRank() int {
+	switch l := c.last; {
+	case l == nil || l.server != c.use.server:
+		return wants
+	case l.ca != c.use.ca:
+		return hadIt
+	}
+	return hasIt
+}
+
+// inUse reports whether it stands in the configuration that exists.
+func (c *candidate) inUse() bool { return c.issuerRank() == hasIt && c.serverRank() == hasIt }
+
+// ranked orders candidates that are used by rank, and those of one rank as before.
+func ranked(all []*candidate, rank func(*candidate) int) []*candidate {
+	list := used(all)
+	slices.SortStableFunc(list, func(a, b *candidate) int { return rank(a) - rank(b) })
+	return list
+}
+
+// byIncumbency has those first that are in use.
+func byIncumbency(all []*candidate) []*candidate {
+	return ranked(all, func(c *candidate) int { return max(c.issuerRank(), c.serverRank()) })
 }
 
 func (c *candidate) leaveOut(reason Reason, message string) {
@@ -148,34 +188,19 @@ func entries(list []*candidate) []*entry {
 func (in *Input) candidates(base map[string]json.RawMessage) []*candidate {
 	sorted := slices.Clone(in.TokenIssuers)
 	slices.SortFunc(sorted, Older)
-	last := in.lastGood()
+	last := in.lastGood(base)
 	var all []*candidate
 	for _, o := range sorted {
 		if !in.Policy.Takes(o.GetNamespace(), in.Labels[o.GetNamespace()]) {
 			continue
 		}
 		c := in.candidate(o, base, last)
-		if l := last.of[entryName(c.Namespace, c.Name)]; c.use != nil && l != nil {
-			c.inUse = c.use.sameAs(l)
+		if in.OnlyInUse && c.use != nil && !c.inUse() {
+			c.leaveOut(Conflicted, "the API server refuses too much of what is written for others: it is tried again")
 		}
 		all = append(all, c)
 	}
 	return all
-}
-
-// precedence is the order in which candidates that conflict are used.
-func precedence(all []*candidate) []*candidate {
-	first := slices.Clone(all)
-	slices.SortStableFunc(first, func(a, b *candidate) int {
-		switch {
-		case a.inUse == b.inUse:
-			return 0
-		case a.inUse:
-			return -1
-		}
-		return 1
-	})
-	return first
 }
 
 func (in *Input) candidate(o *unstructured.Unstructured, base map[string]json.RawMessage, last *lastGood) *candidate {
@@ -190,39 +215,57 @@ func (in *Input) candidate(o *unstructured.Unstructured, base map[string]json.Ra
 		c.leaveOut(NotPermitted, err.Error())
 		return c
 	}
+	c.last = last.of[entryName(o.GetNamespace(), o.GetName())]
 	e, notes, reason, err := in.entry(o, base)
 	if err == nil {
 		if err = in.permit(c.Namespace, e); err != nil {
 			c.leaveOut(NotPermitted, err.Error())
 			return c
 		}
-		c.use, c.Message = e, strings.Join(notes, "; ")
-		return c
+		c.use = e
+		if err = in.refused(c); err == nil {
+			c.Message = strings.Join(notes, "; ")
+			return c
+		}
+		reason, err = Invalid, fmt.Errorf("the API server refuses what is written for its server: %w", err)
 	}
 	c.leaveOut(reason, err.Error())
-	if reason == OtherEnvironment {
+	if reason == OtherEnvironment || c.last == nil || in.permit(c.Namespace, c.last) != nil {
 		return c
 	}
-	e = last.of[entryName(o.GetNamespace(), o.GetName())]
-	switch {
-	case e == nil || in.permit(c.Namespace, e) != nil || in.refused(e) != nil:
-	case last.otherSettings:
+	if last.otherSettings {
 		c.Message += "; its last good form was made with other issuerSettings, and is not used"
-	default:
-		c.use, c.State = e, LastGood
+		return c
 	}
+	good := &candidate{Issuer: c.Issuer, use: c.last, last: c.last}
+	if in.refused(good) != nil || in.Policy.alone(base, c.last) != nil {
+		return c
+	}
+	c.use, c.State = c.last, LastGood
 	return c
 }
 
-// refused is what the API server says of an object that an issuer needs.
-func (in *Input) refused(e *entry) error {
-	if len(in.Refused) == 0 || e.location == "" {
+// refused is what the API server says of an object that a candidate needs.
+func (in *Input) refused(c *candidate) error {
+	if len(in.Refused) == 0 || c.use.location == "" {
 		return nil
 	}
-	names, err := render.ObjectNames(in.Policy.Name, e.location)
-	for _, name := range names {
-		err = cmp.Or(err, in.Refused[name])
+	names, err := render.ObjectNames(in.Policy.Name, c.use.location)
+	if err != nil {
+		return err
 	}
+	for _, name := range names {
+		if r := in.Refused[name]; r.Err != nil && (r.All || c.serverRank() == wants) {
+			return r.Err
+		}
+	}
+	return nil
+}
+
+// alone says what is wrong with an issuer beside the policy, without others: what
+// the plugin refuses, or a control plane of its server.
+func (p *Policy) alone(base map[string]json.RawMessage, e *entry) error {
+	_, err := p.objects(base, []*candidate{{use: e}})
 	return err
 }
 
@@ -243,6 +286,11 @@ func (in *Input) permit(namespace string, e *entry) error {
 	if err := in.permitOrganization(namespace, e.organization); err != nil {
 		return err
 	}
+	if may := in.Policy.Spec.organizations(namespace, in.Labels[namespace]); strings.Contains(e.issuer, config.Tenant) &&
+		!slices.Contains(may, config.Any) {
+		return fmt.Errorf("an issuer of many tenants (%s) is for namespaces that may speak for every organization, %q: "+
+			"the OrganizationPolicy decides it (spec.namespaces)", config.Tenant, config.Any)
+	}
 	for _, header := range e.headers {
 		if !in.Policy.Spec.allowsHeader(header) {
 			return fmt.Errorf("claims may not be mapped to the header %q: the OrganizationPolicy decides it "+
@@ -261,6 +309,7 @@ func (in *Input) permit(namespace string, e *entry) error {
 const (
 	largestIssuer      = 64 << 10 // bytes of JSON
 	largestAuthorities = 64 << 10 // bytes of PEM
+	longestIss         = 2 << 10  // bytes
 )
 
 // entry makes an issuer of a TokenIssuer.
@@ -316,6 +365,8 @@ func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMes
 	switch {
 	case err != nil:
 		return nil, nil, Invalid, err
+	case len(e.issuer) > longestIss:
+		return nil, nil, Invalid, fmt.Errorf("spec.issuer is %d bytes, and may be %d", len(e.issuer), longestIss)
 	case len(e.json) > largestIssuer:
 		return nil, nil, Invalid, fmt.Errorf("it is %d bytes of configuration, and may be %d", len(e.json), largestIssuer)
 	case len(e.ca) > largestAuthorities:
@@ -326,31 +377,20 @@ func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMes
 		return nil, nil, OtherEnvironment, fmt.Errorf("it is for %q, and configuration.environment of the "+
 			"OrganizationPolicy is %q", e.environments, here)
 	}
-	if err := in.refused(e); err != nil {
-		return nil, nil, Invalid, fmt.Errorf("the API server refuses what is written for its server: %w", err)
-	}
-	// What the plugin refuses beside the policy, or a control plane of a host,
-	// concerns this issuer alone.
-	d, err := render.Read(in.Policy.document(base, complete(base, []*entry{e})))
-	if err == nil {
-		_, err = in.Policy.render(d)
-	}
-	if err != nil {
+	if err := in.Policy.alone(base, e); err != nil {
 		return nil, nil, Invalid, err
 	}
+	in.Policy.readClaim(base, e)
 	return e, notes, "", nil
 }
 
-// alone is a configuration of one issuer.
-func alone(e *entry) string { return beside([]*candidate{{use: e}}) }
-
-// beside is a configuration of issuers, and nothing else.
-func beside(list []*candidate) string {
-	var issuers []json.RawMessage
-	for _, c := range list {
-		issuers = append(issuers, c.use.json)
+// readClaim has an entry know which claim holds the organization: a mapping to the
+// policy's header for it says that, too.
+func (p *Policy) readClaim(base map[string]json.RawMessage, e *entry) {
+	c, err := config.Parse(p.document(base, complete(base, []*entry{e})))
+	if err == nil && len(c.Issuers) > 0 {
+		e.claim = c.Issuers[0].OrganizationClaim.Key()
 	}
-	return string(marshal(map[string]any{"organization": config.Any, "issuers": issuers}))
 }
 
 // finish gives an issuer its name, its cluster and the policy's settings.
@@ -373,7 +413,6 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 	e.json = text
 	var read struct {
 		Organization        string   `json:"organization"`
-		OrganizationClaim   any      `json:"organizationClaim"`
 		Environments        []string `json:"environments"`
 		SignatureValidation struct {
 			JWKS struct {
@@ -388,7 +427,6 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 		return nil, err
 	}
 	e.organization, e.environments = read.Organization, read.Environments
-	e.claim = string(marshal(read.OrganizationClaim))
 	for _, m := range read.ClaimMappings {
 		e.headers = append(e.headers, strings.ToLower(m.LocalClaim))
 	}
@@ -409,98 +447,117 @@ func (in *Input) finish(name string, issuer map[string]any, ca string) (*entry, 
 	return e, nil
 }
 
-// sameAs reports whether nothing has changed by which an issuer could conflict
-// with others.
-func (e *entry) sameAs(other *entry) bool {
-	return e.issuer == other.issuer && e.organization == other.organization && e.claim == other.claim &&
-		e.keys == other.keys && e.server == other.server && e.ca == other.ca
-}
-
 // isFor reports whether an issuer is for an environment.
 func (e *entry) isFor(environment string) bool {
 	return len(e.environments) == 0 || slices.Contains(e.environments, config.Any) ||
 		slices.Contains(e.environments, environment)
 }
 
-// apart leaves out what would meddle with one before it of another namespace, and
-// what the plugin has no place for.
-//
-// Entries for one "iss" that read the organization from different claims refuse
-// each other's tokens. So another namespace may have an "iss" as well only if it
-// has the same claim and the same keys. An "iss" that is written out takes the
-// tokens of one with a placeholder for the tenant, so two namespaces can't have
-// both. A port of a host has TLS or has none, and one set of certificate
-// authorities.
-func apart(first []*candidate) {
+// apart leaves out what would meddle with another namespace's, and what the plugin
+// has no place for.
+func apart(all []*candidate) {
+	apartByIssuer(ranked(all, (*candidate).issuerRank))
+	apartByServer(ranked(all, (*candidate).serverRank))
+}
+
+// apartByIssuer keeps namespaces apart that have one "iss". Entries for it that
+// read the organization from different claims refuse each other's tokens. So
+// another namespace may have it as well only if it has the same claim and the same
+// keys. An "iss" that is written out takes the tokens of one with a placeholder
+// for the tenant, so two namespaces can't have both.
+func apartByIssuer(first []*candidate) {
 	type pair struct{ issuer, organization string }
-	pairs, issuers, servers := map[pair]*candidate{}, map[string]*candidate{}, map[string]*candidate{}
-	var patterns []*candidate
+	pairs, holders := map[pair]*candidate{}, map[string][]*candidate{}
+	var patterns, literals []string
 	for _, c := range first {
-		if c.use == nil {
-			continue
-		}
-		_, port, _ := strings.Cut(c.use.server, "://")
 		of := pair{c.use.issuer, c.use.organization}
 		if other := pairs[of]; other != nil {
 			c.conflict("%s has the issuer %s in organization %q already", other, c.use.issuer, c.use.organization)
 			continue
 		}
-		if other := issuers[c.use.issuer]; other != nil && other.Namespace != c.Namespace &&
-			(other.use.claim != c.use.claim || other.use.keys != c.use.keys) {
+		if other := c.otherwise(holders[c.use.issuer], func(o *candidate) bool {
+			return o.use.claim != c.use.claim || o.use.keys != c.use.keys
+		}); other != nil {
 			c.conflict("%s has the issuer %s already, with another organization claim or other keys", other,
 				c.use.issuer)
 			continue
 		}
-		if other := overlapping(c, patterns, issuers); other != nil {
+		isPattern := strings.Contains(c.use.issuer, config.Tenant)
+		others := patterns
+		if isPattern {
+			others = slices.Concat(patterns, literals)
+		}
+		var other *candidate
+		for _, iss := range others {
+			if iss != c.use.issuer && (isPattern && fits(c.use.issuer, iss) || !isPattern && fits(iss, c.use.issuer)) {
+				other = cmp.Or(other, c.otherwise(holders[iss], func(*candidate) bool { return true }))
+			}
+		}
+		if other != nil {
 			c.conflict("%s has the issuer %s already, and one is of many tenants", other, other.use.issuer)
 			continue
 		}
-		if other := servers[port]; port != "" && other != nil && other.use.server != c.use.server {
-			c.conflict("%s has the server %s already, and a port has TLS or has none", other, other.use.server)
-			continue
-		} else if port != "" && other != nil && other.use.ca != c.use.ca {
-			c.conflict("%s has the server %s already, with other certificate authorities", other, c.use.server)
-			continue
-		}
 		pairs[of] = c
-		if issuers[c.use.issuer] == nil {
-			issuers[c.use.issuer] = c
-			if strings.Contains(c.use.issuer, config.Tenant) {
-				patterns = append(patterns, c)
-			}
+		if holders[c.use.issuer] == nil && isPattern {
+			patterns = append(patterns, c.use.issuer)
+		} else if holders[c.use.issuer] == nil {
+			literals = append(literals, c.use.issuer)
 		}
-		if servers[port] == nil {
-			servers[port] = c
-		}
+		holders[c.use.issuer] = append(holders[c.use.issuer], c)
 	}
 }
 
-// overlapping finds a candidate of another namespace whose tokens could have the
-// "iss" of this one, because one of both holds a placeholder for the tenant.
-func overlapping(c *candidate, patterns []*candidate, issuers map[string]*candidate) *candidate {
-	if !strings.Contains(c.use.issuer, config.Tenant) {
-		for _, other := range patterns {
-			if other.Namespace != c.Namespace && tenants(other.use.issuer).MatchString(c.use.issuer) {
-				return other
-			}
-		}
-		return nil
-	}
-	pattern := tenants(c.use.issuer)
-	for _, issuer := range slices.Sorted(maps.Keys(issuers)) {
-		if other := issuers[issuer]; other.Namespace != c.Namespace && issuer != c.use.issuer &&
-			pattern.MatchString(issuer) {
+// otherwise finds one of another namespace.
+func (c *candidate) otherwise(list []*candidate, is func(*candidate) bool) *candidate {
+	for _, other := range list {
+		if other.Namespace != c.Namespace && is(other) {
 			return other
 		}
 	}
 	return nil
 }
 
-// tenants matches what an "iss" with a placeholder may be, another placeholder
-// included.
-func tenants(issuer string) *regexp.Regexp {
-	return regexp.MustCompile("^" + strings.ReplaceAll(regexp.QuoteMeta(issuer), regexp.QuoteMeta(config.Tenant),
-		`[^/]+`) + "$")
+// fits reports whether an "iss" could be one of a pattern's, as far as its
+// beginning and its end say.
+func fits(pattern, iss string) bool {
+	before, _, _ := strings.Cut(pattern, config.Tenant)
+	after := pattern[strings.LastIndex(pattern, config.Tenant)+len(config.Tenant):]
+	return len(iss) > len(before)+len(after) && strings.HasPrefix(iss, before) && strings.HasSuffix(iss, after)
+}
+
+// mostPorts is how many ports of one host the TokenIssuers of a namespace may name:
+// the objects of a host have a limit, and others may need it.
+const mostPorts = 8
+
+// apartByServer keeps those apart that have one server. A port has TLS or has none,
+// and one set of certificate authorities.
+func apartByServer(first []*candidate) {
+	servers := map[string]*candidate{}
+	ports := map[[2]string]map[string]bool{}
+	for _, c := range first {
+		_, port, ok := strings.Cut(c.use.server, "://")
+		if !ok {
+			continue
+		}
+		switch other := servers[port]; {
+		case other == nil:
+			servers[port] = c
+		case other.use.server != c.use.server:
+			c.conflict("%s has the server %s already, and a port has TLS or has none", other, other.use.server)
+			continue
+		case other.use.ca != c.use.ca:
+			c.conflict("%s has the server %s already, with other certificate authorities", other, c.use.server)
+			continue
+		}
+		its := [2]string{c.Namespace, c.use.host}
+		if ports[its] == nil {
+			ports[its] = map[string]bool{}
+		}
+		if ports[its][port] = true; len(ports[its]) > mostPorts {
+			c.leaveOut(Conflicted, fmt.Sprintf("TokenIssuers of this namespace have %d ports of %s already", mostPorts,
+				c.use.host))
+		}
+	}
 }
 
 // conflict leaves a candidate out for one that comes first. Another namespace's name is
@@ -536,7 +593,7 @@ type lastGood struct {
 }
 
 // lastGood reads the issuers that the objects that exist have.
-func (in *Input) lastGood() *lastGood {
+func (in *Input) lastGood(base map[string]json.RawMessage) *lastGood {
 	authorities := map[string]string{}
 	var document map[string]any
 	last := &lastGood{of: map[string]*entry{}}
@@ -576,9 +633,8 @@ func (in *Input) lastGood() *lastGood {
 		if err != nil {
 			continue // it is no good form
 		}
-		if _, err := config.Parse(alone(e)); err == nil {
-			last.of[name] = e
-		}
+		in.Policy.readClaim(base, e)
+		last.of[name] = e
 	}
 	return last
 }

@@ -271,7 +271,8 @@ const publicHosts = "*"
 var keyHost = regexp.MustCompile(`^(\*|(\*\.)?[0-9A-Za-z]([-._0-9A-Za-z]*[0-9A-Za-z])?)$`)
 
 // isPublic reports whether a host has a public name: one below a domain of the
-// Public Suffix List. Of any other, search domains can make a service.
+// Public Suffix List. Of any other, search domains can make a service. So they can
+// of a name such as "vault.dev", if there is a namespace "dev".
 func isPublic(host string) bool {
 	last := host[strings.LastIndexByte(host, '.')+1:]
 	if !strings.Contains(host, ".") || strings.Trim(last, "0123456789") == "" {

@@ -16,9 +16,9 @@
 // conflicts with another, is left out. The others are not affected. If the policy
 // itself has a mistake, nothing is written.
 //
-// Of two that conflict, the one that is in use as it stands comes first, and then
-// the older one. Age alone would let the author of an old one put others out of
-// use, by editing it.
+// Of two that conflict over an "iss" or a server, the one that has it already comes
+// first, and then the older one. Age alone would let the author of an old one put
+// others out of use, by editing it.
 //
 // # Closed from the start
 //
@@ -55,9 +55,18 @@ type Input struct {
 	Stored map[Reference]*unstructured.Unstructured
 	// Live are the objects that were written for the policy.
 	Live []*unstructured.Unstructured
-	// Refused are objects that the API server does not take, by their names: the
-	// issuers whose server they are for can't be used.
-	Refused map[string]error
+	// Refused are objects that the API server does not take, by their names: issuers
+	// whose server they are for can't be used.
+	Refused map[string]Refusal
+	// OnlyInUse leaves out what is not in the objects that exist as it stands.
+	OnlyInUse bool
+}
+
+// Refusal is what the API server says of an object.
+type Refusal struct {
+	Err error
+	// All: of all issuers of its server, those too that are in use with it.
+	All bool
 }
 
 // Output is what should be, and what there is to say.
@@ -100,16 +109,22 @@ func Translate(in Input) Output {
 		return Output{Err: err}
 	}
 	candidates := in.candidates(base)
-	first := precedence(candidates)
-	apart(first)
-	if err := p.fit(base, first); err != nil {
+	apart(candidates)
+	if err := p.fit(base, candidates); err != nil {
 		return Output{Err: err}
+	}
+	if out.Objects, err = p.objects(base, used(candidates)); err != nil {
+		// What a control plane refuses together, it need not refuse of each.
+		fitting(used(byIncumbency(candidates)), func(list []*candidate) error {
+			_, err := p.objects(base, list)
+			return err
+		})
+		if out.Objects, err = p.objects(base, used(candidates)); err != nil {
+			return Output{Err: err}
+		}
 	}
 	for _, c := range candidates {
 		out.Issuers = append(out.Issuers, c.Issuer)
-	}
-	if out.Objects, err = p.objects(base, used(candidates)); err != nil {
-		return Output{Err: err}
 	}
 	out.Notes = p.notes(base, candidates)
 	return out
@@ -284,31 +299,49 @@ func (p *Policy) fit(base map[string]json.RawMessage, all []*candidate) error {
 	if err := parse(nil); err != nil {
 		return err
 	}
-	p.cut(base, used(all))
+	first := byIncumbency(all)
+	p.cut(base, used(first))
 	// What the plugin refuses is two entries for one "iss", nearly always: so
 	// hundreds of mistakes in one tenant's cost as little as those do by themselves.
-	for _, same := range byIssuer(used(all)) {
+	for _, same := range byIssuer(used(first)) {
 		if len(same) > 1 {
-			fitting(same, func(list []*candidate) error {
-				_, err := config.Parse(beside(list))
-				return err
-			})
+			fitting(same, parse)
 		}
 	}
-	fitting(used(all), parse)
+	fitting(used(first), parse)
 	return nil
 }
 
-// cut leaves out what has no room beside those before it.
-func (p *Policy) cut(base map[string]json.RawMessage, list []*candidate) {
-	room := largest - len(p.document(base, complete(base, nil)))
-	for _, c := range list {
-		if need := len(c.use.json) + len(","); need <= room {
-			room -= need
+// largestReferenced is how many bytes the names of all hosts may have, where an
+// annotation holds them.
+const largestReferenced = 200 << 10
+
+// cut leaves out what has no room. Room that an issuer has already stays its own:
+// others do not take it by growing.
+func (p *Policy) cut(base map[string]json.RawMessage, first []*candidate) {
+	need := func(e *entry) int { return len(e.json) + len(",") }
+	room, names := largest-len(p.document(base, complete(base, nil))), largestReferenced
+	for _, c := range first {
+		if c.last != nil {
+			room -= min(need(c.use), need(c.last))
+		}
+	}
+	hosts := map[string]bool{}
+	for _, c := range first {
+		more, name := need(c.use), 0
+		if c.last != nil {
+			more -= min(need(c.use), need(c.last))
+		}
+		if p.Spec.Istio.FilteredClusters && !hosts[c.use.host] {
+			name = len(c.use.host) + len(",")
+		}
+		if more > max(room, 0) || name > names {
+			c.leaveOut(Conflicted, fmt.Sprintf("there are too many issuers for one configuration of %d bytes, and others "+
+				"come first", largest))
 			continue
 		}
-		c.leaveOut(Conflicted, fmt.Sprintf("there are too many issuers for one configuration of %d bytes, and others "+
-			"come first", largest))
+		room, names = room-more, names-name
+		hosts[c.use.host] = true
 	}
 }
 
@@ -324,8 +357,8 @@ func fitting(list []*candidate, parse func([]*candidate) error) {
 		case err == nil:
 			kept = with
 		case half == 0:
-			chunk[0].leaveOut(Conflicted, "other TokenIssuers come first, and beside them the plugin would refuse "+
-				"this one: "+err.Error())
+			chunk[0].leaveOut(Conflicted, "other TokenIssuers come first, and beside them this one would be refused: "+
+				err.Error())
 		default:
 			add(chunk[:half])
 			add(chunk[half:])

@@ -208,7 +208,7 @@ func TestIssuers(t *testing.T) {
 			{2, "platform", "b", "https://idp/", "org2", "", "", ""}},
 			[]string{"platform/a org1"}, []string{"platform/a Used",
 				"platform/b LeftOut Conflicted: other TokenIssuers come first, " +
-					"and beside them the plugin would refuse this one: *"}},
+					"and beside them this one would be refused: *"}},
 		{"a header that is everybody's", anyOrganization,
 			[]issuer{one, {2, "two", "b", "", "org2", "ct", "", "content-type"}},
 			[]string{"one/a org1"}, []string{"one/a Used",
@@ -523,11 +523,12 @@ func TestInUse(t *testing.T) {
 		{"as much room as one may have", anyOrganization, issuer{1, "two", "old", "", "org2", "", long, ""}, "Used *"},
 		{"more than that", anyOrganization, issuer{1, "two", "old", "", "org2", "", long[:len(long)-1] +
 			strings.Repeat("a", 9000) + "}", ""}, "LastGood Invalid: it is 69*"},
-		{"its tenant of a provider of many", `
-  configuration: {organization: "*"}
-  keyHosts: ["*"]`, issuer{1, "two", "old", "https://login.example.com/{tid}/v2.0", "org2", "tid", shared, ""},
+		{"its tenant of a provider of many", anyOrganization, issuer{1, "platform", "old",
+			"https://login.example.com/{tid}/v2.0", `"*"`, "tid", shared, ""},
 			"LeftOut Conflicted: a TokenIssuer of another namespace has the issuer https://login.example.com/t1/v2.0 " +
 				"already, and one is of many tenants"},
+		{"a provider of many tenants", anyOrganization, issuer{1, "two", "old", "https://login.example.com/{tid}/v2.0", "org2",
+			"tid", shared, ""}, "LeftOut NotPermitted: an issuer of many tenants ({tid}) is for namespaces that may *"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -535,25 +536,126 @@ func TestInUse(t *testing.T) {
 			if strings.Contains(tt.edited.iss, "{tid}") {
 				victim.iss = "https://login.example.com/t1/v2.0"
 			}
+			harmless := harmless
+			harmless.namespace = tt.edited.namespace
 			in := input(t, policy(t, tt.policy), harmless, victim)
 			in.Live = translate.Translate(in).Objects
 			in.TokenIssuers[0] = tt.edited.object(t)
-			out := translate.Translate(in)
-			got := said(out)
-			if got[1] != "one/victim Used" {
-				t.Errorf("the victim: %s", got[1])
-			}
-			before, _ := strings.CutSuffix(tt.want, "*")
-			if got := strings.TrimPrefix(got[0], "two/old "); got != tt.want && !strings.HasPrefix(got+" ", before) {
-				t.Errorf("the other: %s, want %s", got, tt.want)
-			}
-			again := in
-			again.Live = out.Objects
-			if diff := cmp.Diff(out.Objects, translate.Translate(again).Objects); diff != "" {
-				t.Errorf("again (-want +got):\n%s", diff)
+			for _, keys := range []string{shared, "jwks: {url: https://keys.example.com/rotated}"} {
+				victim := victim // which may change its own, too
+				victim.keys = keys
+				in.TokenIssuers[1] = victim.object(t)
+				out := translate.Translate(in)
+				got := said(out)
+				if got[1] != "one/victim Used" {
+					t.Errorf("the victim, %s: %s", keys, got[1])
+				}
+				before, _ := strings.CutSuffix(tt.want, "*")
+				if got := strings.TrimPrefix(got[0], tt.edited.namespace+"/old "); got != tt.want &&
+					!strings.HasPrefix(got+" ", before) {
+					t.Errorf("the other, %s: %s, want %s", keys, got, tt.want)
+				}
+				again := in
+				again.Live = out.Objects
+				if diff := cmp.Diff(out.Objects, translate.Translate(again).Objects); diff != "" {
+					t.Errorf("again (-want +got):\n%s", diff)
+				}
 			}
 		})
 	}
+}
+
+// TestHolders: who shares an issuer with several is held against each of them.
+func TestHolders(t *testing.T) {
+	const shared, iss = "jwks: {url: https://keys.example.com/jwks}", "https://idp.example.com/"
+	in := input(t, policy(t, anyOrganization+`
+  issuerSettings: [{settings: {audiences: [api]}}]`), issuer{1, "one", "a", iss, "org1", "org", shared, ""},
+		issuer{2, "two", "b", iss, "org2", "org", shared, ""})
+	in.Live = translate.Translate(in).Objects
+	in.TokenIssuers = append(in.TokenIssuers, issuer{3, "platform", "c", iss, `"*"`, "sub", "jwks: {url: https://evil.example.com/}",
+		""}.object(t))
+	in.TokenIssuers[0] = issuer{1, "one", "a", iss, "org1", "sub", "jwks: {url: https://evil.example.com/}", ""}.object(t)
+	got := said(translate.Translate(in))
+	for i, want := range []string{"one/a LeftOut Conflicted", "two/b Used", "platform/c LeftOut Conflicted"} {
+		if !strings.HasPrefix(got[i], want) {
+			t.Errorf("%s, want %s", got[i], want)
+		}
+	}
+}
+
+// TestTogether: what each may have and not all together, for the control plane or
+// for want of room, is not taken from those who have it.
+func TestTogether(t *testing.T) {
+	istio := func(more string) *translate.Policy {
+		p := policy(t, anyOrganization+more)
+		p.Spec.ControlPlane = translate.Istio
+		return p
+	}
+	t.Run("two names of one service", func(t *testing.T) {
+		in := input(t, istio(`
+  keyHosts: ["*.svc", "*.svc.cluster.local"]`), issuer{1, "one", "a", "", "org1", "", "jwks: {url: https://kc.sso.svc/jwks}", ""},
+			issuer{2, "two", "b", "", "org2", "", "jwks: {url: http://kc.sso.svc.cluster.local:443/jwks}", ""})
+		out := translate.Translate(in)
+		if out.Err != nil {
+			t.Fatal(out.Err)
+		}
+		if got := said(out); got[0] != "one/a Used" || !strings.HasPrefix(got[1],
+			"two/b LeftOut Conflicted: other TokenIssuers come first, and beside them this one would be refused") {
+			t.Errorf("said %q", got)
+		}
+	})
+	t.Run("many ports", func(t *testing.T) {
+		in := input(t, istio(""), issuer{1, "two", "b", "", "org2", "", "jwks: {url: https://idp.example.com/jwks}", ""})
+		for i := range 12 {
+			in.TokenIssuers = append(in.TokenIssuers, issuer{2, "platform", fmt.Sprintf("i%02d", i), "", fmt.Sprintf("of%d", i), "",
+				fmt.Sprintf("jwks: {url: http://idp.example.com:%d/jwks}", 1000+i), ""}.object(t))
+		}
+		states := map[translate.State]int{}
+		for _, i := range translate.Translate(in).Issuers {
+			states[i.State]++
+		}
+		if diff := cmp.Diff(map[translate.State]int{translate.Used: 9, translate.LeftOut: 4}, states); diff != "" {
+			t.Errorf("states (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("those that grow", func(t *testing.T) {
+		in := input(t, policy(t, anyOrganization))
+		const some, small = 28, 400 // to the last bytes
+		for i := range some + small {
+			in.TokenIssuers = append(in.TokenIssuers, issuer{0, "platform", fmt.Sprintf("i%03d", i), "", fmt.Sprintf("of%d", i),
+				"", "", ""}.object(t))
+		}
+		in.TokenIssuers = append(in.TokenIssuers, issuer{59, "one", "a", "", "org1", "", "", ""}.object(t))
+		in.Live = translate.Translate(in).Objects
+		for i := range some + small {
+			long := strings.Repeat("a", 150)
+			if i < some {
+				long = strings.Repeat("a", 32000)
+			}
+			err := unstructured.SetNestedField(in.TokenIssuers[i].Object, long, "spec", "scopesClaim")
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		out := translate.Translate(in)
+		configuration(t, out)
+		if got := said(out); got[some+small] != "one/a Used" || !strings.Contains(got[some+small-1], "too many issuers") {
+			t.Errorf("said %.200q", got[some+small-1:])
+		}
+	})
+	t.Run("a header of the policy's for organizations", func(t *testing.T) {
+		const shared, iss = "jwks: {url: https://keys.example.com/jwks}", "https://idp.example.com/"
+		in := input(t, policy(t, `
+  configuration: {organization: "*", headers: {organization: x-wso2-org}}`), issuer{1, "one", "a", iss, "org1", "org", shared, "x-wso2-org"},
+			issuer{2, "two", "b", iss, "org2", "org", shared, "x-wso2-org"}, issuer{3, "platform", "c", iss, "org3", "sub", shared,
+				"x-wso2-org"})
+		got := said(translate.Translate(in))
+		for i, want := range []string{"one/a Used", "two/b Used", "platform/c LeftOut Conflicted"} {
+			if !strings.HasPrefix(got[i], want) {
+				t.Errorf("%s, want %s", got[i], want)
+			}
+		}
+	})
 }
 
 // TestWithdrawnSettings: a last good form does not keep what the policy has taken
@@ -580,10 +682,31 @@ func TestWithdrawnSettings(t *testing.T) {
 func TestRefused(t *testing.T) {
 	in := input(t, policy(t, anyOrganization), issuer{1, "one", "a", "", "org1", "", "", ""},
 		issuer{2, "two", "b", "", "org2", "", "", ""})
-	in.Refused = map[string]error{"orgate-keys-a-example-com": errors.New("too odd")}
-	want := []string{"one/a LeftOut Invalid: the API server refuses what is written for its server: too odd", "two/b Used"}
-	if diff := cmp.Diff(want, said(translate.Translate(in))); diff != "" {
-		t.Errorf("said (-want +got):\n%s", diff)
+	live := translate.Translate(in).Objects
+	refused := []string{"one/a LeftOut Invalid: the API server refuses what is written for its server: too odd", "two/b Used"}
+	used := []string{"one/a Used", "two/b Used"}
+	tests := []struct {
+		name string
+		live []*unstructured.Unstructured
+		all  bool
+		want []string
+	}{
+		{"a new one", nil, false, refused},
+		{"one that is in use with it: others may be the reason", live, false, used},
+		{"and then it is as well", live, true, refused},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			in.Live = tt.live
+			in.Refused = map[string]translate.Refusal{"orgate-keys-a-example-com": {Err: errors.New("too odd"), All: tt.all}}
+			if diff := cmp.Diff(tt.want, said(translate.Translate(in))); diff != "" {
+				t.Errorf("said (-want +got):\n%s", diff)
+			}
+		})
+	}
+	in.Live, in.Refused, in.OnlyInUse = nil, nil, true
+	if got := said(translate.Translate(in))[0]; !strings.HasPrefix(got, "one/a LeftOut Conflicted") {
+		t.Errorf("only what is in use: %s", got)
 	}
 }
 
