@@ -106,6 +106,9 @@ func Read(doc string) (*Document, error) {
 	return d, nil
 }
 
+// Config is the configuration as the plugin reads it.
+func (d *Document) Config() *config.Config { return d.config }
+
 func parseServer(location string) (*server, error) {
 	u, err := url.Parse(location)
 	if err != nil {

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
@@ -107,7 +108,7 @@ func References(o *unstructured.Unstructured) []Reference {
 type entry struct {
 	name                 string // namespace/name: no tenant can take another's
 	issuer, organization string
-	claim                string   // that holds the organization
+	claim                string   // that holds the organization, once it is rendered
 	location, server     string   // the URL of the keys, its scheme, host and port; or ""
 	keys                 string   // where the keys are, or what they are
 	headers              []string // that claims are mapped to
@@ -188,13 +189,20 @@ func entries(list []*candidate) []*entry {
 func (in *Input) candidates(base map[string]json.RawMessage) []*candidate {
 	sorted := slices.Clone(in.TokenIssuers)
 	slices.SortFunc(sorted, Older)
-	last := in.lastGood(base)
+	last := in.lastGood()
 	var all []*candidate
 	for _, o := range sorted {
 		if !in.Policy.Takes(o.GetNamespace(), in.Labels[o.GetNamespace()]) {
 			continue
 		}
 		c := in.candidate(o, base, last)
+		if c.use != nil && c.last != nil {
+			if bytes.Equal(c.use.json, c.last.json) {
+				c.last.claim = c.use.claim
+			} else if in.Policy.alone(base, c.last) != nil {
+				c.last = nil // it is no good form any more
+			}
+		}
 		if in.OnlyInUse && c.use != nil && !c.inUse() {
 			c.leaveOut(Conflicted, "the API server refuses too much of what is written for others: it is tried again")
 		}
@@ -265,7 +273,7 @@ func (in *Input) refused(c *candidate) error {
 // alone says what is wrong with an issuer beside the policy, without others: what
 // the plugin refuses, or a control plane of its server.
 func (p *Policy) alone(base map[string]json.RawMessage, e *entry) error {
-	_, err := p.objects(base, []*candidate{{use: e}})
+	_, err := p.manifests(base, []*candidate{{use: e}})
 	return err
 }
 
@@ -380,17 +388,7 @@ func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMes
 	if err := in.Policy.alone(base, e); err != nil {
 		return nil, nil, Invalid, err
 	}
-	in.Policy.readClaim(base, e)
 	return e, notes, "", nil
-}
-
-// readClaim has an entry know which claim holds the organization: a mapping to the
-// policy's header for it says that, too.
-func (p *Policy) readClaim(base map[string]json.RawMessage, e *entry) {
-	c, err := config.Parse(p.document(base, complete(base, []*entry{e})))
-	if err == nil && len(c.Issuers) > 0 {
-		e.claim = c.Issuers[0].OrganizationClaim.Key()
-	}
 }
 
 // finish gives an issuer its name, its cluster and the policy's settings.
@@ -593,7 +591,7 @@ type lastGood struct {
 }
 
 // lastGood reads the issuers that the objects that exist have.
-func (in *Input) lastGood(base map[string]json.RawMessage) *lastGood {
+func (in *Input) lastGood() *lastGood {
 	authorities := map[string]string{}
 	var document map[string]any
 	last := &lastGood{of: map[string]*entry{}}
@@ -633,7 +631,6 @@ func (in *Input) lastGood(base map[string]json.RawMessage) *lastGood {
 		if err != nil {
 			continue // it is no good form
 		}
-		in.Policy.readClaim(base, e)
 		last.of[name] = e
 	}
 	return last

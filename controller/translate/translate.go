@@ -116,7 +116,7 @@ func Translate(in Input) Output {
 	if out.Objects, err = p.objects(base, used(candidates)); err != nil {
 		// What a control plane refuses together, it need not refuse of each.
 		fitting(used(byIncumbency(candidates)), func(list []*candidate) error {
-			_, err := p.objects(base, list)
+			_, err := p.manifests(base, list)
 			return err
 		})
 		if out.Objects, err = p.objects(base, used(candidates)); err != nil {
@@ -387,20 +387,37 @@ func byIssuer(list []*candidate) [][]*candidate {
 
 // objects renders the objects.
 func (p *Policy) objects(base map[string]json.RawMessage, list []*candidate) ([]*unstructured.Unstructured, error) {
-	d, err := render.Read(p.document(base, complete(base, entries(list))))
+	text, err := p.manifests(base, list)
 	if err != nil {
 		return nil, err
+	}
+	return p.read(text)
+}
+
+// manifests are the objects as text. On the way it learns which claims hold the
+// organizations.
+func (p *Policy) manifests(base map[string]json.RawMessage, list []*candidate) (string, error) {
+	d, err := render.Read(p.document(base, complete(base, entries(list))))
+	if err != nil {
+		return "", err
+	}
+	claims := map[string]string{}
+	for _, i := range d.Config().Issuers {
+		claims[i.Name] = i.OrganizationClaim.Key()
+	}
+	for _, c := range list {
+		claim, ok := claims[c.use.name]
+		if !ok {
+			return "", fmt.Errorf("%s is for other environments", c.use.name)
+		}
+		c.use.claim = claim
 	}
 	authorities := map[string]string{}
 	for _, c := range list {
 		authorities[c.use.name] = c.use.ca
 	}
 	d.Trust(authorities)
-	text, err := p.render(d)
-	if err != nil {
-		return nil, err
-	}
-	return p.read(text)
+	return p.render(d)
 }
 
 // render writes manifests for the policy's control plane.
