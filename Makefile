@@ -182,15 +182,17 @@ soak: build/orgate.wasm ## Watch the memory of one VM under each load (SOAK=perc
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for a while (FUZZTIME=20s).
-	@listed=$$($(GO) test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
-	echo "$$listed" | while read -r first second rest; do \
-		case $$first in \
-		Fuzz*) targets="$$targets $$first" ;; \
-		ok) for target in $$targets; do \
-				echo "$$second $$target"; \
-				$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$second" </dev/null || exit 1; \
-			done; targets= ;; \
-		esac; \
+	@for module in . controller; do \
+		listed=$$($(GO) -C $$module test -list '^Fuzz' ./...) || { echo "$$listed"; exit 1; }; \
+		echo "$$listed" | while read -r first second rest; do \
+			case $$first in \
+			Fuzz*) targets="$$targets $$first" ;; \
+			ok) for target in $$targets; do \
+					echo "$$second $$target"; \
+					$(GO) -C $$module test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x "$$second" </dev/null || exit 1; \
+				done; targets= ;; \
+			esac; \
+		done || exit 1; \
 	done
 
 .PHONY: clean
