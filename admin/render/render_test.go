@@ -631,7 +631,8 @@ func TestOptionsThatCannotBeRendered(t *testing.T) {
 // TestHostsThatControlPlanesRefuse: their schemas would refuse the manifests
 // only once they are applied.
 func TestHostsThatControlPlanesRefuse(t *testing.T) {
-	const both = "must be a name of a-z, 0-9, - and dots, of at most 253 characters and 63 from dot to dot: the control plane refuses it"
+	const both = "must be a name of a-z, 0-9, - and dots, of at most 253 characters and 63 from dot to dot: the control " +
+		"plane refuses it"
 	for _, tt := range []struct{ host, istio, envoyGateway string }{
 		{"idp_1.example.com", both, both},
 		{"keycloak", "", "Envoy Gateway takes no host without a dot, got http://keycloak:8080"},

@@ -205,6 +205,7 @@ func (in *Input) candidates(base map[string]json.RawMessage) []*candidate {
 		}
 		if in.OnlyInUse && c.use != nil && !c.inUse() {
 			c.leaveOut(Conflicted, "the API server refuses too much of what is written for others: it is tried again")
+			in.fallBack(c, base, last)
 		}
 		all = append(all, c)
 	}
@@ -238,19 +239,25 @@ func (in *Input) candidate(o *unstructured.Unstructured, base map[string]json.Ra
 		reason, err = Invalid, fmt.Errorf("the API server refuses what is written for its server: %w", err)
 	}
 	c.leaveOut(reason, err.Error())
-	if reason == OtherEnvironment || c.last == nil || in.permit(c.Namespace, c.last) != nil {
-		return c
+	if reason != OtherEnvironment {
+		in.fallBack(c, base, last)
+	}
+	return c
+}
+
+// fallBack has a candidate that is left out keep its last good form, if it may.
+func (in *Input) fallBack(c *candidate, base map[string]json.RawMessage, last *lastGood) {
+	if c.last == nil || in.permit(c.Namespace, c.last) != nil {
+		return
 	}
 	if last.otherSettings {
 		c.Message += "; its last good form was made with other issuerSettings, and is not used"
-		return c
+		return
 	}
-	good := &candidate{Issuer: c.Issuer, use: c.last, last: c.last}
-	if in.refused(good) != nil || in.Policy.alone(base, c.last) != nil {
-		return c
+	good := &candidate{use: c.last, last: c.last}
+	if in.refused(good) == nil && in.Policy.alone(base, c.last) == nil {
+		c.use, c.State = c.last, LastGood
 	}
-	c.use, c.State = c.last, LastGood
-	return c
 }
 
 // refused is what the API server says of an object that a candidate needs.
@@ -321,7 +328,8 @@ const (
 )
 
 // entry makes an issuer of a TokenIssuer.
-func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMessage) (*entry, []string, Reason, error) {
+func (in *Input) entry(o *unstructured.Unstructured, base map[string]json.RawMessage) (
+	*entry, []string, Reason, error) {
 	text, err := o.MarshalJSON()
 	if err != nil {
 		return nil, nil, Invalid, err

@@ -572,8 +572,8 @@ func TestHolders(t *testing.T) {
   issuerSettings: [{settings: {audiences: [api]}}]`), issuer{1, "one", "a", iss, "org1", "org", shared, ""},
 		issuer{2, "two", "b", iss, "org2", "org", shared, ""})
 	in.Live = translate.Translate(in).Objects
-	in.TokenIssuers = append(in.TokenIssuers, issuer{3, "platform", "c", iss, `"*"`, "sub", "jwks: {url: https://evil.example.com/}",
-		""}.object(t))
+	in.TokenIssuers = append(in.TokenIssuers, issuer{3, "platform", "c", iss, `"*"`, "sub",
+		"jwks: {url: https://evil.example.com/}", ""}.object(t))
 	in.TokenIssuers[0] = issuer{1, "one", "a", iss, "org1", "sub", "jwks: {url: https://evil.example.com/}", ""}.object(t)
 	got := said(translate.Translate(in))
 	for i, want := range []string{"one/a LeftOut Conflicted", "two/b Used", "platform/c LeftOut Conflicted"} {
@@ -607,8 +607,8 @@ func TestTogether(t *testing.T) {
 	t.Run("many ports", func(t *testing.T) {
 		in := input(t, istio(""), issuer{1, "two", "b", "", "org2", "", "jwks: {url: https://idp.example.com/jwks}", ""})
 		for i := range 12 {
-			in.TokenIssuers = append(in.TokenIssuers, issuer{2, "platform", fmt.Sprintf("i%02d", i), "", fmt.Sprintf("of%d", i), "",
-				fmt.Sprintf("jwks: {url: http://idp.example.com:%d/jwks}", 1000+i), ""}.object(t))
+			in.TokenIssuers = append(in.TokenIssuers, issuer{2, "platform", fmt.Sprintf("i%02d", i), "",
+				fmt.Sprintf("of%d", i), "", fmt.Sprintf("jwks: {url: http://idp.example.com:%d/jwks}", 1000+i), ""}.object(t))
 		}
 		states := map[translate.State]int{}
 		for _, i := range translate.Translate(in).Issuers {
@@ -683,7 +683,8 @@ func TestRefused(t *testing.T) {
 	in := input(t, policy(t, anyOrganization), issuer{1, "one", "a", "", "org1", "", "", ""},
 		issuer{2, "two", "b", "", "org2", "", "", ""})
 	live := translate.Translate(in).Objects
-	refused := []string{"one/a LeftOut Invalid: the API server refuses what is written for its server: too odd", "two/b Used"}
+	refused := []string{"one/a LeftOut Invalid: the API server refuses what is written for its server: too odd",
+		"two/b Used"}
 	used := []string{"one/a Used", "two/b Used"}
 	tests := []struct {
 		name string
@@ -707,6 +708,15 @@ func TestRefused(t *testing.T) {
 	in.Live, in.Refused, in.OnlyInUse = nil, nil, true
 	if got := said(translate.Translate(in))[0]; !strings.HasPrefix(got, "one/a LeftOut Conflicted") {
 		t.Errorf("only what is in use: %s", got)
+	}
+	in.Live = live
+	in.TokenIssuers[0] = issuer{1, "one", "a", "", "org1", "", "jwks: {url: https://rotated.example.com/}", ""}.object(t)
+	out := translate.Translate(in)
+	if got := said(out)[0]; !strings.HasPrefix(got, "one/a LastGood Conflicted") {
+		t.Errorf("one that changes meanwhile: %s", got)
+	}
+	if n := len(configuration(t, out).Issuers); n != 2 {
+		t.Errorf("%d issuers", n)
 	}
 }
 
